@@ -13,10 +13,7 @@ use crate::machine::{Machine, Output};
 use crate::time::Instant;
 
 /// The time of day as far as machines care, and the ability to wait for it.
-#[allow(
-    async_fn_in_trait,
-    reason = "generic, never dyn: each use knows whether its future is Send"
-)]
+#[allow(async_fn_in_trait, reason = "generic, never dyn: each use knows whether its future is Send")]
 pub trait Clock {
     /// The present moment; it never goes back.
     fn now(&self) -> Instant;

@@ -68,9 +68,7 @@ impl Protocol {
 
     /// The protocol of an ELM327 digit; letters in either case.
     pub fn from_id(id: char) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|protocol| protocol.id() == id.to_ascii_uppercase())
+        Self::ALL.into_iter().find(|protocol| protocol.id() == id.to_ascii_uppercase())
     }
 
     /// The name that python-OBD and obd-socketio clients know.
@@ -91,10 +89,7 @@ impl Protocol {
 
     /// Whether frames travel on CAN (and long messages by ISO 15765-2).
     pub const fn is_can(self) -> bool {
-        matches!(
-            self,
-            Self::Can11Fast | Self::Can29Fast | Self::Can11Slow | Self::Can29Slow | Self::J1939
-        )
+        matches!(self, Self::Can11Fast | Self::Can29Fast | Self::Can11Slow | Self::Can29Slow | Self::J1939)
     }
 }
 

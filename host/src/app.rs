@@ -1,0 +1,83 @@
+//! The application: every service on one router. The only module that knows them all.
+
+use axum::Router;
+use axum::serve::ListenerExt;
+use socketioxide::SocketIo;
+use tokio::net::TcpListener;
+use tower_http::cors::CorsLayer;
+
+use crate::config::{Exposure, Options};
+use crate::services::Context;
+use crate::socketio;
+use crate::timeline::Bus;
+
+/// Why the application could not be built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {}
+
+/// Everything that `serve` runs, ready to be given a listener.
+#[derive(Debug)]
+pub struct App {
+    router: Router,
+    io: SocketIo,
+    timeline: Bus,
+    summary: Vec<String>,
+}
+
+impl App {
+    /// Builds every service. Nothing listens yet, but background work (the adapter, the road) has begun.
+    ///
+    /// # Errors
+    /// When an option cannot be honoured; the error names it.
+    pub async fn new(options: &Options) -> Result<Self, BuildError> {
+        let (layer, io) = socketio::server();
+        let timeline = Bus::new();
+        let context = Context { timeline: timeline.clone(), exposure: Exposure::of(options.listen) };
+        let _ = context;
+        let router = Router::new();
+        // CORS is outermost so that it also answers for the Socket.IO polling transport.
+        let router = router.layer(layer).layer(CorsLayer::very_permissive());
+        Ok(Self { router, io, timeline, summary: Vec::new() })
+    }
+
+    /// What is served and where, a line each, for people.
+    pub fn summary(&self) -> &[String] {
+        &self.summary
+    }
+
+    /// The bus on which all services publish.
+    pub fn timeline(&self) -> &Bus {
+        &self.timeline
+    }
+
+    /// The routes, for tests and for embedding under another server.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Serves connections until `shutdown` is ready, then tells clients and closes.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> std::io::Result<()> {
+        // Without TCP_NODELAY bursts wait for delayed acknowledgements of up to 40 ms.
+        let listener = listener.tap_io(|stream| {
+            if let Err(error) = stream.set_nodelay(true) {
+                tracing::debug!(%error, "TCP_NODELAY was refused");
+            }
+        });
+        let io = self.io.clone();
+        axum::serve(listener, self.router)
+            .with_graceful_shutdown(async move {
+                shutdown.await;
+                // Polling clients would otherwise hold the shutdown for their whole poll.
+                io.close().await;
+            })
+            .await
+    }
+}

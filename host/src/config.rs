@@ -1,0 +1,35 @@
+//! What `serve` can be told: one struct, filled from flags and their environment twins `CLOVERLEAF_…`.
+
+use std::net::SocketAddr;
+
+/// The options of a server; every service adds its own below.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, env = "CLOVERLEAF_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
+    pub listen: SocketAddr,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        use clap::{Args, FromArgMatches};
+        let matches = Self::augment_args(clap::Command::new("serve")).get_matches_from(["serve"]);
+        Self::from_arg_matches(&matches).expect("every option has a default")
+    }
+}
+
+/// Who can reach the server: decides whether a service without keys may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Only this machine: services without keys are open.
+    Loopback,
+    /// The network: services that act on something refuse to be open unless told otherwise.
+    Network,
+}
+
+impl Exposure {
+    /// The exposure of a server listening on `listen`.
+    pub fn of(listen: SocketAddr) -> Self {
+        if listen.ip().is_loopback() { Self::Loopback } else { Self::Network }
+    }
+}

@@ -1,0 +1,17 @@
+//! The five conversations. No service knows another; only [`app`](crate::app) knows them all.
+//!
+//! Every folder has the same four files: `events` (the wire's shapes, serde only), `state` (pure:
+//! `handle(Input)` gives outputs, time is an argument), `handlers` (carries the outputs out) and `mod` (prose,
+//! options, wiring, and the table of differences from the original).
+
+use crate::config::Exposure;
+use crate::timeline::Bus;
+
+/// What every service is given when the app is built.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// Where to publish what happens.
+    pub timeline: Bus,
+    /// Who can reach the server.
+    pub exposure: Exposure,
+}

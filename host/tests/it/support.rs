@@ -1,0 +1,48 @@
+//! A server of one's own for each test.
+
+use std::net::SocketAddr;
+
+use cloverleaf::app::App;
+use cloverleaf::config::Options;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// A running server; it ends with the test.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    task: JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Starts a server on a free port of the loopback interface.
+    pub(crate) async fn start(options: &Options) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("a bound address");
+        let app = App::new(options).await.expect("the options are good");
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(app.serve(listener, async {
+            // Also ends when the test panics and drops the sender.
+            let _ = stopped.await;
+        }));
+        Self { address, stop: Some(stop), task }
+    }
+
+    /// `http://127.0.0.1:PORT`
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Shuts the server down as Ctrl-C would, and waits until it has.
+    pub(crate) async fn stop(mut self) {
+        let _ = self.stop.take().expect("stopped once").send(());
+        (&mut self.task).await.expect("the server does not panic").expect("the listener does not fail");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

@@ -31,6 +31,10 @@ pub const MAX_MESSAGE: usize = 1_000_000;
 /// How many packets may wait for a slow client; a service decides what happens to the next one.
 pub const MAX_QUEUE: usize = 4096;
 
+/// The argument list `[]`: for events without data, and for acknowledgements, which clients with callbacks of no
+/// arguments need to be empty.
+pub const NOTHING: [(); 0] = [];
+
 /// The Socket.IO server, and the layer that puts it into a router. Engine.IO 3 and 4 are both spoken.
 pub fn server() -> (SocketIoLayer, SocketIo) {
     let parser = socketioxide::ParserConfig::common()

@@ -1,5 +1,6 @@
 //! In-process tests: the server on a free port, no outside program.
 
 mod app;
+mod socketio;
 mod support;
 mod tidy;

@@ -1,0 +1,75 @@
+//! What every Socket.IO service builds on: events arrive whole and in order, and what is emitted is exact.
+
+use std::future::ready;
+
+use axum::Router;
+use cloverleaf::socketio::{self, Incoming};
+use futures_util::{SinkExt, StreamExt};
+use socketioxide::extract::SocketRef;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+/// A server that echoes every event's arguments, raw, and acknowledges with nothing.
+async fn echo() -> WebSocketStream<MaybeTlsStream<TcpStream>> {
+    let (layer, io) = socketio::server();
+    io.ns("/", async |socket: SocketRef| {
+        socket.on_fallback(|socket: SocketRef, incoming: Incoming| {
+            socket.emit(&incoming.event, incoming.raw()).expect("room in the buffer");
+            incoming.ack.send(&socketio::NOTHING).expect("room in the buffer");
+            ready(())
+        });
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(axum::serve(listener, Router::new().layer(layer)).into_future());
+    let (mut client, _) =
+        connect_async(format!("ws://{address}/socket.io/?EIO=4&transport=websocket")).await.unwrap();
+    assert!(receive(&mut client).await.starts_with("0{"));
+    client.send(Message::text("40")).await.unwrap();
+    assert!(receive(&mut client).await.starts_with("40{"));
+    client
+}
+
+/// The next packet but for pings, which are answered.
+async fn receive(client: &mut WebSocketStream<MaybeTlsStream<TcpStream>>) -> String {
+    loop {
+        let packet = client.next().await.expect("open").expect("well-formed").into_text().expect("text");
+        if packet != "2" {
+            return packet.to_string();
+        }
+        client.send(Message::text("3")).await.expect("open");
+    }
+}
+
+#[tokio::test]
+async fn arguments_arrive_and_leave_as_they_are() {
+    #[rustfmt::skip]
+    let exchanges: &[(&str, &[&str])] = &[
+        (r#"42["x",{"b":1,"a":1.0,"c":1e3}]"#,         &[r#"42["x",{"b":1,"a":1.0,"c":1e3}]"#]),
+        (r#"42["x"]"#,                                 &[r#"42["x",null]"#]),
+        (r#"42["x",null]"#,                            &[r#"42["x",null]"#]),
+        (r#"42["x","\ud83d\ude02 \u2028","rest"]"#,    &[r#"42["x","\ud83d\ude02 \u2028"]"#]),
+        (r#"42["x",["array"]]"#,                       &[r#"42["x",["array"]]"#]),
+        (r#"427["with a space",{}]"#,                  &[r#"42["with a space",{}]"#, "437[]"]),
+    ];
+    let mut client = echo().await;
+    for (sent, expected) in exchanges {
+        client.send(Message::text(*sent)).await.unwrap();
+        for expected in *expected {
+            assert_eq!(receive(&mut client).await, *expected, "after {sent}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn events_of_one_client_are_handled_in_order() {
+    let mut client = echo().await;
+    for count in 0..2000 {
+        client.feed(Message::text(format!(r#"42["x",{count}]"#))).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    for count in 0..2000 {
+        assert_eq!(receive(&mut client).await, format!(r#"42["x",{count}]"#));
+    }
+}

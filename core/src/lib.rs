@@ -22,3 +22,4 @@ pub mod machine;
 pub mod obd2;
 pub mod phoenix;
 pub mod time;
+pub mod tscbm;

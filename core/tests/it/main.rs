@@ -1,0 +1,3 @@
+//! Tests of the whole crate, one file per area.
+
+mod tscbm;

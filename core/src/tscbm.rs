@@ -89,6 +89,31 @@ impl Phases {
         self.0
     }
 
+    /// Whether the set has no phase.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// The phases in either set.
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The phases in both sets.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// The phases of this set that are not in `other`.
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
+    /// The phases in rising order.
+    pub fn iter(self) -> impl Iterator<Item = u8> {
+        (1..=16).filter(move |phase| self.has(*phase))
+    }
+
     /// Whether `phase` (1 to 16) is in the set.
     pub const fn has(self, phase: u8) -> bool {
         phase >= 1 && phase <= 16 && self.0 & (1 << (phase - 1)) != 0
@@ -215,9 +240,7 @@ impl Message {
         let (_, mut message) = tail(rest).map_err(|_| short)?;
         let mut seen = 0_u16;
         for (phase, block) in numbered {
-            let slot = usize::from(phase)
-                .checked_sub(1)
-                .and_then(|at| message.blocks.get_mut(at));
+            let slot = usize::from(phase).checked_sub(1).and_then(|at| message.blocks.get_mut(at));
             match slot {
                 Some(slot) if seen & (1 << (phase - 1)) == 0 => *slot = block,
                 _ => return Err(ParseError::Phase(phase)),
@@ -245,19 +268,10 @@ impl Message {
             [self.dont_walk, self.pedestrian_clear, self.walk],
             [self.overlap_red, self.overlap_yellow, self.overlap_green],
         ];
-        for set in sets
-            .as_flattened()
-            .iter()
-            .chain(&[self.flash, self.overlap_flash])
-        {
+        for set in sets.as_flattened().iter().chain(&[self.flash, self.overlap_flash]) {
             put(&set.bits().to_be_bytes());
         }
-        put(&[
-            self.status,
-            self.timebase,
-            self.discontinuity.bits(),
-            self.sequence,
-        ]);
+        put(&[self.status, self.timebase, self.discontinuity.bits(), self.sequence]);
         let [_, high, middle, low] = self.seconds.to_be_bytes();
         put(&[high, middle, low]);
         put(&self.milliseconds.to_be_bytes());
@@ -284,24 +298,12 @@ fn blocks(input: &[u8]) -> Parsed<'_, [(u8, Block); BLOCKS]> {
 fn block(input: &[u8]) -> Parsed<'_, (u8, Block)> {
     let (rest, (phase, vehicle, pedestrian, overlap)) =
         (byte, remaining, remaining, remaining).parse_complete(input)?;
-    Ok((
-        rest,
-        (
-            phase,
-            Block {
-                vehicle,
-                pedestrian,
-                overlap,
-            },
-        ),
-    ))
+    Ok((rest, (phase, Block { vehicle, pedestrian, overlap })))
 }
 
 // remaining = min max
 fn remaining(input: &[u8]) -> Parsed<'_, Remaining> {
-    (be_u16, be_u16)
-        .map(|(min, max)| Remaining { min, max })
-        .parse_complete(input)
+    (be_u16, be_u16).map(|(min, max)| Remaining { min, max }).parse_complete(input)
 }
 
 fn phases(input: &[u8]) -> Parsed<'_, Phases> {

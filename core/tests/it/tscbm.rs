@@ -25,10 +25,7 @@ fn golden() -> [u8; LEN] {
 #[test]
 fn the_published_recording_decodes_to_the_published_numbers() {
     let message = Message::parse(&golden()).unwrap();
-    assert_eq!(
-        (message.seconds, message.milliseconds, message.sequence),
-        (16_074, 974, 93)
-    );
+    assert_eq!((message.seconds, message.milliseconds, message.sequence), (16_074, 974, 93));
     assert_eq!(message.red.bits(), 0b0000_0000_1101_1101);
     assert_eq!(message.green, Phases::of(&[2, 6]));
     assert_eq!(message.yellow.bits(), 0);
@@ -42,11 +39,7 @@ fn the_published_recording_decodes_to_the_published_numbers() {
     assert_eq!(times(2).pedestrian, remaining(220, 682));
     assert_eq!(
         times(4),
-        Block {
-            vehicle: remaining(63, 188),
-            pedestrian: remaining(63, 188),
-            ..Block::default()
-        }
+        Block { vehicle: remaining(63, 188), pedestrian: remaining(63, 188), ..Block::default() }
     );
     assert_eq!(times(6).vehicle, remaining(0, 147));
     assert_eq!(times(6).pedestrian, remaining(63, 724));
@@ -59,11 +52,8 @@ fn what_is_emitted_is_what_was_parsed() {
 
 #[test]
 fn overlaps_have_times_and_flash_of_their_own() {
-    let mut message = Message {
-        overlap_flash: Phases::of(&[3]),
-        flash: Phases::of(&[5]),
-        ..Message::default()
-    };
+    let mut message =
+        Message { overlap_flash: Phases::of(&[3]), flash: Phases::of(&[5]), ..Message::default() };
     message.blocks[2].overlap = Remaining { min: 10, max: 20 };
     let parsed = Message::parse(&message.emit()).unwrap();
     assert_eq!(parsed.block(3).unwrap().overlap, Remaining { min: 10, max: 20 });
@@ -92,10 +82,7 @@ fn what_is_not_a_tscbm_is_refused_with_the_reason() {
     assert_eq!(changed(15, 1), ParseError::Phase(1), "named twice");
     assert_eq!(Message::parse(&[]), Err(ParseError::Length(0)));
     assert_eq!(Message::parse(&golden()[..244]), Err(ParseError::Length(244)));
-    assert_eq!(
-        Message::parse(&[golden().as_slice(), &[0]].concat()),
-        Err(ParseError::Length(246))
-    );
+    assert_eq!(Message::parse(&[golden().as_slice(), &[0]].concat()), Err(ParseError::Length(246)));
 }
 
 #[test]
@@ -104,6 +91,16 @@ fn a_set_of_phases_knows_only_one_to_sixteen() {
     assert_eq!(phases.bits(), 0x8001);
     assert!(phases.has(1) && phases.has(16));
     assert!(!phases.has(0) && !phases.has(17) && !phases.has(255));
+    assert!(phases.iter().eq([1, 16]));
+    assert!(Phases::of(&[0]).is_empty());
+}
+
+#[test]
+fn sets_of_phases_combine() {
+    let (ring, side) = (Phases::of(&[1, 2, 3, 4]), Phases::of(&[1, 2, 5, 6]));
+    assert_eq!(ring.and(side), Phases::of(&[1, 2]));
+    assert_eq!(ring.or(side), Phases::of(&[1, 2, 3, 4, 5, 6]));
+    assert_eq!(ring.without(side), Phases::of(&[3, 4]));
 }
 
 #[test]

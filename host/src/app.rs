@@ -4,9 +4,9 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
-use tower_http::cors::CorsLayer;
 
 use crate::config::{Exposure, Options};
+use crate::origin::Origins;
 use crate::services::Context;
 use crate::socketio;
 use crate::timeline::Bus;
@@ -33,11 +33,12 @@ impl App {
     pub async fn new(options: &Options) -> Result<Self, BuildError> {
         let (layer, io) = socketio::server();
         let timeline = Bus::new();
-        let context = Context { timeline: timeline.clone(), exposure: Exposure::of(options.listen) };
+        let exposure = Exposure::of(options.listen);
+        let context = Context { timeline: timeline.clone(), exposure };
         let _ = context;
         let router = Router::new();
-        // CORS is outermost so that it also answers for the Socket.IO polling transport.
-        let router = router.layer(layer).layer(CorsLayer::very_permissive());
+        // The guard is outermost so that it also answers for the Socket.IO transports.
+        let router = Origins::new(&options.allow_origin, exposure).guard(router.layer(layer));
         Ok(Self { router, io, timeline, summary: Vec::new() })
     }
 

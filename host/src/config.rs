@@ -8,6 +8,10 @@ pub struct Options {
     /// Where to listen; port 0 picks a free one
     #[arg(long, env = "CLOVERLEAF_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
     pub listen: SocketAddr,
+
+    /// Also let in web pages from this origin; `*` lets in all (repeatable)
+    #[arg(long, env = "CLOVERLEAF_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub allow_origin: Vec<String>,
 }
 
 impl Default for Options {

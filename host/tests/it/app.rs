@@ -16,3 +16,16 @@ async fn shutdown_does_not_wait_for_polling_clients() {
     tokio::time::timeout(Duration::from_secs(10), server.stop()).await.expect("stops while a poll hangs");
     let _ = poll.await.unwrap();
 }
+
+#[tokio::test]
+async fn foreign_pages_are_told_why_they_are_refused() {
+    let server = Server::start(&Options::default()).await;
+    let url = format!("{}/socket.io/?EIO=4&transport=polling", server.url());
+    let get = |origin| reqwest::Client::new().get(&url).header("origin", origin).send();
+    let page = get("http://localhost:3000").await.unwrap();
+    assert_eq!(page.status(), 200);
+    assert_eq!(page.headers()["access-control-allow-origin"], "http://localhost:3000");
+    let foreign = get("https://elsewhere.example").await.unwrap();
+    assert_eq!(foreign.status(), 403);
+    assert!(foreign.text().await.unwrap().contains("--allow-origin"));
+}

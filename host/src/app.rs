@@ -6,10 +6,11 @@ use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 
 use crate::config::{Exposure, Options};
+use crate::dashboard;
 use crate::origin::Origins;
 use crate::services::Context;
 use crate::socketio;
-use crate::timeline::Bus;
+use crate::timeline::{Bus, Latest};
 
 /// Why the application could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -36,7 +37,7 @@ impl App {
         let exposure = Exposure::of(options.listen);
         let context = Context { timeline: timeline.clone(), exposure };
         let _ = context;
-        let router = Router::new();
+        let router = dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline));
         // The guard is outermost so that it also answers for the Socket.IO transports.
         let router = Origins::new(&options.allow_origin, exposure).guard(router.layer(layer));
         Ok(Self { router, io, timeline, summary: Vec::new() })

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use crate::dashboard;
+
 /// The options of a server; every service adds its own below.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -12,6 +14,10 @@ pub struct Options {
     /// Also let in web pages from this origin; `*` lets in all (repeatable)
     #[arg(long, env = "CLOVERLEAF_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
+
+    /// The page at `/`.
+    #[command(flatten)]
+    pub dashboard: dashboard::Options,
 }
 
 impl Default for Options {

@@ -3,12 +3,16 @@
 //! Publishing never waits and never fails. Each subscriber has room for [`CAPACITY`] entries; one that falls
 //! further behind loses the oldest and is told how many ([`Missed`]).
 
+mod latest;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+
+pub use latest::{Latest, TOPICS};
 
 /// How many entries a subscriber may lag behind before it loses the oldest.
 pub const CAPACITY: usize = 4096;

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use crate::dashboard;
 
-/// The options of a server; every service adds its own below.
+/// The options of a server; every service adds its own below (`#[group(skip)]`: clap names groups by type, and every
+/// service calls its type `Options`).
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Where to listen; port 0 picks a free one
     #[arg(long, env = "CLOVERLEAF_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]

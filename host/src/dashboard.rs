@@ -22,6 +22,7 @@ use crate::timeline::{Entry, Latest, Missed};
 
 /// Options of the dashboard.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Ask for this key before showing the timeline (`/?key=KEY`); required for it to be shown beyond this machine
     #[arg(long, env = "CLOVERLEAF_DASHBOARD_KEY", value_name = "KEY", hide_env_values = true)]

@@ -21,3 +21,4 @@ pub mod origin;
 pub mod services;
 pub mod socketio;
 pub mod timeline;
+pub mod ws;

@@ -5,3 +5,4 @@ mod dashboard;
 mod socketio;
 mod support;
 mod tidy;
+mod ws;

@@ -1,3 +1,4 @@
 //! Tests of the whole crate, one file per area.
 
+mod dfx;
 mod tscbm;

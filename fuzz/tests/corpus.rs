@@ -1,0 +1,34 @@
+//! Replays the corpus of every fuzz target.
+
+use std::fs;
+use std::path::Path;
+
+const TARGETS: &[(&str, fn(&[u8]))] =
+    &[("dfx_body", cloverleaf_fuzz::dfx_body), ("dfx_frame", cloverleaf_fuzz::dfx_frame)];
+
+#[test]
+fn every_corpus_replays() {
+    for (name, target) in TARGETS {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+        let inputs = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        let mut count = 0;
+        for input in inputs {
+            let path = input.expect("a readable folder").path();
+            println!("{}", path.display());
+            target(&fs::read(&path).expect("a readable file"));
+            count += 1;
+        }
+        assert!(count > 0, "{name} has no corpus");
+    }
+}
+
+#[test]
+fn every_target_is_replayed() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz_targets");
+    let targets = fs::read_dir(folder).expect("a readable folder");
+    let mut names: Vec<String> = targets
+        .map(|entry| entry.expect("a file").path().file_stem().expect("a name").display().to_string())
+        .collect();
+    names.sort();
+    assert_eq!(names, TARGETS.iter().map(|(name, _)| *name).collect::<Vec<_>>());
+}

@@ -1,0 +1,3 @@
+//! The car: what it can be asked and what its answers mean.
+
+pub mod signals;

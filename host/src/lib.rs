@@ -19,6 +19,7 @@ pub mod clock;
 pub mod config;
 pub mod dashboard;
 pub mod origin;
+pub mod road;
 pub mod services;
 pub mod socketio;
 pub mod timeline;

@@ -2,6 +2,7 @@
 
 mod app;
 mod dashboard;
+mod road;
 mod socketio;
 mod support;
 mod tidy;

@@ -1,0 +1,307 @@
+//! The road: what a facility does by itself, and how it answers to commands.
+//!
+//! ```text
+//!  facility     what stands where, from a file        junction     a controller and its traffic, or a real one
+//!  controller   eight phases, two rings, a barrier    crossing     the sequence of a rail crossing
+//!  mover        who goes round a path                 mod          everything together, a tenth of a second at a time
+//! ```
+//!
+//! Nothing here does I/O or reads a clock: [`Road::advance`] is told what time it is. Names and shapes are the
+//! road's own; how OCTANE spells them is that service's business.
+
+pub mod controller;
+pub mod crossing;
+pub mod facility;
+pub mod junction;
+pub mod mover;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use jiff::tz::Offset;
+
+use controller::Walk;
+use crossing::Crossing;
+use facility::Facility;
+use junction::Junction;
+use mover::{Mover, Place, Position};
+
+/// What a tenth of a second is in milliseconds.
+const STEP: i64 = 100;
+/// How many steps are made up for when nobody has called for a while; the rest of the gap is skipped.
+const CATCH_UP: i64 = 50;
+
+/// A gate, or the door of a garage.
+#[derive(Clone, Debug)]
+pub struct Door {
+    /// Whether it is to be open.
+    pub call: bool,
+    /// Tenths of a second from shut (0) to open (`travel`).
+    at: u16,
+    travel: u16,
+}
+
+impl Door {
+    fn new(travel: u16) -> Self {
+        Self { call: false, at: 0, travel }
+    }
+
+    /// Whether it is open; none while it moves.
+    pub fn open(&self) -> Option<bool> {
+        match self.at {
+            0 => Some(false),
+            at if at == self.travel => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Whether it is on its way.
+    pub fn moving(&self) -> bool {
+        self.at != if self.call { self.travel } else { 0 }
+    }
+
+    fn step(&mut self) {
+        match (self.call, self.moving()) {
+            (true, true) => self.at += 1,
+            (false, true) => self.at -= 1,
+            _ => {}
+        }
+    }
+}
+
+/// A crosswalk away from junctions: drivers see it flash while somebody crosses.
+#[derive(Clone, Debug)]
+pub struct Crosswalk {
+    /// What stands there.
+    pub site: facility::Crosswalk,
+    /// Somebody waits.
+    pub call: bool,
+    walk: Walk,
+    elapsed: u16,
+}
+
+impl Crosswalk {
+    const TIMING: controller::Timing = controller::Timing {
+        min_green: 0,
+        max_green: 0,
+        passage: 0,
+        yellow: 0,
+        red_clear: 0,
+        walk: 70,
+        pedestrian_clear: 100,
+    };
+    /// Drivers are warned for so long before anybody may walk, in tenths of a second.
+    const WARNING: u16 = 30;
+    /// And have so long to themselves after somebody has.
+    const REST: u16 = 200;
+
+    /// What pedestrians see.
+    pub fn walk(&self) -> Walk {
+        self.walk
+    }
+
+    /// Tenths of a second for which they go on seeing the man or the flashing hand.
+    pub fn left(&self) -> u16 {
+        match self.walk {
+            Walk::DontWalk => 0,
+            Walk::Walk => Self::TIMING.walk.saturating_sub(self.elapsed),
+            Walk::Clear => Self::TIMING.pedestrian_clear.saturating_sub(self.elapsed),
+        }
+    }
+
+    fn step(&mut self) {
+        self.elapsed = self.elapsed.saturating_add(1);
+        let next = match self.walk {
+            Walk::DontWalk if self.call && self.elapsed >= Self::REST + Self::WARNING => Walk::Walk,
+            Walk::Walk if self.elapsed >= Self::TIMING.walk => Walk::Clear,
+            Walk::Clear if self.elapsed >= Self::TIMING.pedestrian_clear => Walk::DontWalk,
+            same => same,
+        };
+        if next != self.walk {
+            (self.walk, self.elapsed) = (next, 0);
+            self.call &= next != Walk::Walk;
+        }
+    }
+}
+
+/// A street light.
+#[derive(Clone, Debug)]
+pub struct Light {
+    /// What stands there.
+    pub site: facility::Light,
+    /// Whether it is on.
+    pub enabled: bool,
+    /// How bright it is, in percent.
+    pub dim_level: u8,
+}
+
+/// A robot and what it was told.
+#[derive(Clone, Debug)]
+pub struct Robot {
+    /// What stands there.
+    pub site: facility::Robot,
+    /// Whether it may move.
+    pub enabled: bool,
+    /// Whether it plays its scenario.
+    pub activated: bool,
+    /// The scenario it plays, numbered from 1.
+    pub scenario: Option<u32>,
+}
+
+/// A rail crossing on its site.
+#[derive(Clone, Debug)]
+pub struct Rail {
+    /// What stands there.
+    pub site: facility::RailCrossing,
+    /// Where it is in its sequence.
+    pub crossing: Crossing,
+}
+
+/// A whole facility at work.
+#[derive(Clone, Debug)]
+pub struct Road {
+    /// What stands where.
+    pub facility: Facility,
+    /// Its junctions.
+    pub junctions: BTreeMap<u32, Junction>,
+    /// Its crosswalks away from junctions.
+    pub crosswalks: BTreeMap<u32, Crosswalk>,
+    /// Its rail crossings.
+    pub rails: BTreeMap<u32, Rail>,
+    /// Its gates.
+    pub gates: BTreeMap<u32, Door>,
+    /// The doors of its garages.
+    pub garages: BTreeMap<String, Door>,
+    /// Its street lights.
+    pub lights: BTreeMap<u32, Light>,
+    /// Whether each of its sensors is on.
+    pub sensors: BTreeMap<String, bool>,
+    /// Its robots.
+    pub robots: BTreeMap<u32, Robot>,
+    pedestrians: Vec<Mover>,
+    vehicles: Vec<Mover>,
+    origin: Timestamp,
+    now: Timestamp,
+    tenths: u64,
+}
+
+impl Road {
+    /// A facility that has just been switched on.
+    pub fn new(facility: Facility, now: Timestamp) -> Self {
+        let mover = |path: &[Place], speed| Mover::new(path.to_vec(), speed);
+        Self {
+            junctions: facility
+                .intersections
+                .iter()
+                .map(|it| (it.id, Junction::new(it.clone(), now)))
+                .collect(),
+            crosswalks: facility
+                .crosswalks
+                .iter()
+                .map(|it| {
+                    (it.id, Crosswalk { site: it.clone(), call: false, walk: Walk::DontWalk, elapsed: 0 })
+                })
+                .collect(),
+            rails: facility
+                .rail_crossings
+                .iter()
+                .map(|it| (it.id, Rail { site: it.clone(), crossing: Crossing::new(it.timing) }))
+                .collect(),
+            gates: facility.gates.iter().map(|it| (it.id, Door::new(it.travel))).collect(),
+            garages: facility.garages.iter().map(|it| (it.id.clone(), Door::new(it.travel))).collect(),
+            lights: facility
+                .lights
+                .iter()
+                .map(|it| (it.id, Light { site: it.clone(), enabled: true, dim_level: 100 }))
+                .collect(),
+            sensors: facility.sensors.iter().map(|it| (it.id.clone(), true)).collect(),
+            robots: facility
+                .robots
+                .iter()
+                .map(|it| {
+                    (it.id, Robot { site: it.clone(), enabled: true, activated: false, scenario: None })
+                })
+                .collect(),
+            pedestrians: facility.beacons.iter().filter_map(|it| mover(&it.path, it.speed)).collect(),
+            vehicles: facility.vehicles.iter().filter_map(|it| mover(&it.path, it.speed)).collect(),
+            facility,
+            origin: now,
+            now,
+            tenths: 0,
+        }
+    }
+
+    /// Lets time pass until `now`, a tenth of a second at a time; answers how many have passed since the start.
+    ///
+    /// A clock that goes backwards lets no time pass; one that jumps ahead skips all but the first five seconds.
+    pub fn advance(&mut self, now: Timestamp) -> u64 {
+        let behind = (now.as_millisecond() - self.now.as_millisecond()) / STEP;
+        let steps = behind.clamp(0, CATCH_UP);
+        let skipped = if behind > CATCH_UP { (behind - CATCH_UP) * STEP } else { 0 };
+        self.now = later(self.now, skipped);
+        for _ in 0..steps {
+            self.now = later(self.now, STEP);
+            self.tenths += 1;
+            self.step();
+        }
+        // A clock that was set back is followed at once, or the road would stand still until it caught up.
+        if behind < -CATCH_UP {
+            self.now = now;
+        }
+        self.tenths
+    }
+
+    /// What time it is on the road.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// How far local time is from Greenwich.
+    pub fn offset(&self) -> Offset {
+        let seconds = i32::from(self.facility.utc_offset_minutes) * 60;
+        Offset::from_seconds(seconds).unwrap_or(Offset::UTC)
+    }
+
+    /// Where everybody with a beacon is, by the order of the facility's beacons.
+    pub fn beacons(&self) -> impl Iterator<Item = (&facility::Beacon, Position)> {
+        self.facility.beacons.iter().zip(self.pedestrians.iter().map(Mover::position))
+    }
+
+    /// Where every vehicle with a radio is, by the order of the facility's vehicles.
+    pub fn vehicles(&self) -> impl Iterator<Item = (&facility::Vehicle, Position)> {
+        self.facility.vehicles.iter().zip(self.vehicles.iter().map(Mover::position))
+    }
+
+    /// The weather alerts that are raised now, each with its number from 1 and its beginning.
+    pub fn alerts(&self) -> impl Iterator<Item = (usize, &facility::WeatherAlert, Timestamp)> {
+        let alerts = self.facility.weather_alerts.iter().enumerate();
+        alerts.map(|(at, alert)| (at + 1, alert, later(self.origin, i64::from(alert.after) * 1000))).filter(
+            |(_, alert, onset)| (*onset..later(*onset, i64::from(alert.lasts) * 1000)).contains(&self.now),
+        )
+    }
+
+    fn step(&mut self) {
+        for crosswalk in self.crosswalks.values_mut() {
+            crosswalk.step();
+        }
+        for rail in self.rails.values_mut() {
+            let (every, lasts) = (u64::from(rail.site.train_every) * 10, u64::from(rail.site.train_for) * 10);
+            rail.crossing.train = every > 0 && self.tenths % every >= every.saturating_sub(lasts);
+            rail.crossing.step();
+        }
+        for junction in self.junctions.values_mut() {
+            let mut rails = self.rails.values().filter(|rail| rail.crossing.flashing());
+            let by_rail = rails.find_map(|rail| {
+                let (id, preempt) = rail.site.preempts?;
+                (id == junction.site.id).then_some(preempt)
+            });
+            junction.step(self.now, by_rail);
+        }
+        self.gates.values_mut().chain(self.garages.values_mut()).for_each(Door::step);
+        self.pedestrians.iter_mut().chain(&mut self.vehicles).for_each(|mover| mover.advance(0.1));
+    }
+}
+
+fn later(time: Timestamp, milliseconds: i64) -> Timestamp {
+    Timestamp::from_millisecond(time.as_millisecond() + milliseconds).unwrap_or(time)
+}

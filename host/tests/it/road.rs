@@ -98,11 +98,11 @@ fn whatever_is_asked_no_two_conflicting_phases_move_and_no_time_is_cut_short() {
                 let lasted = now - since[at];
                 match (was, is) {
                     (Colour::Green, Colour::Yellow) => {
-                        assert!(lasted >= 60, "seed {seed} at {now}: green of {lasted}")
+                        assert!(lasted >= 60, "seed {seed} at {now}: green of {lasted}");
                     }
                     (Colour::Yellow, Colour::Red) => assert_eq!(lasted, 40, "seed {seed} at {now}"),
                     (Colour::Red, Colour::Green) => {
-                        assert!(phases.has(phase), "seed {seed}: {phase} is not in use")
+                        assert!(phases.has(phase), "seed {seed}: {phase} is not in use");
                     }
                     (was, is) => assert_eq!(was, is, "seed {seed} at {now}: phase {phase} jumped"),
                 }
@@ -113,11 +113,11 @@ fn whatever_is_asked_no_two_conflicting_phases_move_and_no_time_is_cut_short() {
                 match (walked, walks_now) {
                     (Walk::Walk, Walk::Clear) => assert_eq!(now - walking[at], 70, "seed {seed} at {now}"),
                     (Walk::Clear, Walk::DontWalk) => {
-                        assert_eq!(now - walking[at], 110, "seed {seed} at {now}")
+                        assert_eq!(now - walking[at], 110, "seed {seed} at {now}");
                     }
                     (Walk::DontWalk, Walk::Walk) => assert_eq!(is, Colour::Green, "seed {seed} at {now}"),
                     (walked, now_too) => {
-                        assert_eq!(walked, now_too, "seed {seed} at {now}: pedestrians of {phase}")
+                        assert_eq!(walked, now_too, "seed {seed} at {now}: pedestrians of {phase}");
                     }
                 }
                 assert!(

@@ -22,5 +22,6 @@ pub mod origin;
 pub mod road;
 pub mod services;
 pub mod socketio;
+pub mod socketio_client;
 pub mod timeline;
 pub mod ws;

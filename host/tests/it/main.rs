@@ -4,6 +4,7 @@ mod app;
 mod dashboard;
 mod road;
 mod socketio;
+mod socketio_client;
 mod support;
 mod tidy;
 mod ws;

@@ -1,11 +1,13 @@
-//! The vehicle bus: what travels between the tester and the control units (ECUs), and how frames become
-//! messages.
-//!
-//! [`can`] reassembles ISO 15765-2 on 11- and 29-bit identifiers; [`legacy`] handles SAE J1850, ISO 9141-2 and
-//! ISO 14230 (KWP2000). Both produce the one type that the layers above share, [`Message`].
+#![doc = include_str!("../../docs/bus.md")]
 
+mod assembler;
 pub mod can;
+mod hex;
 pub mod legacy;
+
+pub use assembler::{Assembler, Format, FrameError, Loss, LossReason};
+
+use core::fmt;
 
 /// A vehicle bus protocol, by the numbers that the ELM327's `AT SP` command gives them.
 ///
@@ -98,6 +100,22 @@ impl Protocol {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Address(pub u32);
+
+impl Address {
+    /// The sender of a line without header (`AT H0`): the adapter did not say.
+    pub const HIDDEN: Self = Self(0);
+}
+
+impl fmt::Display for Address {
+    /// As the adapter prints it: `10`, `7E8`, `18DAF110`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..=0xFF => write!(f, "{:02X}", self.0),
+            0x100..=0x7FF => write!(f, "{:03X}", self.0),
+            _ => write!(f, "{:08X}", self.0),
+        }
+    }
+}
 
 /// One complete message of one sender: for diagnostics, the service byte and what follows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

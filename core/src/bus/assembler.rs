@@ -27,12 +27,7 @@ pub struct Format {
 impl Format {
     /// Headers on, normal addressing, one line per frame.
     pub const fn new(protocol: Option<Protocol>) -> Self {
-        Self {
-            protocol,
-            headers: true,
-            extended: false,
-            joined: false,
-        }
+        Self { protocol, headers: true, extended: false, joined: false }
     }
 }
 
@@ -196,12 +191,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     /// An empty reply.
     pub const fn new(format: Format) -> Self {
         let () = Self::FITS;
-        Self {
-            format,
-            slots: Vec::new(),
-            bytes: [0; BYTES],
-            used: 0,
-        }
+        Self { format, slots: Vec::new(), bytes: [0; BYTES], used: 0 }
     }
 
     /// How lines are read.
@@ -221,10 +211,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         self.slots
             .iter()
             .filter(|slot| matches!(slot.state, State::Whole | State::Lines { .. }))
-            .map(|slot| Message {
-                source: slot.source,
-                data: self.data(slot),
-            })
+            .map(|slot| Message { source: slot.source, data: self.data(slot) })
     }
 
     /// The messages that are not, if the reply ended here.
@@ -232,16 +219,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         self.slots.iter().filter_map(|slot| {
             let reason = match slot.state {
                 State::Whole | State::Lines { .. } => return None,
-                State::Open { declared, .. } => LossReason::Incomplete {
-                    received: slot.length,
-                    declared,
-                },
+                State::Open { declared, .. } => LossReason::Incomplete { received: slot.length, declared },
                 State::Lost(reason) => reason,
             };
-            Some(Loss {
-                source: slot.source,
-                reason,
-            })
+            Some(Loss { source: slot.source, reason })
         })
     }
 
@@ -285,43 +266,42 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             return self.push_joined(Address(id), rest);
         }
         let mut buffer = [0; 16];
-        let mut found = hex::bytes(rest, &mut buffer)?;
-        let mut id = id;
+        let found = hex::bytes(rest, &mut buffer)?;
         if found.odd {
-            // Half a byte too many: an 11-bit identifier padded to eight digits, or a length digit.
-            let (skipped, prefix) = if id == 0 { (5, "padding") } else { (1, "length") };
-            let (digits, rest) = hex::number(rest, skipped).ok_or(FrameError::Short)?;
-            found = hex::bytes(rest, &mut buffer)?;
-            match prefix {
-                "padding" => id = digits,
-                _ if digits as usize != found.count => return Err(FrameError::Length),
-                _ => {}
-            }
+            return self.push_prefixed_can(id, rest);
         }
+        self.push_frame(Address(id), buffer.get(..found.count).unwrap_or_default())
+    }
+
+    /// A CAN line with half a byte too many between identifier and data: an 11-bit identifier padded to eight
+    /// digits, or the number of data bytes (`AT D1`).
+    fn push_prefixed_can(&mut self, id: u32, rest: &[u8]) -> Result<(), FrameError> {
+        let mut buffer = [0; 16];
+        let prefix = if id == 0 { 5 } else { 1 };
+        let (prefix, rest) = hex::number(rest, prefix).ok_or(FrameError::Short)?;
+        let found = hex::bytes(rest, &mut buffer)?;
         if found.odd {
             return Err(FrameError::Short);
         }
-        if found.count > can::FRAME {
+        let data = buffer.get(..found.count).unwrap_or_default();
+        match id {
+            0 => self.push_frame(Address(prefix), data),
+            _ if prefix as usize == data.len() => self.push_frame(Address(id), data),
+            _ => Err(FrameError::Length),
+        }
+    }
+
+    /// The data bytes of one CAN frame.
+    #[inline]
+    fn push_frame(&mut self, source: Address, data: &[u8]) -> Result<(), FrameError> {
+        if data.len() > can::FRAME {
             return Err(FrameError::Long);
         }
-        let data = buffer.get(..found.count).unwrap_or_default();
         let data = match (self.format.extended, data) {
             (true, [_, data @ ..]) => data,
             _ => data,
         };
-        self.frame(Address(id), can::parse(data)?)
-    }
-
-    /// A line that the adapter joined: the whole payload follows the identifier.
-    fn push_joined(&mut self, source: Address, rest: &[u8]) -> Result<(), FrameError> {
-        let length = self.decode_at_end(rest)?;
-        self.keep_end(source, length)
-    }
-
-    /// One frame of ISO 15765-2.
-    #[inline]
-    fn frame(&mut self, source: Address, pdu: can::Pdu<'_>) -> Result<(), FrameError> {
-        match pdu {
+        match can::parse(data)? {
             can::Pdu::Single(data) => self.single(source, data),
             can::Pdu::First { length, data } => self.first(source, length, data, 1),
             can::Pdu::Consecutive { sequence, data } => {
@@ -329,6 +309,12 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             }
             can::Pdu::FlowControl => Ok(()),
         }
+    }
+
+    /// A line that the adapter joined: the whole payload follows the identifier.
+    fn push_joined(&mut self, source: Address, rest: &[u8]) -> Result<(), FrameError> {
+        let length = self.decode_at_end(rest)?;
+        self.keep_end(source, length)
     }
 
     /// A J1939 line: as the ELM327 splits the identifier (`6 0FECA 00`) or as eight plain digits (`18FECA00`).
@@ -425,10 +411,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         };
         let data = line.get(from..).unwrap_or_default();
         let key = line.get(..head).unwrap_or_default();
-        let earlier = self
-            .slots
-            .iter()
-            .rposition(|slot| slot.source == source && self.data(slot).starts_with(key));
+        let earlier =
+            self.slots.iter().rposition(|slot| slot.source == source && self.data(slot).starts_with(key));
         let Some((index, slot)) = earlier.and_then(|index| Some((index, *self.slots.get(index)?))) else {
             let state = match sequence {
                 0 | 1 => State::Lines { last: sequence },
@@ -453,10 +437,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         } else if sequence == last && known.ends_with(data) {
             return Ok(());
         } else if sequence != last.wrapping_add(1) {
-            let reason = LossReason::Sequence {
-                expected: last.wrapping_add(1),
-                found: sequence,
-            };
+            let reason = LossReason::Sequence { expected: last.wrapping_add(1), found: sequence };
             self.set(index, State::Lost(reason));
             return Ok(());
         }
@@ -483,10 +464,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     fn single(&mut self, source: Address, data: &[u8]) -> Result<(), FrameError> {
         let length = data.len();
         let free = self.used..self.used + length;
-        self.bytes
-            .get_mut(free)
-            .ok_or(FrameError::Full)?
-            .copy_from_slice(data);
+        self.bytes.get_mut(free).ok_or(FrameError::Full)?.copy_from_slice(data);
         self.keep_end(source, length)
     }
 
@@ -495,10 +473,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         let open = |slot: &Slot| slot.source == source && matches!(slot.state, State::Open { .. });
         if let Some(index) = self.slots.iter().rposition(open) {
             if let Some(&slot) = self.slots.get(index) {
-                let again = State::Open {
-                    declared: length,
-                    next,
-                };
+                let again = State::Open { declared: length, next };
                 if slot.state == again && self.data(&slot) == data {
                     return Ok(());
                 }
@@ -506,7 +481,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             self.set(index, State::Lost(LossReason::Interrupted));
         }
         self.open(source, length, next)?;
-        self.extend(self.slots.len() - 1, data);
+        self.extend(self.slots.len() - 1, data, length, next);
         Ok(())
     }
 
@@ -519,10 +494,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             source,
             start: self.used as u16,
             length: 0,
-            state: State::Open {
-                declared: length,
-                next,
-            },
+            state: State::Open { declared: length, next },
         };
         let used = self.used + usize::from(length);
         if used > BYTES {
@@ -546,7 +518,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         let Some(index) = self.slots.iter().position(open) else {
             // A part of a message that was given up, or one more copy of the last part of a whole one.
             let known = self.slots.iter().any(|slot| {
-                mine(slot) && (matches!(slot.state, State::Lost(_)) || self.data(slot).len() > can::FRAME)
+                mine(slot) && (matches!(slot.state, State::Lost(_)) || self.data(slot).len() >= can::FRAME)
             });
             return if known { Ok(()) } else { Err(FrameError::Orphan) };
         };
@@ -559,31 +531,18 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         if sequence != next {
             let copy = sequence == next.wrapping_sub(1) & mask && self.data(&slot).ends_with(data);
             if !copy {
-                let reason = LossReason::Sequence {
-                    expected: next,
-                    found: sequence,
-                };
+                let reason = LossReason::Sequence { expected: next, found: sequence };
                 self.set(index, State::Lost(reason));
             }
             return Ok(());
         }
-        self.extend(index, data);
-        let Some(slot) = self.slots.get_mut(index) else {
-            return Err(FrameError::Orphan);
-        };
-        if slot.length < declared {
-            let next = next.wrapping_add(1) & mask;
-            slot.state = State::Open { declared, next };
-        }
+        self.extend(index, data, declared, next.wrapping_add(1) & mask);
         Ok(())
     }
 
-    /// Adds bytes to an open message, up to its declared length; then it is whole.
-    fn extend(&mut self, index: usize, data: &[u8]) {
+    /// Adds bytes to an open message. At its declared length it is whole; before, part `next` is due.
+    fn extend(&mut self, index: usize, data: &[u8], declared: u16, next: u8) {
         let Some(slot) = self.slots.get_mut(index) else {
-            return;
-        };
-        let State::Open { declared, .. } = slot.state else {
             return;
         };
         let size = data.len().min(usize::from(declared - slot.length));
@@ -592,6 +551,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             room.copy_from_slice(data);
         }
         slot.length += size as u16;
+        slot.state = State::Open { declared, next };
         if slot.length == declared {
             slot.state = State::Whole;
             self.forget_copy(index);
@@ -647,12 +607,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     /// Keeps the `length` bytes behind the used ones as a message in this state.
     #[inline]
     fn keep(&mut self, source: Address, length: usize, state: State) -> Result<(), FrameError> {
-        let slot = Slot {
-            source,
-            start: self.used as u16,
-            length: length as u16,
-            state,
-        };
+        let slot = Slot { source, start: self.used as u16, length: length as u16, state };
         self.slots.push(slot).map_err(|_| FrameError::Full)?;
         self.used += length;
         Ok(())
@@ -661,9 +616,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     #[inline]
     fn data(&self, slot: &Slot) -> &[u8] {
         let start = usize::from(slot.start);
-        self.bytes
-            .get(start..start + usize::from(slot.length))
-            .unwrap_or_default()
+        self.bytes.get(start..start + usize::from(slot.length)).unwrap_or_default()
     }
 
     fn set(&mut self, index: usize, state: State) {

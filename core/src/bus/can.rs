@@ -60,10 +60,7 @@ pub fn parse(data: &[u8]) -> Result<Pdu<'_>, FrameError> {
             pdu => Ok(pdu),
         }),
         2 if payload.is_empty() => Err(FrameError::Short),
-        2 => Ok(Pdu::Consecutive {
-            sequence: control & 0x0F,
-            data: payload,
-        }),
+        2 => Ok(Pdu::Consecutive { sequence: control & 0x0F, data: payload }),
         3 => Ok(Pdu::FlowControl),
         _ => Err(FrameError::Kind(control)),
     }
@@ -74,7 +71,5 @@ fn first(control: u8, payload: &[u8]) -> IResult<&[u8], Pdu<'_>> {
     let (data, low) = be_u8(payload)?;
     let length = u16::from(control & 0x0F) << 8 | u16::from(low);
     let whole = data.len().min(usize::from(length));
-    (take(whole), rest)
-        .map(|(data, _)| Pdu::First { length, data })
-        .parse(data)
+    (take(whole), rest).map(|(data, _)| Pdu::First { length, data }).parse(data)
 }

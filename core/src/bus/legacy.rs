@@ -53,10 +53,7 @@ pub fn parse(line: &[u8], check: Check) -> Result<Frame<'_>, FrameError> {
     if data.is_empty() {
         return Err(FrameError::Short);
     }
-    Ok(Frame {
-        source: *source,
-        data,
-    })
+    Ok(Frame { source: *source, data })
 }
 
 /// Data whose length the header gives: then a missing check byte is seen, and forgiven.
@@ -80,23 +77,13 @@ fn checked<'a>(line: &[u8], body: &'a [u8], check: fn(&[u8]) -> u8) -> Result<&'
     let (&found, data) = body.split_last().ok_or(FrameError::Short)?;
     let covered = line.get(..line.len().saturating_sub(1)).unwrap_or_default();
     let expected = check(covered);
-    if expected == found {
-        Ok(data)
-    } else {
-        Err(FrameError::Check { expected, found })
-    }
+    if expected == found { Ok(data) } else { Err(FrameError::Check { expected, found }) }
 }
 
 /// The CRC-8 of SAE J1850.
 pub fn crc(bytes: &[u8]) -> u8 {
     !bytes.iter().fold(0xFF, |crc, &byte| {
-        (0..8).fold(crc ^ byte, |crc, _| {
-            if crc & 0x80 == 0 {
-                crc << 1
-            } else {
-                crc << 1 ^ 0x1D
-            }
-        })
+        (0..8).fold(crc ^ byte, |crc, _| if crc & 0x80 == 0 { crc << 1 } else { crc << 1 ^ 0x1D })
     })
 }
 

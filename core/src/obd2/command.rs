@@ -76,9 +76,7 @@ impl Command {
     /// The command that this request (service first, as sent) asks, if it is one of the tables.
     pub fn of_request(request: &[u8]) -> Option<&'static Self> {
         match *request {
-            [service] => table::service(service)?
-                .iter()
-                .find(|command| command.ask == Ask::Service(service)),
+            [service] => table::service(service)?.iter().find(|command| command.ask == Ask::Service(service)),
             [service, pid, ..] => Self::of(service, pid),
             [] => None,
         }

@@ -132,9 +132,7 @@ impl Decoder {
             }
             Self::Status => Value::Status(Status(data.first_chunk().copied().unwrap_or_default())),
             Self::Code => {
-                let code = Dtc(u16::from_be_bytes(
-                    data.first_chunk().copied().unwrap_or_default(),
-                ));
+                let code = Dtc(u16::from_be_bytes(data.first_chunk().copied().unwrap_or_default()));
                 Value::Code(Some(code).filter(|code| *code != Dtc(0)))
             }
             Self::Codes => Value::Codes(Dtcs::new(data)),
@@ -146,13 +144,8 @@ impl Decoder {
             }
             Self::Bit(texts) => Value::State(State::single_bit(first, texts)),
             Self::Listed(from, texts) => {
-                let text = first
-                    .checked_sub(from)
-                    .and_then(|index| texts.get(usize::from(index)));
-                Value::State(State {
-                    raw: first,
-                    text: text.copied(),
-                })
+                let text = first.checked_sub(from).and_then(|index| texts.get(usize::from(index)));
+                Value::State(State { raw: first, text: text.copied() })
             }
             Self::Sensors(banks) => Value::Sensors(Sensors { raw: first, banks }),
             Self::Flag(bit) => Value::Flag(first >> (bit & 7) & 1 != 0),
@@ -171,10 +164,7 @@ impl Decoder {
 
 #[cold]
 fn short(needed: usize, data: &[u8]) -> DecodeError {
-    DecodeError::Short {
-        needed: needed as u16,
-        found: data.len() as u16,
-    }
+    DecodeError::Short { needed: needed as u16, found: data.len() as u16 }
 }
 
 /// Bits of the supported identifiers; legacy buses put a filler or a line number before them.
@@ -184,10 +174,7 @@ fn supported<'a>(base: u8, data: &[u8]) -> Result<Value<'a>, DecodeError> {
         bits => bits,
     };
     let bits = bits.first_chunk().copied().ok_or_else(|| short(4, data))?;
-    Ok(Value::Supported(Supported {
-        base,
-        bits: u32::from_be_bytes(bits),
-    }))
+    Ok(Value::Supported(Supported { base, bits: u32::from_be_bytes(bits) }))
 }
 
 /// Data without the count of items that CAN puts in front (SAE J1979, 7.9.3): one byte more than items take.
@@ -202,7 +189,7 @@ fn uncounted(width: usize, data: &[u8]) -> &[u8] {
 fn text<'a>(width: usize, data: &'a [u8]) -> Result<Value<'a>, DecodeError> {
     let mut items = uncounted(width, data);
     while let [0, rest @ ..] = items
-        && items.len() % width != 0
+        && !items.len().is_multiple_of(width)
     {
         items = rest;
     }
@@ -211,11 +198,7 @@ fn text<'a>(width: usize, data: &'a [u8]) -> Result<Value<'a>, DecodeError> {
     }
     let whole = items.len() - items.len() % width;
     let text = Text::new(items.get(..whole).unwrap_or(items), width);
-    if text.is_text() {
-        Ok(Value::Text(text))
-    } else {
-        Err(DecodeError::Text)
-    }
+    if text.is_text() { Ok(Value::Text(text)) } else { Err(DecodeError::Text) }
 }
 
 /// Reads what the adapter itself answered to [`Ask::Adapter`].
@@ -240,11 +223,7 @@ fn millivolts(line: &[u8]) -> Option<i64> {
     if whole.is_empty() {
         return None;
     }
-    let number = |digits: &[u8]| {
-        digits
-            .iter()
-            .fold(0, |sum, byte| sum * 10 + i64::from(byte - b'0'))
-    };
+    let number = |digits: &[u8]| digits.iter().fold(0, |sum, byte| sum * 10 + i64::from(byte - b'0'));
     let mut value = number(whole) * 1000;
     if let [b'.', decimals @ ..] = rest {
         let mut weight = 100;
@@ -275,19 +254,11 @@ pub fn answers<'a>(
 ) -> impl Iterator<Item = Answer<'a>> {
     messages.clone().enumerate().filter_map(move |(index, message)| {
         let source = message.source;
-        if messages
-            .clone()
-            .take(index)
-            .any(|earlier| earlier.source == source)
-        {
+        if messages.clone().take(index).any(|earlier| earlier.source == source) {
             return None;
         }
         let mut best = decode(command, message);
-        for later in messages
-            .clone()
-            .skip(index + 1)
-            .filter(|later| later.source == source)
-        {
+        for later in messages.clone().skip(index + 1).filter(|later| later.source == source) {
             let value = decode(command, later);
             if rank(&value) >= rank(&best) {
                 best = value;

@@ -33,9 +33,10 @@ impl Dtc {
         let [first @ b'0'..=b'3', _, _, _] = digits else {
             return None;
         };
-        let rest = digits.iter().skip(1).try_fold(0, |value, &digit| {
-            Some(value << 4 | char::from(digit).to_digit(16)? as u16)
-        })?;
+        let rest = digits
+            .iter()
+            .skip(1)
+            .try_fold(0, |value, &digit| Some(value << 4 | char::from(digit).to_digit(16)? as u16))?;
         Some(Self(system << 14 | u16::from(first - b'0') << 12 | rest))
     }
 
@@ -108,11 +109,7 @@ pub struct Description(Dtc);
 
 impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let origin = if self.0.is_standard() {
-            "SAE"
-        } else {
-            "manufacturer"
-        };
+        let origin = if self.0.is_standard() { "SAE" } else { "manufacturer" };
         write!(f, "{}, {origin}", self.0.system())?;
         match self.0.group() {
             Some(group) => write!(f, ": {group}"),

@@ -48,13 +48,7 @@ pub enum DecodeError {
 impl DecodeError {
     /// Whether the ECU asked for patience (`7F xx 78`): its answer follows.
     pub const fn is_pending(&self) -> bool {
-        matches!(
-            self,
-            Self::Negative {
-                code: Nrc::PENDING,
-                ..
-            }
-        )
+        matches!(self, Self::Negative { code: Nrc::PENDING, .. })
     }
 }
 

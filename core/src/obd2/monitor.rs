@@ -97,24 +97,15 @@ impl Test {
         Some(match self.tid {
             0x01 => ("RTL_THRESHOLD_VOLTAGE", "Rich to lean sensor threshold voltage"),
             0x02 => ("LTR_THRESHOLD_VOLTAGE", "Lean to rich sensor threshold voltage"),
-            0x03 => (
-                "LOW_VOLTAGE_SWITCH_TIME",
-                "Low sensor voltage for switch time calculation",
-            ),
-            0x04 => (
-                "HIGH_VOLTAGE_SWITCH_TIME",
-                "High sensor voltage for switch time calculation",
-            ),
+            0x03 => ("LOW_VOLTAGE_SWITCH_TIME", "Low sensor voltage for switch time calculation"),
+            0x04 => ("HIGH_VOLTAGE_SWITCH_TIME", "High sensor voltage for switch time calculation"),
             0x05 => ("RTL_SWITCH_TIME", "Rich to lean sensor switch time"),
             0x06 => ("LTR_SWITCH_TIME", "Lean to rich sensor switch time"),
             0x07 => ("MIN_VOLTAGE", "Minimum sensor voltage for test cycle"),
             0x08 => ("MAX_VOLTAGE", "Maximum sensor voltage for test cycle"),
             0x09 => ("TRANSITION_TIME", "Time between sensor transitions"),
             0x0A => ("SENSOR_PERIOD", "Sensor period"),
-            0x0B => (
-                "MISFIRE_AVERAGE",
-                "Average misfire counts for last ten driving cycles",
-            ),
+            0x0B => ("MISFIRE_AVERAGE", "Average misfire counts for last ten driving cycles"),
             0x0C => ("MISFIRE_COUNT", "Misfire counts for last/current driving cycles"),
             _ => return None,
         })

@@ -37,17 +37,10 @@ pub fn payload<'a>(request: &[u8], message: &'a [u8]) -> Result<&'a [u8], Decode
     let mut rest = rest;
     for (at, &expected) in asked.iter().enumerate() {
         let Some((&found, tail)) = rest.split_first() else {
-            return Err(DecodeError::Short {
-                needed: asked.len() as u16,
-                found: at as u16,
-            });
+            return Err(DecodeError::Short { needed: asked.len() as u16, found: at as u16 });
         };
         if found != expected {
-            return Err(DecodeError::Identifier {
-                at: at as u8,
-                expected,
-                found,
-            });
+            return Err(DecodeError::Identifier { at: at as u8, expected, found });
         }
         rest = tail;
     }
@@ -59,18 +52,9 @@ pub fn payload<'a>(request: &[u8], message: &'a [u8]) -> Result<&'a [u8], Decode
 pub(super) fn other(service: u8, message: &[u8]) -> DecodeError {
     match *message {
         // Legacy buses repeat the whole request and pad; the reason is the last byte that is there.
-        [NEGATIVE, of, code] if of == service => DecodeError::Negative {
-            service,
-            code: Nrc(code),
-        },
-        [NEGATIVE, of, .., code] if of == service => DecodeError::Negative {
-            service,
-            code: Nrc(code),
-        },
-        [found, ..] => DecodeError::Service {
-            expected: service.wrapping_add(0x40),
-            found,
-        },
+        [NEGATIVE, of, code] if of == service => DecodeError::Negative { service, code: Nrc(code) },
+        [NEGATIVE, of, .., code] if of == service => DecodeError::Negative { service, code: Nrc(code) },
+        [found, ..] => DecodeError::Service { expected: service.wrapping_add(0x40), found },
         [] => DecodeError::Empty,
     }
 }

@@ -190,13 +190,7 @@ impl Scaling {
     /// What this scaling does.
     #[inline]
     pub fn factors(self) -> &'static Factors {
-        const NONE: Factors = Factors {
-            multiply: 1,
-            add: 0,
-            divide: 1,
-            unit: Unit::Count,
-            signed: false,
-        };
+        const NONE: Factors = Factors { multiply: 1, add: 0, divide: 1, unit: Unit::Count, signed: false };
         FACTORS.get(self as usize).unwrap_or(&NONE)
     }
 
@@ -208,10 +202,7 @@ impl Scaling {
     /// Reads up to five big-endian bytes as this scaling's raw integer.
     #[inline]
     pub fn quantity(self, bytes: &[u8]) -> Quantity {
-        let unsigned = bytes
-            .iter()
-            .take(5)
-            .fold(0, |raw: i64, &byte| raw << 8 | i64::from(byte));
+        let unsigned = bytes.iter().take(5).fold(0, |raw: i64, &byte| raw << 8 | i64::from(byte));
         let raw = match bytes.first() {
             Some(0x80..) if self.factors().signed => unsigned - (1 << (8 * bytes.len().min(5))),
             _ => unsigned,
@@ -303,7 +294,7 @@ impl fmt::Display for Quantity {
         write!(f, "{whole}")?;
         let mut width = places;
         if f.precision().is_none() {
-            while width > 0 && part % 10 == 0 {
+            while width > 0 && part.is_multiple_of(10) {
                 part /= 10;
                 width -= 1;
             }

@@ -65,11 +65,7 @@ impl Signal {
         let raw = bits(data, self.bit, self.bits)?;
         Some(match self.kind {
             Kind::Scaled(scaling) => Reading::Quantity(Quantity::new(
-                if scaling.factors().signed {
-                    sign_extend(raw, self.bits)
-                } else {
-                    i64::from(raw)
-                },
+                if scaling.factors().signed { sign_extend(raw, self.bits) } else { i64::from(raw) },
                 scaling,
             )),
             Kind::Flag => Reading::Flag(raw != 0),
@@ -102,9 +98,7 @@ fn bits(data: &[u8], first: u16, count: u8) -> Option<u32> {
     let (first, count) = (usize::from(first), usize::from(count.min(32)));
     let end = first + count;
     let bytes = data.get(first / 8..end.div_ceil(8))?;
-    let value = bytes
-        .iter()
-        .fold(0, |value: u64, &byte| value << 8 | u64::from(byte));
+    let value = bytes.iter().fold(0, |value: u64, &byte| value << 8 | u64::from(byte));
     let value = value >> (end.div_ceil(8) * 8 - end);
     Some((value & ((1 << count) - 1)) as u32)
 }

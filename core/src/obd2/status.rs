@@ -41,11 +41,7 @@ pub struct Readiness {
 }
 
 /// Tests in the low nibble of byte B (available) and its high nibble (incomplete).
-const BASE: [&str; 3] = [
-    "MISFIRE_MONITORING",
-    "FUEL_SYSTEM_MONITORING",
-    "COMPONENT_MONITORING",
-];
+const BASE: [&str; 3] = ["MISFIRE_MONITORING", "FUEL_SYSTEM_MONITORING", "COMPONENT_MONITORING"];
 
 /// Tests in bytes C (available) and D (incomplete) of a spark-ignition engine, from bit 0.
 const SPARK: [Option<&str>; 8] = [

@@ -421,40 +421,16 @@ const PERFORMANCE_COMPRESSION_COUNTERS: &[Signal] = &[
 const MAX_VALUES: &[Signal] = &[
     byte(0, "MAX_EQ_RAT", "maximum value for equivalence ratio", Ratio),
     byte(8, "MAX_O2_VOLT", "maximum value for oxygen sensor voltage", Volts),
-    byte(
-        16,
-        "MAX_O2_CURR",
-        "maximum value for oxygen sensor current",
-        Milliamperes,
-    ),
-    byte(
-        24,
-        "MAX_MAP",
-        "maximum value for intake manifold pressure",
-        TenKilopascal,
-    ),
+    byte(16, "MAX_O2_CURR", "maximum value for oxygen sensor current", Milliamperes),
+    byte(24, "MAX_MAP", "maximum value for intake manifold pressure", TenKilopascal),
 ];
 
 /// A counter of two bytes.
 const fn counter(bit: u16, id: &'static str, name: &'static str) -> Signal {
-    Signal {
-        id,
-        name,
-        bit,
-        bits: 16,
-        support: None,
-        kind: Kind::Scaled(Counter),
-    }
+    Signal { id, name, bit, bits: 16, support: None, kind: Kind::Scaled(Counter) }
 }
 
 /// A quantity of one byte.
 const fn byte(bit: u16, id: &'static str, name: &'static str, scaling: Scaling) -> Signal {
-    Signal {
-        id,
-        name,
-        bit,
-        bits: 8,
-        support: None,
-        kind: Kind::Scaled(scaling),
-    }
+    Signal { id, name, bit, bits: 8, support: None, kind: Kind::Scaled(scaling) }
 }

@@ -55,10 +55,7 @@ pub fn local_data(identifier: u8, message: &[u8]) -> Result<&[u8], DecodeError> 
 pub fn code_count(message: &[u8]) -> Result<u16, DecodeError> {
     match reply::payload(&[0x19, 0x01], message)? {
         [_available, _format, high, low, ..] => Ok(u16::from_be_bytes([*high, *low])),
-        data => Err(DecodeError::Short {
-            needed: 4,
-            found: data.len() as u16,
-        }),
+        data => Err(DecodeError::Short { needed: 4, found: data.len() as u16 }),
     }
 }
 
@@ -72,11 +69,9 @@ pub fn codes(message: &[u8]) -> Result<impl Iterator<Item = UdsDtc> + Clone + us
         [] => &[],
     };
     let records = records.chunks_exact(4).filter_map(|record| match *record {
-        [high, low, failure, status] => Some(UdsDtc {
-            code: Dtc(u16::from_be_bytes([high, low])),
-            failure,
-            status,
-        }),
+        [high, low, failure, status] => {
+            Some(UdsDtc { code: Dtc(u16::from_be_bytes([high, low])), failure, status })
+        }
         _ => None,
     });
     Ok(records)

@@ -67,10 +67,7 @@ impl<'a> Text<'a> {
     /// The first text, if it is ASCII without anything inside that padding would be.
     pub fn as_str(&self) -> Option<&'a str> {
         let bytes = self.as_bytes();
-        bytes
-            .is_ascii()
-            .then(|| core::str::from_utf8(bytes).ok())
-            .flatten()
+        bytes.is_ascii().then(|| core::str::from_utf8(bytes).ok()).flatten()
     }
 
     /// Whether every byte is printable ASCII or padding.
@@ -223,9 +220,9 @@ impl fmt::Display for Value<'_> {
             Self::State(state) => state.fmt(f),
             Self::FuelSystems([first, second]) if second.raw == 0 => first.fmt(f),
             Self::FuelSystems([first, second]) => write!(f, "{first}; {second}"),
-            Self::Sensors(sensors) => list(f, sensors.iter(), |f, (bank, sensor)| {
-                write!(f, "B{bank}S{sensor}")
-            }),
+            Self::Sensors(sensors) => {
+                list(f, sensors.iter(), |f, (bank, sensor)| write!(f, "B{bank}S{sensor}"))
+            }
             Self::Supported(supported) => list(f, supported.identifiers(), |f, id| write!(f, "{id:02X}")),
             Self::Status(status) => write!(
                 f,
@@ -244,12 +241,8 @@ impl fmt::Display for Value<'_> {
             Self::Text(text) => text.fmt(f),
             Self::Numbers(numbers) => numbers.fmt(f),
             Self::Signals(signals) => {
-                let present = signals
-                    .iter()
-                    .filter_map(|(signal, reading)| Some((signal, reading?)));
-                list(f, present, |f, (signal, reading)| {
-                    write!(f, "{}={reading}", signal.id)
-                })
+                let present = signals.iter().filter_map(|(signal, reading)| Some((signal, reading?)));
+                list(f, present, |f, (signal, reading)| write!(f, "{}={reading}", signal.id))
             }
             Self::Done => f.write_str("done"),
             Self::Bytes(bytes) => list(f, bytes.iter(), |f, byte| write!(f, "{byte:02X}")),

@@ -1,4 +1,6 @@
 //! Tests of the whole crate, one file per area.
 
+mod bus;
 mod dfx;
+mod obd2;
 mod tscbm;

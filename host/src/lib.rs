@@ -24,4 +24,5 @@ pub mod services;
 pub mod socketio;
 pub mod socketio_client;
 pub mod timeline;
+pub mod transport;
 pub mod ws;

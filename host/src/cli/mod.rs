@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 the command failed (the reason is on standard error), 2 wrong usage.
 
 mod serve;
+mod simulator;
 
 use std::process::ExitCode;
 
@@ -19,6 +20,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Command>),
+    Simulator(simulator::Command),
 }
 
 impl Cli {
@@ -27,6 +29,7 @@ impl Cli {
         let command = self.command.unwrap_or_else(|| Command::Serve(Box::default()));
         let result = match command {
             Command::Serve(command) => command.run(),
+            Command::Simulator(command) => command.run(),
         };
         match result {
             Ok(code) => code,

@@ -3,6 +3,7 @@
 mod app;
 mod dashboard;
 mod road;
+mod simulator;
 mod socketio;
 mod socketio_client;
 mod support;

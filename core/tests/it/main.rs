@@ -2,5 +2,7 @@
 
 mod bus;
 mod dfx;
+mod json;
 mod obd2;
+mod phoenix;
 mod tscbm;

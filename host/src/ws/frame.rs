@@ -93,7 +93,7 @@ impl Decoder {
         Self { limits, buffer: Vec::new(), taken: 0, message: Vec::new(), kind: None }
     }
 
-    /// Takes bytes off the wire; follow with [`next`](Self::next) until it has no more.
+    /// Takes bytes off the wire; follow with [`decode`](Self::decode) until it has no more.
     pub fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -102,7 +102,7 @@ impl Decoder {
     ///
     /// # Errors
     /// When the client broke the protocol: close with [`Violation::code`] and feed no more.
-    pub fn next(&mut self) -> Result<Option<Incoming<'_>>, Violation> {
+    pub fn decode(&mut self) -> Result<Option<Incoming<'_>>, Violation> {
         loop {
             let Some(header) = self.header()? else {
                 self.compact();
@@ -352,7 +352,7 @@ mod tests {
         let mut messages = Vec::new();
         for byte in bytes {
             decoder.feed(&[*byte]);
-            while let Some(message) = decoder.next()? {
+            while let Some(message) = decoder.decode()? {
                 messages.push(format!("{message:?}"));
             }
         }
@@ -401,8 +401,8 @@ mod tests {
     fn an_idle_decoder_keeps_no_buffer() {
         let mut decoder = Decoder::new(Limits::default());
         decoder.feed(&masked(0x81, b"hello"));
-        assert!(decoder.next().unwrap().is_some());
-        assert!(decoder.next().unwrap().is_none());
+        assert!(decoder.decode().unwrap().is_some());
+        assert!(decoder.decode().unwrap().is_none());
         assert_eq!(decoder.buffer.capacity() + decoder.message.capacity(), 0);
     }
 

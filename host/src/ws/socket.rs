@@ -160,7 +160,7 @@ impl Socket {
     /// # Errors
     /// When the client closed the connection or broke the protocol.
     pub fn decode_one(&mut self, take: &mut dyn FnMut(Incoming<'_>)) -> Result<bool, Closed> {
-        match self.decoder.next() {
+        match self.decoder.decode() {
             Ok(None) => {
                 self.pending = false;
                 if self.eof { Err(Closed::Cut) } else { Ok(false) }
@@ -254,14 +254,14 @@ impl Socket {
             Progress::Closing | Progress::Closed => {}
         }
         match self.poll_read(cx) {
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(())) if !self.eof => {
                 self.decoder = Decoder::new(Limits::default());
                 // A flood must not keep the time-out from being looked at.
                 cx.waker().wake_by_ref();
-                return Poll::Pending;
+                Poll::Pending
             }
-            Poll::Ready(_) => return Poll::Ready(()),
+            Poll::Ready(_) => Poll::Ready(()),
         }
     }
 }

@@ -3,6 +3,10 @@
 
 mod dfx_body;
 mod dfx_frame;
+mod json;
+mod phoenix_frame;
 
 pub use dfx_body::dfx_body;
 pub use dfx_frame::dfx_frame;
+pub use json::json;
+pub use phoenix_frame::phoenix_frame;

@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-const TARGETS: &[(&str, fn(&[u8]))] =
-    &[("dfx_body", cloverleaf_fuzz::dfx_body), ("dfx_frame", cloverleaf_fuzz::dfx_frame)];
+const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("dfx_body", cloverleaf_fuzz::dfx_body),
+    ("dfx_frame", cloverleaf_fuzz::dfx_frame),
+    ("json", cloverleaf_fuzz::json),
+    ("phoenix_frame", cloverleaf_fuzz::phoenix_frame),
+];
 
 #[test]
 fn every_corpus_replays() {

@@ -1,1 +1,5 @@
-//! (in progress)
+#![doc = include_str!("../../docs/elm327.md")]
+
+pub mod command;
+pub mod session;
+pub mod wire;

@@ -1,0 +1,306 @@
+//! What the owner asks for: preparing, performing and ending it.
+
+use core::fmt::Write;
+
+use heapless::String;
+
+use crate::bus::Protocol;
+use crate::elm327::command::{Command, LINE, Text, baud_divisor, hex_digit};
+use crate::elm327::wire::Status;
+use crate::time::{Duration, Instant};
+
+use super::event::is_pending;
+use super::exchange::{Heard, Switch, What};
+use super::target::{Physical, change, functional, is_wide};
+use super::{Failure, Filter, Job, Lines, Notice, REQUEST_TIMEOUT, Session, Target};
+
+/// The most that the adapter can be told to wait for an ECU (`AT ST FF`).
+const PATIENCE: Duration = Duration::from_millis(1_020);
+
+/// How often an ECU may ask for patience: together as long as ISO 14229-2 lets it, 5 s.
+const PENDING: u8 = 4;
+
+/// The first deadline of monitoring, before it is lifted.
+const REFRESH: Duration = Duration::from_millis(1_000);
+
+impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
+    pub(super) fn take_job(&mut self, now: Instant, job: Job) {
+        self.job = Some(job);
+        self.job_begun = false;
+        match &mut self.exchange {
+            // The session's own exchange first, but no longer than a request may take.
+            Some(exchange) => {
+                let soon = now + REQUEST_TIMEOUT;
+                exchange.limit = exchange.limit.min(soon);
+                exchange.deadline = exchange.deadline.map(|deadline| deadline.min(soon));
+            }
+            None => self.proceed(now),
+        }
+    }
+
+    /// What must be told the adapter before the job.
+    pub(super) fn prepare(&mut self) {
+        let protocol = self.protocol.unwrap_or(Protocol::Can11Fast);
+        match &self.job {
+            Some(Job::Request { data, target, .. }) => {
+                if self.target != Some(*target) && self.stn_header(*target, data).is_none() {
+                    change(self.target, *target, protocol, &mut self.todo);
+                    self.target = Some(*target);
+                }
+            }
+            Some(Job::Monitor(filter)) if protocol.is_can() => {
+                let _ = self.todo.push_back(Command::Formatting(false));
+                let filters: &[Command] = match (*filter, self.has_stn(), is_wide(protocol)) {
+                    (Filter::All, ..) => &[],
+                    (Filter::Pass { pattern, mask }, true, true) => {
+                        &[Command::ClearFilters, Command::PassLong { pattern, mask }]
+                    }
+                    (Filter::Pass { pattern, mask }, true, false) => &[
+                        Command::ClearFilters,
+                        Command::PassShort {
+                            pattern: pattern as u16 & 0x7FF,
+                            mask: mask as u16 & 0x7FF,
+                        },
+                    ],
+                    (Filter::Pass { pattern, mask }, false, true) => {
+                        &[Command::FilterLong(pattern), Command::MaskLong(mask)]
+                    }
+                    (Filter::Pass { pattern, mask }, false, false) => &[
+                        Command::FilterShort(pattern as u16 & 0x7FF),
+                        Command::MaskShort(mask as u16 & 0x7FF),
+                    ],
+                };
+                self.todo.extend(filters.iter().copied());
+            }
+            Some(Job::Baud { .. }) => {
+                let _ = self
+                    .todo
+                    .push_back(Command::BaudTimeout(Duration::from_millis(250)));
+            }
+            _ => {}
+        }
+    }
+
+    /// The job itself.
+    pub(super) fn perform(&mut self, now: Instant) {
+        let Some(job) = &self.job else {
+            return;
+        };
+        match job {
+            Job::Request {
+                data,
+                target,
+                lines,
+                timeout,
+                pending,
+            } => {
+                let (target, timeout) = (*target, *timeout);
+                let patience = if *pending > 0 {
+                    timeout.max(PATIENCE + PATIENCE)
+                } else {
+                    timeout
+                };
+                let digit = lines.filter(|_| *pending == 0);
+                let line = match self.stn_header(target, data) {
+                    Some(header) if self.target != Some(target) => stn_line(header, data, digit),
+                    _ => plain_line(data, digit),
+                };
+                self.last_target = target;
+                let repeat = self.settings.repeat && !line.is_empty() && self.last_line == line;
+                self.begin(now, What::Request, if repeat { b"" } else { &line }, patience);
+                self.last_line = line;
+            }
+            Job::Command { text, timeout } => {
+                let (text, timeout) = (text.clone(), *timeout);
+                self.last_line.clear();
+                self.begin(now, What::Text, &text, timeout);
+            }
+            Job::Monitor(filter) => {
+                let command = match filter {
+                    Filter::Pass { .. } if self.has_stn() => Command::MonitorFiltered,
+                    _ => Command::MonitorAll,
+                };
+                self.begin(now, What::Monitor { stopping: false }, &command.text(), REFRESH);
+                self.last_line.clear();
+                if let Some(exchange) = &mut self.exchange {
+                    // A silent bus is no fault.
+                    exchange.deadline = None;
+                }
+            }
+            Job::Baud { to, .. } => {
+                let divisor = baud_divisor(*to).unwrap_or(u8::MAX);
+                let command = Command::BaudDivisor(divisor);
+                self.begin(now, What::Baud(Switch::Asked), &command.text(), command.timeout());
+                self.last_line.clear();
+            }
+            Job::Sleep => self.begin_command(now, Command::LowPower),
+        }
+    }
+
+    /// The header with which an STN sends this in one line, if that serves: a long request, or a standard target
+    /// that is not asked twice in a row (then the line is shorter once the header is set).
+    fn stn_header(&self, target: Target, data: &Text) -> Option<u32> {
+        let protocol = self.protocol.filter(|protocol| protocol.is_can())?;
+        let header = match target {
+            Target::Functional => functional(protocol),
+            Target::Physical(one) if Physical::new(one.request) == one => one.request,
+            Target::Physical(_) => return None,
+        };
+        let long = data.len() > 14;
+        let once = self.target != Some(target)
+            && self.last_target != target
+            // A filter set for another target would hide the answer.
+            && !matches!(self.target, None | Some(Target::Physical(_)));
+        (self.has_stn() && (long || once)).then_some(header)
+    }
+
+    pub(super) fn handle_request(&mut self, now: Instant, heard: &Heard) {
+        let any = self.assembler.messages().next().is_some();
+        let all_pending = any && self.assembler.messages().all(|message| is_pending(&message));
+        if let Some(Job::Request { pending, .. }) = &mut self.job
+            && all_pending
+            && *pending < PENDING
+        {
+            // The answer comes later than the adapter listens: tell it to, and ask again.
+            *pending += 1;
+            self.last_line.clear();
+            if !self.patient {
+                self.patient = true;
+                let _ = self.todo.push_back(Command::Timeout(Some(PATIENCE)));
+            }
+            return self.proceed(now);
+        }
+        let lost = self.assembler.losses().next().is_some();
+        let fault = heard.fault.or(lost.then_some(Failure::Incomplete));
+        let result = if any {
+            Ok(Lines {
+                count: heard.lines,
+                fault,
+            })
+        } else {
+            Err(fault.unwrap_or(Failure::Incomplete))
+        };
+        if result.is_err() {
+            self.last_line.clear();
+        }
+        if self.patient {
+            self.patient = false;
+            let _ = self.todo.push_back(Command::Timeout(None));
+        }
+        self.job = None;
+        self.job_begun = false;
+        self.notify(Notice::Reply(result));
+        self.handle_car(now, result.map(|_| ()));
+        self.proceed(now);
+    }
+
+    pub(super) fn handle_monitor(&mut self, now: Instant, stopping: bool, heard: &Heard) {
+        match heard.fault {
+            Some(Failure::Adapter(Status::BufferFull | Status::RxError)) if !stopping => {
+                self.notify(Notice::Gap);
+                return self.perform(now);
+            }
+            _ => {}
+        }
+        let result = match heard.fault {
+            Some(failure) if !stopping => Err(failure),
+            _ => Ok(()),
+        };
+        if self.protocol.is_none_or(Protocol::is_can) {
+            let _ = self.todo.push_back(Command::Formatting(true));
+        }
+        match &self.job {
+            Some(Job::Monitor(Filter::All)) => {}
+            _ if self.has_stn() => {
+                let _ = self.todo.push_back(Command::ClearFilters);
+            }
+            _ => {}
+        }
+        let _ = self.todo.push_back(Command::ReceiveAny);
+        self.target = None;
+        self.end_job(now, result);
+    }
+
+    /// After a command of the owner's the adapter may be set otherwise than we rely on.
+    pub(super) fn end_text(&mut self, now: Instant, result: Result<(), Failure>) {
+        let asks_adapter = match &self.job {
+            Some(Job::Command { text, .. }) => {
+                let mut letters = text
+                    .iter()
+                    .filter(|byte| **byte != b' ')
+                    .map(u8::to_ascii_uppercase);
+                matches!((letters.next(), letters.next()), (Some(b'A' | b'S'), Some(b'T')))
+            }
+            _ => false,
+        };
+        if asks_adapter {
+            self.target = None;
+            let restore = [
+                Command::Echo(false),
+                Command::Linefeeds(false),
+                Command::Spaces(false),
+                Command::Headers(true),
+                Command::ProtocolNumber,
+            ];
+            self.todo.extend(restore);
+        }
+        self.end_job(now, result);
+    }
+
+    /// The change of rate failed: back to the old one, where the adapter goes too.
+    pub(super) fn end_switch(&mut self, now: Instant, result: Result<(), Failure>) {
+        let switched = matches!(
+            self.exchange.as_ref().map(|exchange| exchange.what),
+            Some(What::Baud(Switch::Switched | Switch::Confirming))
+        );
+        if let (true, Some(Job::Baud { from, .. })) = (switched, &self.job) {
+            self.notify(Notice::Baud(*from));
+        }
+        self.exchange = None;
+        self.job_result(result);
+        self.resync(now, 1);
+    }
+
+    pub(super) fn end_job(&mut self, now: Instant, result: Result<(), Failure>) {
+        self.job_result(result);
+        self.proceed(now);
+    }
+
+    pub(super) fn end_job_silently(&mut self, result: Result<(), Failure>) {
+        self.job_result(result);
+        self.interrupted = None;
+    }
+
+    /// Tells the owner how the job ended.
+    pub(super) fn job_result(&mut self, result: Result<(), Failure>) {
+        self.job_begun = false;
+        match self.job.take() {
+            None => {}
+            Some(Job::Request { .. }) => {
+                self.notify(Notice::Reply(Err(result.err().unwrap_or(Failure::Incomplete))));
+            }
+            Some(_) => self.notify(Notice::Done(result)),
+        }
+    }
+}
+
+/// A request as an ELM327 takes it: hex digits, then perhaps how many lines will answer.
+fn plain_line(data: &Text, lines: Option<u8>) -> Text {
+    let mut line = data.clone();
+    if let Some(lines) = lines {
+        let _ = line.push(hex_digit(lines));
+    }
+    line
+}
+
+/// A request as an STN takes it, with its header and options in one line.
+fn stn_line(header: u32, data: &Text, lines: Option<u8>) -> Text {
+    let mut line = String::<LINE>::new();
+    let digits = if header > 0x7FF { 8 } else { 3 };
+    let _ = write!(line, "STPXH:{header:0digits$X},D:");
+    let _ = line.push_str(core::str::from_utf8(data).unwrap_or_default());
+    if let Some(lines) = lines {
+        let _ = write!(line, ",R:{lines}");
+    }
+    Text::from_slice(line.as_bytes()).unwrap_or_default()
+}

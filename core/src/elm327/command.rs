@@ -229,9 +229,7 @@ impl fmt::Display for Command {
 
 /// A span in steps of so many milliseconds, at least one (zero would mean "the default") and in one byte.
 fn steps(span: Duration, step: u64) -> u8 {
-    u8::try_from(span.as_millis().div_ceil(step))
-        .unwrap_or(u8::MAX)
-        .max(1)
+    u8::try_from(span.as_millis().div_ceil(step)).unwrap_or(u8::MAX).max(1)
 }
 
 /// The divisor of `ATBRD` for a serial rate, if a rate within 3 % of it exists (9.6 to 2000 kbit/s).
@@ -247,9 +245,7 @@ pub fn baud_divisor(baud: u32) -> Option<u8> {
     let divisor = CLOCK.checked_add(baud / 2)?.checked_div(baud)?;
     let real = CLOCK.checked_div(divisor)?;
     let off = real.abs_diff(baud);
-    (off <= baud / 33)
-        .then_some(divisor)
-        .and_then(|divisor| u8::try_from(divisor).ok())
+    (off <= baud / 33).then_some(divisor).and_then(|divisor| u8::try_from(divisor).ok())
 }
 
 /// A line that takes formatted text.

@@ -127,9 +127,7 @@ statuses! {
 /// assert_eq!(parts.next(), None);
 /// ```
 pub fn lines(reply: &[u8]) -> impl Iterator<Item = Line<'_>> {
-    reply
-        .split(|byte| matches!(byte, b'\r' | b'\n' | &PROMPT))
-        .flat_map(parse_line)
+    reply.split(|byte| matches!(byte, b'\r' | b'\n' | &PROMPT)).flat_map(parse_line)
 }
 
 /// The parts of one line (without its end), in order.
@@ -152,10 +150,7 @@ pub fn trim(mut line: &[u8]) -> &[u8] {
 pub fn is_echo(line: &[u8], command: &[u8]) -> bool {
     let ours = command.iter().filter(|byte| byte.is_ascii_graphic());
     let theirs = line.iter().filter(|byte| byte.is_ascii_graphic());
-    !trim(command).is_empty()
-        && ours
-            .map(u8::to_ascii_uppercase)
-            .eq(theirs.map(u8::to_ascii_uppercase))
+    !trim(command).is_empty() && ours.map(u8::to_ascii_uppercase).eq(theirs.map(u8::to_ascii_uppercase))
 }
 
 /// The iterator of [`parse_line`].
@@ -191,9 +186,7 @@ impl<'a> Iterator for Parts<'a> {
 fn progress(line: &[u8]) -> IResult<&[u8], Option<Status>> {
     let (rest, status) = alt((
         value(Some(Status::Searching), word("SEARCHING")),
-        map((word("BUSINIT:"), dots, opt(bus_init)), |(_, _, end)| {
-            Some(end.unwrap_or(Status::BusInit))
-        }),
+        map((word("BUSINIT:"), dots, opt(bus_init)), |(_, _, end)| Some(end.unwrap_or(Status::BusInit))),
         value(None, take_while1(|byte| byte == b'.')),
     ))
     .parse(line)?;
@@ -203,21 +196,14 @@ fn progress(line: &[u8]) -> IResult<&[u8], Option<Status>> {
 
 /// The outcome of `BUS INIT:`.
 fn bus_init(line: &[u8]) -> IResult<&[u8], Status> {
-    alt((
-        value(Status::BusInitOk, word("OK")),
-        value(Status::BusInitError, word("ERROR")),
-    ))
-    .parse(line)
+    alt((value(Status::BusInitOk, word("OK")), value(Status::BusInitError, word("ERROR")))).parse(line)
 }
 
 /// A line that is all status, or all data, or data that a status cuts short.
 fn whole(line: &[u8]) -> IResult<&[u8], Line<'_>> {
     alt((
         map(all_consuming(status), Line::Status),
-        map(all_consuming((frame, dots)), |(hex, _)| Line::Data {
-            hex,
-            fault: None,
-        }),
+        map(all_consuming((frame, dots)), |(hex, _)| Line::Data { hex, fault: None }),
         cut_short,
     ))
     .parse(line)
@@ -241,13 +227,7 @@ fn cut_short(line: &[u8]) -> IResult<&[u8], Line<'_>> {
             && let Ok((rest, status)) = fault(tail)
         {
             let hex = trim(hex);
-            return Ok((
-                rest,
-                Line::Data {
-                    hex,
-                    fault: Some(status),
-                },
-            ));
+            return Ok((rest, Line::Data { hex, fault: Some(status) }));
         }
     }
     fail().parse(line)
@@ -296,7 +276,5 @@ fn decimal(digits: &[u8]) -> u8 {
     digits
         .iter()
         .filter(|digit| digit.is_ascii_digit())
-        .fold(0, |number: u8, digit| {
-            number.wrapping_mul(10).wrapping_add(digit.wrapping_sub(b'0'))
-        })
+        .fold(0, |number: u8, digit| number.wrapping_mul(10).wrapping_add(digit.wrapping_sub(b'0')))
 }

@@ -5,4 +5,6 @@ mod dfx;
 mod json;
 mod obd2;
 mod phoenix;
+mod elm327;
+mod laws;
 mod tscbm;

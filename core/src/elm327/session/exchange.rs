@@ -79,19 +79,9 @@ impl Heard {
 
 /// Whether a line is how an adapter introduces itself.
 pub(super) fn is_banner(line: &[u8]) -> bool {
-    [
-        &b"ELM327"[..],
-        b"ELM329",
-        b"ELM 327",
-        b"OBDLink",
-        b"STN1",
-        b"STN2",
-    ]
-    .iter()
-    .any(|name| {
-        line.windows(name.len())
-            .any(|window| window.eq_ignore_ascii_case(name))
-    })
+    [&b"ELM327"[..], b"ELM329", b"ELM 327", b"OBDLink", b"STN1", b"STN2"]
+        .iter()
+        .any(|name| line.windows(name.len()).any(|window| window.eq_ignore_ascii_case(name)))
 }
 
 impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
@@ -209,7 +199,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         let heard = &mut exchange.heard;
         heard.any = true;
         match (exchange.what, part) {
-            (What::Monitor { .. }, Line::Data { .. }) => self.notify(Notice::Frame),
+            (What::Monitor { .. }, Line::Data { fault: None, .. }) => self.notify(Notice::Frame),
+            (What::Monitor { .. }, Line::Data { .. }) => self.notify(Notice::Gap),
             (What::Request | What::Probe, Line::Data { hex, fault }) => {
                 heard.lines = heard.lines.saturating_add(1);
                 match fault {
@@ -227,9 +218,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             (what, Line::Data { hex: text, .. } | Line::Text(text)) => {
                 if !is_banner(&heard.text) {
                     heard.text.clear();
-                    let cut = text
-                        .get(..text.len().min(heard.text.capacity()))
-                        .unwrap_or_default();
+                    let cut = text.get(..text.len().min(heard.text.capacity())).unwrap_or_default();
                     let _ = heard.text.extend_from_slice(cut);
                 }
                 if matches!(what, What::Command(_)) {

@@ -6,7 +6,7 @@ use heapless::String;
 
 use crate::bus::Protocol;
 use crate::elm327::command::{Command, LINE, Text, baud_divisor, hex_digit};
-use crate::elm327::wire::Status;
+use crate::elm327::wire::{Status, is_echo};
 use crate::time::{Duration, Instant};
 
 use super::event::is_pending;
@@ -42,11 +42,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     pub(super) fn prepare(&mut self) {
         let protocol = self.protocol.unwrap_or(Protocol::Can11Fast);
         match &self.job {
-            Some(Job::Request { data, target, .. }) => {
-                if self.target != Some(*target) && self.stn_header(*target, data).is_none() {
-                    change(self.target, *target, protocol, &mut self.todo);
-                    self.target = Some(*target);
-                }
+            Some(Job::Request { data, target, .. })
+                if self.target != Some(*target) && self.stn_header(*target, data).is_none() =>
+            {
+                change(self.target, *target, protocol, &mut self.todo);
+                self.target = Some(*target);
             }
             Some(Job::Monitor(filter)) if protocol.is_can() => {
                 let _ = self.todo.push_back(Command::Formatting(false));
@@ -57,10 +57,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                     }
                     (Filter::Pass { pattern, mask }, true, false) => &[
                         Command::ClearFilters,
-                        Command::PassShort {
-                            pattern: pattern as u16 & 0x7FF,
-                            mask: mask as u16 & 0x7FF,
-                        },
+                        Command::PassShort { pattern: pattern as u16 & 0x7FF, mask: mask as u16 & 0x7FF },
                     ],
                     (Filter::Pass { pattern, mask }, false, true) => {
                         &[Command::FilterLong(pattern), Command::MaskLong(mask)]
@@ -73,9 +70,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 self.todo.extend(filters.iter().copied());
             }
             Some(Job::Baud { .. }) => {
-                let _ = self
-                    .todo
-                    .push_back(Command::BaudTimeout(Duration::from_millis(250)));
+                let _ = self.todo.push_back(Command::BaudTimeout(Duration::from_millis(250)));
             }
             _ => {}
         }
@@ -87,23 +82,13 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             return;
         };
         match job {
-            Job::Request {
-                data,
-                target,
-                lines,
-                timeout,
-                pending,
-            } => {
+            Job::Request { data, target, lines, timeout, pending } => {
                 let (target, timeout) = (*target, *timeout);
-                let patience = if *pending > 0 {
-                    timeout.max(PATIENCE + PATIENCE)
-                } else {
-                    timeout
-                };
+                let patience = if *pending > 0 { timeout.max(PATIENCE + PATIENCE) } else { timeout };
                 let digit = lines.filter(|_| *pending == 0);
                 let line = match self.stn_header(target, data) {
-                    Some(header) if self.target != Some(target) => stn_line(header, data, digit),
-                    _ => plain_line(data, digit),
+                    Some(header) => stn_line(header, data, digit),
+                    None => plain_line(data, digit),
                 };
                 self.last_target = target;
                 let repeat = self.settings.repeat && !line.is_empty() && self.last_line == line;
@@ -173,10 +158,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         let lost = self.assembler.losses().next().is_some();
         let fault = heard.fault.or(lost.then_some(Failure::Incomplete));
         let result = if any {
-            Ok(Lines {
-                count: heard.lines,
-                fault,
-            })
+            Ok(Lines { count: heard.lines, fault })
         } else {
             Err(fault.unwrap_or(Failure::Incomplete))
         };
@@ -209,31 +191,19 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         if self.protocol.is_none_or(Protocol::is_can) {
             let _ = self.todo.push_back(Command::Formatting(true));
         }
-        match &self.job {
-            Some(Job::Monitor(Filter::All)) => {}
-            _ if self.has_stn() => {
+        if let Some(Job::Monitor(Filter::Pass { .. })) = self.job {
+            if self.has_stn() {
                 let _ = self.todo.push_back(Command::ClearFilters);
             }
-            _ => {}
+            let _ = self.todo.push_back(Command::ReceiveAny);
+            self.target = None;
         }
-        let _ = self.todo.push_back(Command::ReceiveAny);
-        self.target = None;
         self.end_job(now, result);
     }
 
     /// After a command of the owner's the adapter may be set otherwise than we rely on.
     pub(super) fn end_text(&mut self, now: Instant, result: Result<(), Failure>) {
-        let asks_adapter = match &self.job {
-            Some(Job::Command { text, .. }) => {
-                let mut letters = text
-                    .iter()
-                    .filter(|byte| **byte != b' ')
-                    .map(u8::to_ascii_uppercase);
-                matches!((letters.next(), letters.next()), (Some(b'A' | b'S'), Some(b'T')))
-            }
-            _ => false,
-        };
-        if asks_adapter {
+        if matches!(&self.job, Some(Job::Command { text, .. }) if is_setting(text)) {
             self.target = None;
             let restore = [
                 Command::Echo(false),
@@ -258,7 +228,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         }
         self.exchange = None;
         self.job_result(result);
-        self.resync(now, 1);
+        if switched {
+            self.resync(now, 1);
+        } else {
+            self.proceed(now);
+        }
     }
 
     pub(super) fn end_job(&mut self, now: Instant, result: Result<(), Failure>) {
@@ -282,6 +256,18 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             Some(_) => self.notify(Notice::Done(result)),
         }
     }
+}
+
+/// Whether a line of the owner's may change how the adapter behaves: all to the adapter but mere questions.
+fn is_setting(line: &[u8]) -> bool {
+    const QUESTIONS: [&str; 11] =
+        ["ATI", "AT@1", "AT@2", "ATRV", "ATDP", "ATDPN", "ATIGN", "ATKW", "ATBD", "STI", "STDI"];
+    let is = |text: &str| is_echo(line, text.as_bytes());
+    let starts = |text: &str| {
+        let letters = line.iter().filter(|byte| **byte != b' ').map(u8::to_ascii_uppercase);
+        letters.take(2).eq(text.bytes())
+    };
+    (starts("AT") || starts("ST")) && !QUESTIONS.into_iter().any(is)
 }
 
 /// A request as an ELM327 takes it: hex digits, then perhaps how many lines will answer.

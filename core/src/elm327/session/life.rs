@@ -81,13 +81,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     pub(super) fn is_extended(&self) -> bool {
-        matches!(
-            self.target,
-            Some(Target::Physical(Physical {
-                extended: Some(_),
-                ..
-            }))
-        )
+        matches!(self.target, Some(Target::Physical(Physical { extended: Some(_), .. })))
     }
 
     pub(super) fn begin_command(&mut self, now: Instant, command: Command) {
@@ -121,7 +115,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             // It said all there is to say, only the prompt is missing.
             What::Command(Command::LowPower) => self.end_exchange(now),
             What::Command(_) if exchange.heard.ok || !exchange.heard.text.is_empty() => {
-                self.end_exchange(now)
+                self.end_exchange(now);
             }
             What::Resync { prompted: true, .. } => self.resume(now),
             What::Resync { tries, .. } if tries < 2 => self.resync(now, tries + 1),
@@ -140,15 +134,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// Interrupts whatever the adapter does, and waits for its prompt.
     pub(super) fn resync(&mut self, now: Instant, tries: u8) {
         self.last_line.clear();
-        self.begin(
-            now,
-            What::Resync {
-                tries,
-                prompted: false,
-            },
-            b"",
-            RESYNC_TIMEOUT,
-        );
+        self.begin(now, What::Resync { tries, prompted: false }, b"", RESYNC_TIMEOUT);
     }
 
     /// The prompt is back.
@@ -166,11 +152,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
 
     /// The prompt does not come back.
     fn lose_adapter(&mut self, now: Instant) {
-        let heard = self
-            .interrupted
-            .take()
-            .map(|exchange| exchange.heard)
-            .unwrap_or_default();
+        let heard = self.interrupted.take().map(|exchange| exchange.heard).unwrap_or_default();
         let failure = match self.link {
             Link::NotConnected if heard.any => Failure::NotAnAdapter,
             Link::NotConnected => Failure::Mute,
@@ -211,10 +193,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
 
     /// The adapter restarted by itself: its settings are gone.
     pub(super) fn handle_restart(&mut self, now: Instant) {
-        if matches!(
-            self.phase,
-            Phase::Offline | Phase::Asleep | Phase::Waking | Phase::Resetting
-        ) {
+        if matches!(self.phase, Phase::Offline | Phase::Asleep | Phase::Waking | Phase::Resetting) {
             return;
         }
         self.exchange = None;
@@ -523,10 +502,7 @@ fn printable(text: &[u8]) -> Option<String<32>> {
 
 /// A voltage as adapters print it (`12.3V`, `12.3`), in millivolts.
 fn millivolts(text: &[u8]) -> Option<u32> {
-    let text = text
-        .strip_suffix(b"V")
-        .or(text.strip_suffix(b"v"))
-        .unwrap_or(text);
+    let text = text.strip_suffix(b"V").or(text.strip_suffix(b"v")).unwrap_or(text);
     let mut parts = wire::trim(text).splitn(2, |byte| *byte == b'.');
     let whole = number(parts.next()?)?;
     let thousandths = match parts.next() {

@@ -248,10 +248,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             settings,
             phase: Phase::Offline,
             link: Link::NotConnected,
-            adapter: Adapter {
-                banner: String::new(),
-                stn: None,
-            },
+            adapter: Adapter { banner: String::new(), stn: None },
             protocol: None,
             millivolts: None,
             target: None,

@@ -22,12 +22,7 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// A request to every ECU, with nothing known of its answer.
     pub const fn new(data: &'a [u8]) -> Self {
-        Self {
-            data,
-            target: Target::Functional,
-            lines: None,
-            timeout: None,
-        }
+        Self { data, target: Target::Functional, lines: None, timeout: None }
     }
 }
 
@@ -65,12 +60,7 @@ impl Physical {
             0x18DA_0000..=0x18DA_FFFF => Some(Address(swap(request))),
             _ => None,
         };
-        Self {
-            request,
-            reply,
-            extended: None,
-            tester: None,
-        }
+        Self { request, reply, extended: None, tester: None }
     }
 
     /// Whether the adapter's own flow control finds back to the ECU.
@@ -113,11 +103,7 @@ pub(super) fn change(from: Option<Target>, to: Target, protocol: Protocol, out: 
     }
     if header {
         let short = protocol.is_can() && !wide;
-        push(if short {
-            Command::ShortHeader(low11)
-        } else {
-            Command::LongHeader(low24)
-        });
+        push(if short { Command::ShortHeader(low11) } else { Command::LongHeader(low24) });
     }
     if !protocol.is_can() {
         return;
@@ -133,11 +119,7 @@ pub(super) fn change(from: Option<Target>, to: Target, protocol: Protocol, out: 
         });
     }
     if is.flow && (header || extended || differs(|needs| needs.flow.into())) {
-        push(if wide {
-            Command::FlowHeaderLong(is.header)
-        } else {
-            Command::FlowHeaderShort(low11)
-        });
+        push(if wide { Command::FlowHeaderLong(is.header) } else { Command::FlowHeaderShort(low11) });
         push(Command::FlowData(is.extended));
     }
     if differs(|needs| needs.flow.into()) {
@@ -164,13 +146,7 @@ impl Needs {
     fn of(target: Target, protocol: Protocol) -> Self {
         let header = functional(protocol);
         match target {
-            Target::Functional => Self {
-                header,
-                reply: None,
-                extended: None,
-                tester: None,
-                flow: false,
-            },
+            Target::Functional => Self { header, reply: None, extended: None, tester: None, flow: false },
             Target::Physical(one) => Self {
                 header: one.request,
                 reply: one.reply.map(|Address(id)| id),
@@ -196,8 +172,5 @@ pub(super) const fn functional(protocol: Protocol) -> u32 {
 }
 
 pub(super) const fn is_wide(protocol: Protocol) -> bool {
-    matches!(
-        protocol,
-        Protocol::Can29Fast | Protocol::Can29Slow | Protocol::J1939
-    )
+    matches!(protocol, Protocol::Can29Fast | Protocol::Can29Slow | Protocol::J1939)
 }

@@ -1,0 +1,264 @@
+//! The ELM327 dialect: recorded exchanges, one file per behaviour, replayed line by line.
+//!
+//! ```text
+//! # words                     a remark
+//! ? protocol=6 probe=off      settings, before anything else
+//! ! request 010C 2            the owner asks; see `ask`
+//! > ATZ\r                     the session must send exactly this
+//! = link Not Connected        the session must tell exactly this; see `show`
+//! < ELM327 v1.5\r\r>          the adapter sends
+//! @ 1000                      so many milliseconds pass
+//! & connected 6               connect, with the usual exchange, to this protocol
+//! ```
+//!
+//! After each `!`, `<` and `@` everything the session does must be written down, in order. Write the inputs of a
+//! new one by hand, run once with `REWRITE_TRANSCRIPTS=1`, and read what it says.
+
+use std::path::{Path, PathBuf};
+
+use cloverleaf_core::bus::{Address, Protocol};
+use cloverleaf_core::elm327::command::Timing;
+use cloverleaf_core::elm327::session::{Event, Filter, Physical, Request, Session, Settings, Target};
+use cloverleaf_core::time::Duration;
+
+use crate::laws::{Ask, Link, Step, Watched, hold};
+
+type Elm = Session<8, 256>;
+
+/// An event in one line of text.
+fn show(event: Event<'_, 8, 256>) -> String {
+    match event {
+        Event::Link(link) => format!("link {}", link.as_str()),
+        Event::Trouble(failure) => format!("trouble {failure}"),
+        Event::Reply(Ok(answer)) => {
+            let mut text = format!("reply {}", answer.lines);
+            for message in answer.messages() {
+                text += &format!(" {}:", message.source);
+                text.extend(message.data.iter().map(|byte| format!("{byte:02X}")));
+            }
+            if let Some(fault) = answer.fault {
+                text += &format!(" ({fault})");
+            }
+            text
+        }
+        Event::Reply(Err(failure)) => format!("failed {failure}"),
+        Event::Text(line) => format!("text {}", line.escape_ascii()),
+        Event::Done(Ok(())) => "done".into(),
+        Event::Done(Err(failure)) => format!("done {failure}"),
+        Event::Voltage(millivolts) => format!("voltage {millivolts}"),
+        Event::Frame(hex) => format!("frame {}", hex.escape_ascii()),
+        Event::Gap => "gap".into(),
+        Event::Alert(status) => format!("alert {}", status.as_str()),
+        Event::Baud(baud) => format!("baud {baud}"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The settings of a `?` line, over those that make transcripts short.
+fn settings(line: &str) -> Settings {
+    let mut settings = Settings { keep_alive: None, ..Settings::default() };
+    for word in line.split_whitespace() {
+        let (name, value) = word.split_once('=').expect("name=value");
+        match (name, value) {
+            ("protocol", id) => settings.protocol = Protocol::from_id(id.chars().next().unwrap()),
+            ("probe", on) => settings.probe = on == "on",
+            ("stn", on) => settings.stn = on == "on",
+            ("wake", on) => settings.wake = on == "on",
+            ("repeat", on) => settings.repeat = on == "on",
+            ("voltage", on) => settings.check_voltage = on == "on",
+            ("timing", "eager") => settings.timing = Timing::Eager,
+            ("keep_alive", millis) => {
+                settings.keep_alive = Some(Duration::from_millis(millis.parse().unwrap()));
+            }
+            other => panic!("{other:?} is no setting"),
+        }
+    }
+    settings
+}
+
+/// What a `!` line asks for.
+fn ask(line: &str) -> Ask<Elm> {
+    let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+    let bytes = |hex: &str| -> Vec<u8> {
+        (0..hex.len() / 2).map(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()).collect()
+    };
+    let hex = |word: &str| u32::from_str_radix(word, 16).unwrap();
+    match words[0].as_str() {
+        "connect" => Box::new(|elm, now| elm.connect(now)),
+        // request DATA [n LINES] [to HEADER] [from ADDRESS] [via EXTENDED] [within MILLIS]
+        "request" => {
+            let data = bytes(&words[1]);
+            let mut lines = None;
+            let mut timeout = None;
+            let mut physical: Option<Physical> = None;
+            for pair in words[2..].chunks(2) {
+                let (word, value) = (pair[0].as_str(), pair[1].as_str());
+                match word {
+                    "n" => lines = Some(value.parse().unwrap()),
+                    "within" => timeout = Some(Duration::from_millis(value.parse().unwrap())),
+                    "to" => physical = Some(Physical::new(hex(value))),
+                    "from" => physical.as_mut().unwrap().reply = Some(Address(hex(value))),
+                    "via" => physical.as_mut().unwrap().extended = Some(hex(value) as u8),
+                    other => panic!("{other}?"),
+                }
+            }
+            let target = physical.map_or(Target::Functional, Target::Physical);
+            Box::new(move |elm, now| {
+                let request = Request { data: &data, target, lines, timeout };
+                elm.request(now, &request).expect("the request is taken");
+            })
+        }
+        "refuse" => {
+            let (data, why) = (bytes(&words[1]), words[2..].join(" "));
+            Box::new(move |elm, now| {
+                let refused = elm.request(now, &Request::new(&data)).expect_err("refused");
+                assert_eq!(refused.to_string(), why);
+            })
+        }
+        "command" => {
+            let text = words[1..].join(" ");
+            Box::new(move |elm, now| elm.command(now, text.as_bytes(), None).expect("taken"))
+        }
+        "monitor" => {
+            let filter = match &words[1..] {
+                [pattern, mask] => Filter::Pass { pattern: hex(pattern), mask: hex(mask) },
+                _ => Filter::All,
+            };
+            Box::new(move |elm, now| elm.monitor(now, filter).expect("taken"))
+        }
+        "stop" => Box::new(|elm, now| elm.stop(now)),
+        "sleep" => Box::new(|elm, now| elm.sleep(now).expect("taken")),
+        "baud" => {
+            let (from, to) = (words[1].parse().unwrap(), words[2].parse().unwrap());
+            Box::new(move |elm, now| elm.switch_baud(now, from, to).expect("taken"))
+        }
+        other => panic!("{other}?"),
+    }
+}
+
+/// `\r`, `\n`, `\\` and `\xHH` in a transcript.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'\\' => match rest.next() {
+                Some(b'r') => b'\r',
+                Some(b'n') => b'\n',
+                Some(b'x') => {
+                    let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                    u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap()
+                }
+                other => panic!("\\{other:?}"),
+            },
+            byte => byte,
+        });
+    }
+    bytes
+}
+
+/// The inputs of `& connected PROTOCOL`: an adapter with nothing to remark, and a car that answers.
+fn usual_connection(protocol: Protocol, settings: &Settings) -> Vec<&'static str> {
+    let mut answers = vec![r"ELM327 v1.5\r\r>"];
+    answers.extend([r"OK\r\r>"; 7]);
+    if settings.stn {
+        answers.push(r"?\r\r>");
+    }
+    answers.push(r"12.3V\r\r>");
+    answers.push(r"OK\r\r>");
+    if settings.probe && protocol != Protocol::J1939 {
+        answers.push(match protocol {
+            Protocol::Can11Fast | Protocol::Can11Slow => r"7E8064100BE3FA813\r\r>",
+            Protocol::Can29Fast | Protocol::Can29Slow => r"18DAF110064100BE3FA813\r\r>",
+            Protocol::KwpSlow | Protocol::KwpFast => r"86F1104100BE3EF811CD\r\r>",
+            Protocol::Iso9141 => r"486B104100BE3EB811C9\r\r>",
+            _ => r"486B104100BE3EB811FA\r\r>",
+        });
+    }
+    if settings.protocol.is_none() {
+        answers.push(match protocol {
+            Protocol::Can11Fast => r"A6\r\r>",
+            Protocol::Can29Fast => r"A7\r\r>",
+            other => panic!("write {other:?} down"),
+        });
+    }
+    answers
+}
+
+/// Replays one transcript: what comes out must be what is written down. Then plays its inputs to the laws.
+fn check(path: &Path) {
+    let written = std::fs::read_to_string(path).expect("a readable transcript");
+    let mut config = settings("");
+    let mut script: Vec<Step<Elm>> = Vec::new();
+    let mut watched: Option<Watched<Elm, _>> = None;
+    let mut replayed = String::new();
+    for line in written.lines() {
+        let (sign, rest) = line.split_once(' ').unwrap_or((line, ""));
+        if matches!(sign, ">" | "=") {
+            continue;
+        }
+        replayed += line;
+        replayed += "\n";
+        if sign == "?" {
+            config = settings(rest);
+        }
+        if matches!(sign, "#" | "?" | "") {
+            continue;
+        }
+        let watched = watched.get_or_insert_with(|| Watched::new(Elm::new(config), show));
+        let mut play = |step: Step<Elm>| {
+            let outputs = match &step {
+                Step::Ask(ask) => {
+                    ask(&mut watched.machine, watched.now);
+                    watched.drain().0
+                }
+                Step::Input(bytes) => watched.input(bytes, usize::MAX),
+                Step::Pass(span) => watched.pass(*span),
+            };
+            script.push(step);
+            outputs
+        };
+        let outputs = match sign {
+            "!" => play(Step::Ask(ask(rest))),
+            "<" => play(Step::Input(unescape(rest))),
+            "@" => play(Step::Pass(Duration::from_millis(rest.trim().parse().expect("milliseconds")))),
+            "&" => {
+                let id = rest.strip_prefix("connected ").expect("& connected PROTOCOL");
+                let protocol = Protocol::from_id(id.chars().next().unwrap()).expect("a protocol");
+                play(Step::Ask(ask("connect")));
+                for answer in usual_connection(protocol, &config) {
+                    play(Step::Input(unescape(answer)));
+                }
+                assert_eq!(watched.machine.protocol(), Some(protocol));
+                assert!(watched.machine.is_ready());
+                Vec::new()
+            }
+            other => panic!("{}: {other:?}", path.display()),
+        };
+        for output in outputs {
+            replayed += &output;
+            replayed += "\n";
+        }
+    }
+    if std::env::var_os("REWRITE_TRANSCRIPTS").is_some() {
+        std::fs::write(path, &replayed).expect("a writable transcript");
+    }
+    assert_eq!(written, replayed, "{}", path.display());
+    hold(Link::Stream, || Elm::new(config), &script, show);
+}
+
+#[test]
+fn every_recorded_exchange_replays() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/transcripts/elm327");
+    let mut paths: Vec<PathBuf> =
+        std::fs::read_dir(&folder).expect("transcripts").map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() > 30, "transcripts are missing");
+    let mut failed = Vec::new();
+    for path in paths {
+        if std::panic::catch_unwind(|| check(&path)).is_err() {
+            failed.push(path.file_name().unwrap().to_owned());
+        }
+    }
+    assert!(failed.is_empty(), "{failed:?}");
+}

@@ -2,9 +2,9 @@
 
 mod bus;
 mod dfx;
+mod elm327;
 mod json;
+mod laws;
 mod obd2;
 mod phoenix;
-mod elm327;
-mod laws;
 mod tscbm;

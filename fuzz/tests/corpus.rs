@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("bus_reassembly", cloverleaf_fuzz::bus_reassembly),
     ("dfx_body", cloverleaf_fuzz::dfx_body),
     ("dfx_frame", cloverleaf_fuzz::dfx_frame),
     ("json", cloverleaf_fuzz::json),
+    ("obd2_decode", cloverleaf_fuzz::obd2_decode),
     ("phoenix_frame", cloverleaf_fuzz::phoenix_frame),
 ];
 

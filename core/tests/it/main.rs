@@ -6,5 +6,6 @@ mod elm327;
 mod json;
 mod laws;
 mod obd2;
+mod obd2_tables;
 mod phoenix;
 mod tscbm;

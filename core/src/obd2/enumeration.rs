@@ -14,10 +14,18 @@ pub struct State {
 }
 
 impl State {
-    /// The state whose text stands at index `raw`.
+    /// The state whose text stands at index `raw`; an empty text is a gap.
     pub(super) fn listed(raw: u8, texts: &'static [&'static str]) -> Self {
         let text = texts.get(usize::from(raw)).copied();
-        Self { raw, text }
+        Self { raw, text: text.filter(|text| !text.is_empty()) }
+    }
+
+    /// The state whose text stands first if no bit is set, else at the index of the only bit plus one.
+    pub(super) fn bit_or_none(raw: u8, texts: &'static [&'static str]) -> Self {
+        match raw {
+            0 => Self { raw, ..Self::listed(0, texts) },
+            _ => Self::single_bit(raw, texts.get(1..).unwrap_or_default()),
+        }
     }
 
     /// The state whose text stands at the index of the only bit that is set.

@@ -5,6 +5,7 @@ mod decode;
 mod dtc;
 mod enumeration;
 mod error;
+mod layout;
 mod monitor;
 pub mod reply;
 mod scaling;
@@ -20,6 +21,7 @@ pub use decode::{Answer, Decoder, Split, answer, answers, decode, decode_adapter
 pub use dtc::{Description, Dtc, Dtcs};
 pub use enumeration::State;
 pub use error::{DecodeError, Nrc};
+pub use layout::layout;
 pub use monitor::{Test, Tests};
 pub use scaling::{Factors, Quantity, Scaling};
 pub use signal::{Kind, Reading, Signal, Signals};

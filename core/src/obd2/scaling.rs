@@ -183,6 +183,42 @@ scalings! {
     TenKilopascal     -    unsigned       10       0       1  Kilopascal;
     Ratio             -    unsigned        1       0       1  Ratio;
     Millisecond4      -    unsigned        4       0       1  Millisecond;
+    Torque            -    unsigned        1    -125       1  Percent;
+    NewtonMeters      -    unsigned        1       0       1  NewtonMeter;
+    AirFlow32         -    unsigned        1       0      32  GramPerSecond;
+    CelsiusWide       -    unsigned        4     -40       1  Celsius;
+    TankCelsius       -    unsigned        2    -256       1  Celsius;
+    EightKilopascal   -    unsigned        8       0       1  Kilopascal;
+    Kilopascal8       -    unsigned        1       0       8  Kilopascal;
+    Kilopascal32      -    unsigned        1       0      32  Kilopascal;
+    EvapKilopascal    -    signed          1       0    4000  Kilopascal;
+//  name              uas  sign     multiply     add  divide  unit
+    TwoPascal         -    signed          2       0       1  Pascal;
+    OneRpm            -    unsigned        1       0       1  Rpm;
+    TenRpm            -    unsigned       10       0       1  Rpm;
+    ReagentRate       -    unsigned        1       0     200  LiterPerHour;
+    Particulates      -    unsigned        1       0      80  MilligramPerCubicMeter;
+    Hours             -    unsigned        1       0       1  Hour;
+    LambdaWide        -    unsigned        8       0   65535  Ratio;
+    Thousandth        -    unsigned        1       0    1000  Ratio;
+    Volt64            -    unsigned        1       0      64  Volt;
+    Volt20            -    unsigned        1       0      20  Volt;
+    TenthAmpere       -    signed          1       0      10  Ampere;
+    QuarterPercent    -    unsigned        1       0       4  Percent;
+    HalfPercent       -    unsigned        1       0       2  Percent;
+    TwoFifthsPercent  -    unsigned        2       0       5  Percent;
+    ChargePercent     -    unsigned        1       0     640  Percent;
+    FuelFlow          -    unsigned        1       0      50  GramPerSecond;
+    InjectionFlow     -    unsigned        1       0      20  GramPerMinute;
+    ExhaustFlow       -    unsigned        1       0       5  KilogramPerHour;
+    MassFlow20        -    unsigned        1       0      20  KilogramPerHour;
+    CylinderRate      -    unsigned        1       0      32  MilligramPerStroke;
+    FluidUse          -    unsigned        1       0    2000  Liter;
+    Odometer          -    unsigned        1       0      10  Kilometer;
+    KilowattHours     -    unsigned        1       0       1  KilowattHour;
+    HundredWattHours  -    unsigned        1       0      10  KilowattHour;
+    WattHours         -    unsigned        1       0    1000  KilowattHour;
+    TenthKilopascal   -    unsigned        1       0      10  Kilopascal;
     Millisecond40     -    unsigned       40       0       1  Millisecond;
 }
 

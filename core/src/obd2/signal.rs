@@ -30,6 +30,8 @@ pub enum Kind {
     Flag,
     /// A number with a text for each value, from 0.
     Listed(&'static [&'static str]),
+    /// At most one bit set: the first text stands for none, the next for the lowest bit, and so on.
+    Bit(&'static [&'static str]),
 }
 
 /// A reading of one [`Signal`].
@@ -70,6 +72,7 @@ impl Signal {
             )),
             Kind::Flag => Reading::Flag(raw != 0),
             Kind::Listed(texts) => Reading::State(State::listed(raw as u8, texts)),
+            Kind::Bit(texts) => Reading::State(State::bit_or_none(raw as u8, texts)),
         })
     }
 }

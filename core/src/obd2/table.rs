@@ -7,9 +7,10 @@ use super::{
     Ask, Command,
     Decoder::*,
     Ecu, Kind,
-    Scaling::{self, *},
+    Scaling::*,
     Signal,
     enumeration::{COMPLIANCE, EMISSION, FUEL, SECONDARY_AIR},
+    layout::layout,
 };
 
 /// Makes a table from rows; each macro argument before the rows is a table to make, with its service.
@@ -152,7 +153,7 @@ live_and_frozen! {
     0x4C  THROTTLE_ACTUATOR               "Commanded throttle actuator"                                  3 Engine  fast  Scaled(Percent);
     0x4D  RUN_TIME_MIL                    "Time run with MIL on"                                         4 Engine  fast  Scaled(Uas34);
     0x4E  TIME_SINCE_DTC_CLEARED          "Time since trouble codes cleared"                             4 Engine  fast  Scaled(Uas34);
-    0x4F  MAX_VALUES                      "Various Max values"                                           6 Engine  fast  Signals(MAX_VALUES);
+    0x4F  MAX_VALUES                      "Various Max values"                                           6 Engine  fast  Signals(layout(0x4F));
     0x50  MAX_MAF                         "Maximum value for mass air flow sensor"                       6 Engine  fast  Part(0, 1, MaxAirFlow);
     0x51  FUEL_TYPE                       "Fuel Type"                                                    3 Engine  fast  Listed(0, FUEL);
     0x52  ETHANOL_PERCENT                 "Ethanol Fuel Percent"                                         3 Engine  fast  Scaled(Percent);
@@ -169,6 +170,117 @@ live_and_frozen! {
     0x5D  FUEL_INJECT_TIMING              "Fuel injection timing"                                        4 Engine  fast  Scaled(InjectionTiming);
     0x5E  FUEL_RATE                       "Engine fuel rate"                                             4 Engine  fast  Scaled(FuelRate);
     0x5F  EMISSION_REQ                    "Designed emission requirements"                               3 Engine  fast  Listed(14, EMISSION);
+//  pid   name                            description                                                bytes ecu     pace  decoder
+    0x60  PIDS_D                          "Supported PIDs [61-80]"                                     6 Engine  fast  Supported;
+    0x61  TORQUE_DEMAND                   "Engine torque that the driver asks for"                     3 Engine  fast  Scaled(Torque);
+    0x62  TORQUE                          "Actual engine torque"                                       3 Engine  fast  Scaled(Torque);
+    0x63  REFERENCE_TORQUE                "Engine reference torque"                                    4 Engine  fast  Scaled(NewtonMeters);
+    0x64  TORQUE_POINTS                   "Engine torque curve"                                        7 Engine  fast  Signals(layout(0x64));
+    0x65  AUXILIARY_IO                    "Auxiliary inputs and outputs"                               4 Engine  fast  Signals(layout(0x65));
+    0x66  MAF_SENSORS                     "Mass air flow sensors"                                      7 Engine  fast  Signals(layout(0x66));
+    0x67  COOLANT_TEMPS                   "Engine coolant temperature sensors"                         5 Engine  fast  Signals(layout(0x67));
+    0x68  INTAKE_TEMPS                    "Intake air temperature sensors"                             9 Engine  fast  Signals(layout(0x68));
+    0x69  EGR                             "Commanded and actual EGR, EGR error"                        9 Engine  fast  Signals(layout(0x69));
+    0x6A  DIESEL_INTAKE_FLOW              "Diesel intake air flow control"                             7 Engine  fast  Signals(layout(0x6A));
+    0x6B  EGR_TEMPS                       "EGR temperature sensors"                                    7 Engine  fast  Signals(layout(0x6B));
+    0x6C  THROTTLES                       "Throttle actuators and positions"                           7 Engine  fast  Signals(layout(0x6C));
+    0x6D  FUEL_RAILS                      "Fuel rail pressure control"                                13 Engine  fast  Signals(layout(0x6D));
+    0x6E  INJECTION_PRESSURES             "Injection pressure control"                                11 Engine  fast  Signals(layout(0x6E));
+    0x6F  TURBO_INLET_PRESSURES           "Turbocharger compressor inlet pressure"                     5 Engine  fast  Signals(layout(0x6F));
+    0x70  BOOST_PRESSURES                 "Boost pressure control"                                    12 Engine  fast  Signals(layout(0x70));
+    0x71  TURBO_GEOMETRY                  "Variable geometry turbocharger control"                     8 Engine  fast  Signals(layout(0x71));
+    0x72  WASTEGATES                      "Wastegate control"                                          7 Engine  fast  Signals(layout(0x72));
+    0x73  EXHAUST_PRESSURES               "Exhaust pressure"                                           7 Engine  fast  Signals(layout(0x73));
+    0x74  TURBO_SPEEDS                    "Turbocharger speed"                                         7 Engine  fast  Signals(layout(0x74));
+    0x75  TURBO_TEMPS_A                   "Turbocharger A temperatures"                                9 Engine  fast  Signals(layout(0x75));
+    0x76  TURBO_TEMPS_B                   "Turbocharger B temperatures"                                9 Engine  fast  Signals(layout(0x76));
+    0x77  CHARGE_AIR_TEMPS                "Charge air cooler temperatures"                             7 Engine  fast  Signals(layout(0x77));
+    0x78  EXHAUST_TEMPS_B1                "Exhaust gas temperatures, bank 1"                          11 Engine  fast  Signals(layout(0x78));
+    0x79  EXHAUST_TEMPS_B2                "Exhaust gas temperatures, bank 2"                          11 Engine  fast  Signals(layout(0x79));
+    0x7A  FILTER_PRESSURES_B1             "Particulate filter pressures, bank 1"                       9 Engine  fast  Signals(layout(0x7A));
+    0x7B  FILTER_PRESSURES_B2             "Particulate filter pressures, bank 2"                       9 Engine  fast  Signals(layout(0x7B));
+    0x7C  FILTER_TEMPS                    "Particulate filter temperatures"                           11 Engine  fast  Signals(layout(0x7C));
+    0x7D  NOX_NTE_AREA                    "NOx not-to-exceed control area"                             3 Engine  fast  Signals(layout(0x7D));
+    0x7E  PM_NTE_AREA                     "Particulates not-to-exceed control area"                    3 Engine  fast  Signals(layout(0x7E));
+    0x7F  ENGINE_RUN_TIMES                "Engine run times"                                          15 Engine  fast  Signals(layout(0x7F));
+//  pid   name                            description                                                bytes ecu     pace  decoder
+    0x80  PIDS_E                          "Supported PIDs [81-A0]"                                     6 Engine  fast  Supported;
+    0x81  AECD_TIMES_1                    "Run times of emission control devices 1 to 5"              43 Engine  fast  Signals(layout(0x81));
+    0x82  AECD_TIMES_6                    "Run times of emission control devices 6 to 10"             43 Engine  fast  Signals(layout(0x82));
+    0x83  NOX_SENSORS                     "NOx sensors"                                               11 Engine  fast  Signals(layout(0x83));
+    0x84  MANIFOLD_TEMP                   "Manifold surface temperature"                               3 Engine  fast  Scaled(Celsius);
+    0x85  NOX_REAGENT                     "NOx reagent system"                                        12 Engine  fast  Signals(layout(0x85));
+    0x86  PM_SENSORS                      "Particulate matter sensors"                                 7 Engine  fast  Signals(layout(0x86));
+    0x87  INTAKE_PRESSURES                "Intake manifold absolute pressures"                         7 Engine  fast  Signals(layout(0x87));
+    0x88  SCR_INDUCEMENT                  "SCR inducement system"                                     15 Engine  fast  Signals(layout(0x88));
+    0x89  AECD_TIMES_11                   "Run times of emission control devices 11 to 15"            43 Engine  fast  Signals(layout(0x89));
+    0x8A  AECD_TIMES_16                   "Run times of emission control devices 16 to 20"            43 Engine  fast  Signals(layout(0x8A));
+    0x8B  DIESEL_AFTERTREATMENT           "Diesel aftertreatment"                                      9 Engine  fast  Signals(layout(0x8B));
+    0x8C  O2_CONCENTRATIONS               "O2 concentration, sensors 1 and 2 of both banks"           19 Engine  fast  Signals(layout(0x8C));
+    0x8D  THROTTLE_POS_G                  "Absolute throttle position G"                               3 Engine  fast  Scaled(Percent);
+    0x8E  FRICTION_TORQUE                 "Engine friction torque"                                     3 Engine  fast  Scaled(Torque);
+    0x8F  PM_SENSOR_STATES                "Particulate matter sensor states"                           9 Engine  fast  Signals(layout(0x8F));
+    0x90  WWH_VEHICLE_1                   "WWH-OBD malfunction indicator of the vehicle"               5 Engine  fast  Signals(layout(0x90));
+    0x91  WWH_ECU                         "WWH-OBD malfunction indicator of the ECU"                   7 Engine  fast  Signals(layout(0x91));
+    0x92  FUEL_CONTROL                    "Fuel system control"                                        4 Engine  fast  Signals(layout(0x92));
+    0x93  WWH_COUNTERS                    "WWH-OBD counters"                                           5 Engine  fast  Signals(layout(0x93));
+    0x94  NOX_INDUCEMENT                  "NOx warning and inducement"                                14 Engine  fast  Signals(layout(0x94));
+    0x95  SCR_STORAGE                     "SCR ammonia storage"                                        0 Engine  fast  Bytes;
+    0x96  HC_INJECTION                    "Hydrocarbon injection of the aftertreatment"                8 Engine  fast  Signals(layout(0x96));
+    0x97  NOX_MASS                        "NOx mass at engine and tailpipe"                            0 Engine  fast  Bytes;
+    0x98  EXHAUST_TEMPS_B1_5              "Exhaust gas temperatures, bank 1, sensors 5 to 8"          11 Engine  fast  Signals(layout(0x98));
+    0x99  EXHAUST_TEMPS_B2_5              "Exhaust gas temperatures, bank 2, sensors 5 to 8"          11 Engine  fast  Signals(layout(0x99));
+    0x9A  HYBRID_BATTERY                  "Hybrid or electric vehicle battery"                         8 Engine  fast  Signals(layout(0x9A));
+    0x9B  DEF_SENSOR                      "Diesel exhaust fluid sensor"                                6 Engine  fast  Signals(layout(0x9B));
+    0x9C  O2_CONCENTRATIONS_3             "O2 concentration, sensors 3 and 4 of both banks"           19 Engine  fast  Signals(layout(0x9C));
+    0x9D  FUEL_FLOWS                      "Engine and vehicle fuel rate"                               6 Engine  fast  Signals(layout(0x9D));
+    0x9E  EXHAUST_FLOW                    "Engine exhaust flow rate"                                   4 Engine  fast  Scaled(ExhaustFlow);
+    0x9F  FUEL_SHARES                     "Fuel system percentage use"                                11 Engine  fast  Signals(layout(0x9F));
+//  pid   name                            description                                                bytes ecu     pace  decoder
+    0xA0  PIDS_F                          "Supported PIDs [A1-C0]"                                     6 Engine  fast  Supported;
+    0xA1  NOX_CORRECTED                   "NOx sensors, corrected"                                    11 Engine  fast  Signals(layout(0xA1));
+    0xA2  CYLINDER_FUEL_RATE              "Cylinder fuel rate"                                         4 Engine  fast  Scaled(CylinderRate);
+    0xA3  EVAP_PRESSURES                  "Evaporative system vapor pressures"                        11 Engine  fast  Signals(layout(0xA3));
+    0xA4  GEAR                            "Transmission actual gear"                                   6 Engine  fast  Signals(layout(0xA4));
+    0xA5  DEF_DOSING                      "Diesel exhaust fluid dosing"                                6 Engine  fast  Signals(layout(0xA5));
+    0xA6  ODOMETER                        "Odometer"                                                   6 Engine  fast  Scaled(Odometer);
+    0xA7  NOX_SENSORS_3                   "NOx sensors 3 and 4"                                       11 Engine  fast  Signals(layout(0xA7));
+    0xA8  NOX_CORRECTED_3                 "NOx sensors 3 and 4, corrected"                            11 Engine  fast  Signals(layout(0xA8));
+    0xA9  ABS_SWITCH                      "Antilock brake disable switch"                              6 Engine  fast  Signals(layout(0xA9));
+    0xAA  LIMITER_SPEED                   "Speed limiter set speed"                                    3 Engine  fast  Scaled(Uas09);
+    0xAB  ALTERNATIVE_FUEL                "Alternative fuel data"                                     11 Engine  fast  Signals(layout(0xAB));
+    0xAC  DEF_MAX_DOSING                  "Maximum diesel exhaust fluid dosing"                        0 Engine  fast  Bytes;
+    0xAD  CRANKCASE                       "Crankcase ventilation"                                      7 Engine  fast  Signals(layout(0xAD));
+    0xAE  PURGE_PRESSURES                 "Evaporative system purge pressure"                          7 Engine  fast  Signals(layout(0xAE));
+    0xAF  AIR_FLOW_TARGET                 "Commanded air flow"                                         4 Engine  fast  Scaled(MassFlow20);
+    0xB0  EGR_FLOWS                       "EGR mass flow"                                              7 Engine  fast  Signals(layout(0xB0));
+    0xB1  INTAKE_INJECTION                "Injection near the intake valves"                           8 Engine  fast  Signals(layout(0xB1));
+    0xB2  HYBRID_BATTERY_HEALTH           "Hybrid or electric vehicle battery health"                  3 Engine  fast  Scaled(Percent);
+    0xB3  PACK_ACR                        "Battery packs: ACR"                                         0 Engine  fast  Bytes;
+    0xB4  PACK_TEMPS                      "Battery packs: temperature"                                12 Engine  fast  Signals(layout(0xB4));
+    0xB5  PACK_CURRENTS                   "Battery packs: current"                                     0 Engine  fast  Bytes;
+    0xB6  PACK_VOLTAGES                   "Battery packs: voltage"                                    21 Engine  fast  Signals(layout(0xB6));
+    0xB7  BATTERY_TEMPS                   "Battery temperatures"                                       9 Engine  fast  Signals(layout(0xB7));
+    0xB8  BATTERY_BALANCED                "Time since the battery was balanced"                        4 Engine  fast  Scaled(Uas34);
+    0xB9  CELL_VOLTAGES                   "Battery cell voltages"                                      6 Engine  fast  Signals(layout(0xB9));
+    0xBA  BATTERY_LIMITS                  "Battery power and current limits"                           7 Engine  fast  Signals(layout(0xBA));
+    0xBB  PACK_ENERGY_IN                  "Battery packs: energy in"                                  39 Engine  fast  Signals(layout(0xBB));
+    0xBC  PACK_ENERGY_OUT                 "Battery packs: energy out"                                 39 Engine  fast  Signals(layout(0xBC));
+    0xBD  PACK_ENERGY_THROUGHPUT          "Battery packs: energy throughput"                          39 Engine  fast  Signals(layout(0xBD));
+    0xBE  PACK_HEALTH                     "Battery packs: health"                                     12 Engine  fast  Signals(layout(0xBE));
+    0xBF  PACK_MIN_CHARGE                 "Battery packs: minimum charge"                             21 Engine  fast  Signals(layout(0xBF));
+//  pid   name                            description                                                bytes ecu     pace  decoder
+    0xC0  PIDS_G                          "Supported PIDs [C1-E0]"                                     6 Engine  fast  Supported;
+    0xC1  PACK_MAX_CHARGE                 "Battery packs: maximum charge"                             21 Engine  fast  Signals(layout(0xC1));
+    0xC2  PACK_CAPACITY                   "Battery packs: energy capacity"                            30 Engine  fast  Signals(layout(0xC2));
+    0xC3  FUEL_LEVELS                     "Fuel levels A and B"                                        5 Engine  fast  Signals(layout(0xC3));
+    0xC4  PM_DIAGNOSIS                    "Particulate control diagnosis"                             10 Engine  fast  Signals(layout(0xC4));
+    0xC5  FUEL_PRESSURES                  "Fuel pressures A and B"                                     0 Engine  fast  Bytes;
+    0xC6  PM_INDUCEMENT                   "Particulate control warning and inducement"                10 Engine  fast  Signals(layout(0xC6));
+    0xC7  REFLASH_DISTANCE                "Distance since programming or replacement"                  4 Engine  fast  Scaled(Uas25);
+    0xC8  EMISSION_LAMPS                  "Emission control warning lamps"                             3 Engine  fast  Signals(layout(0xC8));
+    0xD2  CERTIFIED_STATE                 "State of certified energy and range"                        5 Engine  fast  Signals(layout(0xD2));
+    0xD3  ENGINE_ODOMETER                 "Engine odometer"                                            6 Engine  fast  Scaled(Odometer);
 }
 
 #[rustfmt::skip]
@@ -417,20 +529,7 @@ const PERFORMANCE_COMPRESSION_COUNTERS: &[Signal] = &[
     counter(272, "FUELCOND",   "fuel system: conditions met"),
 ];
 
-/// PID 4F.
-const MAX_VALUES: &[Signal] = &[
-    byte(0, "MAX_EQ_RAT", "maximum value for equivalence ratio", Ratio),
-    byte(8, "MAX_O2_VOLT", "maximum value for oxygen sensor voltage", Volts),
-    byte(16, "MAX_O2_CURR", "maximum value for oxygen sensor current", Milliamperes),
-    byte(24, "MAX_MAP", "maximum value for intake manifold pressure", TenKilopascal),
-];
-
 /// A counter of two bytes.
 const fn counter(bit: u16, id: &'static str, name: &'static str) -> Signal {
     Signal { id, name, bit, bits: 16, support: None, kind: Kind::Scaled(Counter) }
-}
-
-/// A quantity of one byte.
-const fn byte(bit: u16, id: &'static str, name: &'static str, scaling: Scaling) -> Signal {
-    Signal { id, name, bit, bits: 8, support: None, kind: Kind::Scaled(scaling) }
 }

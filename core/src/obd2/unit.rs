@@ -70,6 +70,8 @@ units! {
     MillivoltPerSecond      "mV/s"      "millivolt / second";
     GramPerSecond           "g/s"       "gps";
     KilogramPerHour         "kg/h"      "kilogram / hour";
+    GramPerMinute           "g/min"     "gram / minute";
+    MilligramPerCubicMeter  "mg/m³"     "milligram / meter ** 3";
     LiterPerHour            "L/h"       "lph";
     Milligram               "mg"        "milligram";
     Gram                    "g"         "gram";

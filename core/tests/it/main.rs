@@ -5,6 +5,7 @@ mod dfx;
 mod elm327;
 mod json;
 mod laws;
+mod layout;
 mod obd2;
 mod obd2_tables;
 mod phoenix;

@@ -9,4 +9,5 @@ mod layout;
 mod obd2;
 mod obd2_tables;
 mod phoenix;
+mod poll;
 mod tscbm;

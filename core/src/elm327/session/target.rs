@@ -63,6 +63,22 @@ impl Physical {
         Self { request, reply, extended: None, tester: None }
     }
 
+    /// The ECU that answers from this address, where a standard says how to ask it.
+    ///
+    /// ```
+    /// use cloverleaf_core::bus::Address;
+    /// use cloverleaf_core::elm327::session::Physical;
+    /// assert_eq!(Physical::answering(Address(0x7E8)), Some(Physical::new(0x7E0)));
+    /// assert_eq!(Physical::answering(Address(0x10)), None);
+    /// ```
+    pub const fn answering(reply: Address) -> Option<Self> {
+        match reply.0 {
+            0x7E8..=0x7EF => Some(Self::new(reply.0 & !8)),
+            0x18DA_0000..=0x18DA_FFFF => Some(Self::new(swap(reply.0))),
+            _ => None,
+        }
+    }
+
     /// Whether the adapter's own flow control finds back to the ECU.
     const fn is_standard(&self) -> bool {
         match (Self::new(self.request).reply, self.reply) {

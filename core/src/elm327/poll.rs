@@ -1,0 +1,648 @@
+//! Which signals to ask for next: keeps the link full without starving anyone.
+//!
+//! The owner registers [`Item`]s, each with the period it would like. [`Poller::next`] answers with the next
+//! request, or until when to wait; the answer goes back through [`Poller::handle_answer`] or
+//! [`Poller::handle_failure`]. Pure: no clock, no link, and no idea of what the bytes mean.
+//!
+//! * **Order.** Of the items that are due, the one that is latest in proportion to its period and priority leads.
+//!   Lateness grows without bound, so nobody starves; periods of zero share what is left, evenly per priority.
+//! * **Groups** (CAN only). Up to six items of the leader's service and ECU share its request, as far as a single
+//!   frame and the known lengths of their answers allow. An item joins once it has answered alone.
+//! * **One ECU.** An item that everyone may answer goes to the ECU that did, so that one answer ends it.
+//! * **Response count.** The adapter returns at once when it knows how many lines will come. For one ECU on CAN that
+//!   follows from the lengths; elsewhere it is learned, and learned anew every so often and after every fault.
+//! * **Falling back.** A group that fails is taken apart: its items are asked alone, and groups become smaller; they
+//!   grow again while they succeed. Who fails alone is asked less and less often, at most every ten seconds late.
+
+use heapless::Vec;
+
+use crate::bus::{Address, Message};
+use crate::elm327::session::{Failure, Physical, Request, Target};
+use crate::elm327::wire::Status;
+use crate::time::{Duration, Instant};
+
+/// The most items that may share a request (SAE J1979: six PIDs).
+pub const GROUP: usize = 6;
+
+/// The most bytes of a request: a single CAN frame.
+pub const REQUEST: usize = 7;
+
+/// After so many answers with a learned response count it is learned anew.
+const RELEARN: u8 = 100;
+
+/// A period of zero counts as this much in the comparison of lateness.
+const SHORTEST: u64 = 20;
+
+/// The longest that an item that fails is put off.
+const LONGEST_REST: Duration = Duration::from_secs(10);
+
+/// After so many answers in order, groups may be larger by one.
+const GROW: u8 = 20;
+
+/// After so many failed groups in a row an item is asked alone for good.
+const MISFITS: u8 = 3;
+
+/// The shortest time-out that measuring may lead to: the adapter itself waits up to 0.2 s for the car.
+const SHORTEST_TIMEOUT: u64 = 400;
+
+/// What to ask again and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Item {
+    /// The service byte and its parameters, at most seven bytes.
+    pub request: Vec<u8, REQUEST>,
+    /// How many of the parameters the answer repeats after the service byte.
+    pub echoed: u8,
+    /// How many bytes of data follow them, if that is always the same. Without, the item is asked alone.
+    pub length: Option<u8>,
+    /// Whether it may share a request with others of its service.
+    pub group: bool,
+    /// Whom to ask.
+    pub target: Target,
+    /// How much time there should be between two answers; zero: as little as possible.
+    pub period: Duration,
+    /// How important it is compared with others that are as late: twice as much for 1, and so on.
+    pub priority: u8,
+}
+
+impl Item {
+    /// An item that everyone may answer, as often as possible, alone: the answer repeats all of its parameters
+    /// and has any length. `None` if the request is empty or longer than [`REQUEST`].
+    pub fn new(request: &[u8]) -> Option<Self> {
+        let bytes = Vec::from_slice(request).ok().filter(|bytes| !bytes.is_empty())?;
+        Some(Self {
+            echoed: u8::try_from(request.len().saturating_sub(1)).unwrap_or(0),
+            request: bytes,
+            length: None,
+            group: false,
+            target: Target::Functional,
+            period: Duration::ZERO,
+            priority: 0,
+        })
+    }
+
+    fn service(&self) -> u8 {
+        self.request.first().copied().unwrap_or(0)
+    }
+
+    fn parameters(&self) -> &[u8] {
+        self.request.get(1..).unwrap_or_default()
+    }
+
+    fn repeated(&self) -> &[u8] {
+        let parameters = self.parameters();
+        parameters.get(..usize::from(self.echoed)).unwrap_or(parameters)
+    }
+}
+
+/// Names an item; void once the item is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Key(u32);
+
+/// There is no room for another item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Full;
+
+impl core::fmt::Display for Full {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("no room for another item")
+    }
+}
+
+impl core::error::Error for Full {}
+
+/// What the link allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Tuning {
+    /// The most items in a request, 1..=[`GROUP`]; 1 wherever the bus is no CAN.
+    pub group: u8,
+    /// Whether to ask the one ECU that answers, instead of all.
+    pub physical: bool,
+    /// Whether to tell the adapter how many lines will answer.
+    pub count: bool,
+}
+
+impl Tuning {
+    /// What a protocol allows.
+    pub const fn of(protocol: crate::bus::Protocol) -> Self {
+        let can = protocol.is_can();
+        Self { group: if can { GROUP as u8 } else { 1 }, physical: can, count: true }
+    }
+}
+
+/// The next step.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Ask this now, then give back what came of it.
+    Ask(Question),
+    /// Nothing is due before this moment; `None`: nothing at all.
+    Wait(Option<Instant>),
+}
+
+/// A request to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Question {
+    data: Vec<u8, REQUEST>,
+    target: Target,
+    lines: Option<u8>,
+    timeout: Option<Duration>,
+}
+
+impl Question {
+    /// As the session takes it.
+    pub fn request(&self) -> Request<'_> {
+        Request { data: &self.data, target: self.target, lines: self.lines, timeout: self.timeout }
+    }
+}
+
+/// What came of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome<'a> {
+    /// One ECU's answer, as if it had been asked for this alone; perhaps a negative one.
+    Answer(Message<'a>),
+    /// None.
+    Failed(Failure),
+}
+
+/// An item and what was learned of it.
+#[derive(Clone, Debug)]
+struct Slot {
+    key: Key,
+    item: Item,
+    /// When it was asked last, and by which question: a fast link asks several in a millisecond.
+    asked: Instant,
+    turn: u32,
+    /// When it should be asked.
+    due: Instant,
+    /// Who answers it.
+    source: Option<Address>,
+    /// The length of its data.
+    length: Option<u8>,
+    /// How many lines answer it when it is asked alone, and for how many more answers to believe that.
+    lines: Option<(u8, u8)>,
+    /// Whether it must be asked alone.
+    alone: bool,
+    /// Failures in a row.
+    failures: u8,
+    /// Groups in a row that failed with it.
+    misfits: u8,
+}
+
+/// What is under way.
+#[derive(Clone, Debug)]
+struct Asked {
+    /// The items asked, in the order of the request.
+    keys: Vec<Key, GROUP>,
+    service: u8,
+    at: Instant,
+    counted: bool,
+}
+
+/// Keeps the link full; see the [module](self). Holds up to `N` items.
+#[derive(Clone, Debug)]
+pub struct Poller<const N: usize = 64> {
+    tuning: Tuning,
+    slots: Vec<Slot, N>,
+    last_key: u32,
+    turn: u32,
+    asked: Option<Asked>,
+    /// How large groups may be at present.
+    group: u8,
+    /// Answers in order since it last changed.
+    successes: u8,
+    /// How long answers take, in sixteenths of a millisecond: an average that follows slowly.
+    usual: Option<u64>,
+}
+
+impl<const N: usize> Poller<N> {
+    /// A poller without items.
+    pub const fn new(tuning: Tuning) -> Self {
+        Self {
+            tuning,
+            slots: Vec::new(),
+            last_key: 0,
+            turn: 0,
+            asked: None,
+            group: tuning.group,
+            successes: 0,
+            usual: None,
+        }
+    }
+
+    /// Forgets what was learned, for a new link or car; keeps the items.
+    pub fn restart(&mut self, now: Instant, tuning: Tuning) {
+        self.tuning = tuning;
+        self.group = tuning.group;
+        self.successes = 0;
+        self.asked = None;
+        self.usual = None;
+        for slot in &mut self.slots {
+            slot.due = now;
+            slot.source = None;
+            slot.length = slot.item.length;
+            slot.lines = None;
+            slot.alone = true;
+            slot.failures = 0;
+            slot.misfits = 0;
+        }
+    }
+
+    /// Adds an item, due at once.
+    ///
+    /// # Errors
+    /// When there are `N` already.
+    pub fn watch(&mut self, now: Instant, item: Item) -> Result<Key, Full> {
+        self.last_key = self.last_key.wrapping_add(1);
+        let key = Key(self.last_key);
+        let length = item.length;
+        let slot = Slot {
+            key,
+            item,
+            asked: now,
+            turn: 0,
+            due: now,
+            source: None,
+            length,
+            lines: None,
+            alone: true,
+            failures: 0,
+            misfits: 0,
+        };
+        self.slots.push(slot).map_err(|_| Full)?;
+        Ok(key)
+    }
+
+    /// Removes an item; what is under way for it is ignored.
+    pub fn unwatch(&mut self, key: Key) {
+        if let Some(at) = self.slots.iter().position(|slot| slot.key == key) {
+            self.slots.swap_remove(at);
+        }
+    }
+
+    /// How many items there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// What to do now. A question that was neither answered nor failed is forgotten, its items stay due.
+    pub fn next(&mut self, now: Instant) -> Next {
+        let latest = |slots: &[Slot], chosen: &[Key], fits: &dyn Fn(&Slot) -> bool| {
+            slots
+                .iter()
+                .filter(|slot| slot.due <= now && !chosen.contains(&slot.key) && fits(slot))
+                .max_by(|a, b| {
+                    a.lateness(now)
+                        .cmp(&b.lateness(now))
+                        .then(b.turn.cmp(&a.turn))
+                        .then(b.key.0.cmp(&a.key.0))
+                })
+                .map(|slot| slot.key)
+        };
+        self.asked = None;
+        let Some(leader) = latest(&self.slots, &[], &|_| true).and_then(|key| self.slot(key)) else {
+            return Next::Wait(self.slots.iter().map(|slot| slot.due).min());
+        };
+        let target = leader.target(self.tuning);
+        let service = leader.item.service();
+        let mut keys = Vec::<Key, GROUP>::new();
+        let _ = keys.push(leader.key);
+        let mut data = leader.item.request.clone();
+        let mut answer = leader.answer_length();
+        if leader.may_join() {
+            while keys.len() < usize::from(self.group) {
+                let fits = |slot: &Slot| {
+                    slot.may_join()
+                        && slot.item.service() == service
+                        && slot.target(self.tuning) == target
+                        && data.len() + slot.item.parameters().len() <= REQUEST
+                };
+                let Some(next) = latest(&self.slots, &keys, &fits).and_then(|key| self.slot(key)) else {
+                    break;
+                };
+                let _ = data.extend_from_slice(next.item.parameters());
+                let _ = keys.push(next.key);
+                answer = answer.zip(next.answer_length()).map(|(sum, more)| sum + more - 1);
+            }
+        }
+        let lines = self.lines(&keys, target, answer);
+        self.turn = self.turn.wrapping_add(1);
+        for slot in self.slots.iter_mut().filter(|slot| keys.contains(&slot.key)) {
+            slot.asked = now;
+            slot.turn = self.turn;
+            // From when it was due, so that the rate is right; but what was missed is not made up for.
+            slot.due = (slot.due + slot.item.period).max(now);
+        }
+        self.asked = Some(Asked { keys, service, at: now, counted: lines.is_some() });
+        Next::Ask(Question { data, target, lines, timeout: self.timeout() })
+    }
+
+    /// Takes what the car answered to the last question, and tells what it means for each item.
+    pub fn handle_answer<'a>(
+        &mut self,
+        now: Instant,
+        messages: impl Iterator<Item = Message<'a>> + Clone,
+        lines: u8,
+        fault: Option<Failure>,
+        mut on_outcome: impl FnMut(Key, Outcome<'_>),
+    ) {
+        let Some(asked) = self.asked.take() else {
+            return;
+        };
+        self.measure(now - asked.at);
+        if let [key] = asked.keys[..] {
+            self.handle_single(now, key, &asked, messages, lines, fault, on_outcome);
+            return;
+        }
+        let mut answered = Vec::<Key, GROUP>::new();
+        for message in messages {
+            self.split(&asked, message, |key, outcome| {
+                if !answered.contains(&key) {
+                    let _ = answered.push(key);
+                }
+                on_outcome(key, outcome);
+            });
+        }
+        let all = answered.len() == asked.keys.len();
+        for &key in &answered {
+            if let Some(slot) = self.slot_mut(key) {
+                slot.failures = 0;
+                slot.misfits = 0;
+            }
+        }
+        if all {
+            self.grow();
+        } else {
+            self.take_apart(now, &asked.keys, &answered);
+        }
+    }
+
+    /// Takes that the last question failed, and tells which items are concerned.
+    pub fn handle_failure(
+        &mut self,
+        now: Instant,
+        failure: Failure,
+        mut on_outcome: impl FnMut(Key, Outcome<'_>),
+    ) {
+        let Some(asked) = self.asked.take() else {
+            return;
+        };
+        match failure {
+            // A clone that does not know the response count.
+            Failure::Adapter(Status::WrongHexCount | Status::NotUnderstood) if asked.counted => {
+                self.tuning.count = false;
+                return self.make_due(now, &asked.keys);
+            }
+            // The link's trouble, not the items': ask again.
+            Failure::Restarted | Failure::Adapter(Status::Stopped) => return self.make_due(now, &asked.keys),
+            _ => {}
+        }
+        if asked.keys.len() > 1 {
+            return self.take_apart(now, &asked.keys, &[]);
+        }
+        for &key in &asked.keys {
+            if let Some(slot) = self.slot_mut(key) {
+                // Perhaps the count was too small, or the ECU has changed: learn again.
+                slot.lines = None;
+                slot.source = None;
+                slot.rest(now);
+            }
+            on_outcome(key, Outcome::Failed(failure));
+        }
+    }
+
+    fn slot(&self, key: Key) -> Option<&Slot> {
+        self.slots.iter().find(|slot| slot.key == key)
+    }
+
+    fn slot_mut(&mut self, key: Key) -> Option<&mut Slot> {
+        self.slots.iter_mut().find(|slot| slot.key == key)
+    }
+
+    /// How many lines will answer, if that is known.
+    fn lines(&self, keys: &[Key], target: Target, answer: Option<usize>) -> Option<u8> {
+        if !self.tuning.count {
+            return None;
+        }
+        let learned = match keys {
+            [key] => self.slot(*key).and_then(|slot| slot.lines),
+            _ => None,
+        };
+        let computed = match target {
+            Target::Physical(_) if self.tuning.group > 1 => answer.map(frames),
+            _ => None,
+        };
+        computed.or(learned.map(|(lines, _)| lines)).filter(|lines| (1..=15).contains(lines))
+    }
+
+    /// How long the adapter may be silent: eight times what is usual, but no less than it waits for the car.
+    fn timeout(&self) -> Option<Duration> {
+        let usual = self.usual?;
+        Some(Duration::from_millis((usual / 2).clamp(SHORTEST_TIMEOUT, 1_000)))
+    }
+
+    fn measure(&mut self, took: Duration) {
+        let sample = took.as_millis().min(10_000) * 16;
+        self.usual = Some(match self.usual {
+            None => sample,
+            Some(usual) => usual - usual / 16 + sample / 16,
+        });
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "the answer's parts and where it goes")]
+    fn handle_single<'a>(
+        &mut self,
+        now: Instant,
+        key: Key,
+        asked: &Asked,
+        messages: impl Iterator<Item = Message<'a>> + Clone,
+        lines: u8,
+        fault: Option<Failure>,
+        mut on_outcome: impl FnMut(Key, Outcome<'_>),
+    ) {
+        let Some(slot) = self.slots.iter_mut().find(|slot| slot.key == key) else {
+            return;
+        };
+        let mut source = None;
+        let mut length = None;
+        let (mut any, mut negative) = (false, false);
+        for message in messages {
+            if let Some(data) = answer_data(message.data, &slot.item) {
+                any = true;
+                // Of several ECUs the one with the lowest address: on CAN the engine's.
+                if source.is_none_or(|source| message.source < source) {
+                    source = Some(message.source);
+                    length = u8::try_from(data.len()).ok();
+                }
+            } else if matches!(message.data, [0x7F, service, ..] if *service == asked.service) {
+                negative = true;
+            } else {
+                continue;
+            }
+            on_outcome(key, Outcome::Answer(message));
+        }
+        if !any {
+            slot.lines = None;
+            slot.source = None;
+            slot.rest(now);
+            if !negative {
+                on_outcome(key, Outcome::Failed(fault.unwrap_or(Failure::Incomplete)));
+            }
+            return;
+        }
+        slot.failures = 0;
+        slot.alone = false;
+        if slot.source != source {
+            slot.source = source;
+            slot.lines = None;
+        }
+        // What the car says counts more than what tables say.
+        slot.length = length.or(slot.item.length);
+        slot.lines = match slot.lines {
+            _ if fault.is_some() => None,
+            Some((lines, left)) if asked.counted => left.checked_sub(1).map(|left| (lines, left)),
+            _ if slot.item.length.is_some() || slot.item.group => Some((lines, RELEARN)),
+            // An answer of any length has any number of lines.
+            _ => None,
+        };
+        let may_join = slot.may_join();
+        if may_join && fault.is_none() {
+            self.grow();
+        }
+    }
+
+    /// Takes one message apart into the answers of its items, as if each had been asked for alone.
+    fn split(&self, asked: &Asked, message: Message<'_>, mut on_outcome: impl FnMut(Key, Outcome<'_>)) {
+        let Some((&service, mut rest)) = message.data.split_first() else {
+            return;
+        };
+        if service != asked.service | 0x40 {
+            return;
+        }
+        let mut parts = Vec::<(Key, usize), GROUP>::new();
+        // First all of it must make sense: one wrong length and every part after it would be wrong.
+        while !rest.is_empty() {
+            let next = asked.keys.iter().filter_map(|key| self.slot(*key)).find(|slot| {
+                rest.starts_with(slot.item.repeated()) && !parts.iter().any(|(key, _)| *key == slot.key)
+            });
+            let Some((key, size)) = next.and_then(|slot| Some((slot.key, slot.answer_length()? - 1))) else {
+                return;
+            };
+            let Some(tail) = rest.get(size..) else {
+                return;
+            };
+            let _ = parts.push((key, size));
+            rest = tail;
+        }
+        let mut rest = message.data.get(1..).unwrap_or_default();
+        for (key, size) in parts {
+            let (part, tail) = rest.split_at_checked(size).unwrap_or((rest, &[]));
+            rest = tail;
+            let mut alone = Vec::<u8, LONGEST_PART>::new();
+            let _ = alone.push(service);
+            if alone.extend_from_slice(part).is_ok() {
+                on_outcome(key, Outcome::Answer(Message { source: message.source, data: &alone }));
+            }
+        }
+    }
+
+    /// A group in order, or an item that could join one.
+    fn grow(&mut self) {
+        self.successes = self.successes.saturating_add(1);
+        if self.successes >= GROW && self.group < self.tuning.group {
+            self.group += 1;
+            self.successes = 0;
+        }
+    }
+
+    /// A group failed, all of it or some: those are asked alone, and groups become smaller.
+    fn take_apart(&mut self, now: Instant, keys: &[Key], answered: &[Key]) {
+        self.group = (self.group / 2).max(1);
+        self.successes = 0;
+        for slot in &mut self.slots {
+            if keys.contains(&slot.key) && !answered.contains(&slot.key) {
+                slot.alone = true;
+                slot.misfits = slot.misfits.saturating_add(1);
+                slot.source = None;
+                slot.lines = None;
+                slot.due = now;
+            }
+        }
+    }
+
+    fn make_due(&mut self, now: Instant, keys: &[Key]) {
+        for slot in self.slots.iter_mut().filter(|slot| keys.contains(&slot.key)) {
+            slot.due = now;
+        }
+    }
+}
+
+/// The longest part of a shared answer: service, parameters and up to 32 bytes of data.
+const LONGEST_PART: usize = 40;
+
+impl Slot {
+    /// How late it is, in proportion to its period and priority.
+    fn lateness(&self, now: Instant) -> u64 {
+        let late = (now - self.asked).as_millis() + 1;
+        let weight = u64::from(self.item.priority) + 1;
+        let period = self.item.period.as_millis().max(SHORTEST);
+        late.saturating_mul(weight).saturating_mul(1_000) / period
+    }
+
+    /// Whom to ask: the one that answers, rather than everyone.
+    fn target(&self, tuning: Tuning) -> Target {
+        match (self.item.target, self.source) {
+            (Target::Functional, Some(source)) if tuning.physical => {
+                Physical::answering(source).map_or(Target::Functional, Target::Physical)
+            }
+            (target, _) => target,
+        }
+    }
+
+    /// Whether it may share a request: it has answered alone before, with a length that is known.
+    fn may_join(&self) -> bool {
+        self.item.group
+            && !self.alone
+            && self.misfits < MISFITS
+            && self.length.is_some_and(|length| length <= 32)
+    }
+
+    /// The length of its answer when it is asked alone, with the service byte.
+    fn answer_length(&self) -> Option<usize> {
+        Some(1 + self.item.repeated().len() + usize::from(self.length?))
+    }
+
+    /// Puts it off, twice as long after each failure.
+    fn rest(&mut self, now: Instant) {
+        self.failures = self.failures.saturating_add(1);
+        let factor = 1_u64 << self.failures.min(8);
+        let base = self.item.period.as_millis().max(SHORTEST);
+        let span = Duration::from_millis(base.saturating_mul(factor));
+        self.due = now + span.min(LONGEST_REST).max(self.item.period);
+    }
+}
+
+/// The data of an answer to an item, after what it repeats.
+fn answer_data<'a>(answer: &'a [u8], item: &Item) -> Option<&'a [u8]> {
+    let (&service, rest) = answer.split_first()?;
+    if service != item.service() | 0x40 {
+        return None;
+    }
+    rest.strip_prefix(item.repeated())
+}
+
+/// How many CAN frames carry a message of so many bytes (ISO 15765-2: 7, or 6 and then 7 each).
+fn frames(length: usize) -> u8 {
+    match length {
+        0..=7 => 1,
+        _ => u8::try_from(1 + (length - 6).div_ceil(7)).unwrap_or(u8::MAX),
+    }
+}

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-const TARGETS: &[(&str, fn(&[u8]))] = &[
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: &[Target] = &[
     ("bus_reassembly", cloverleaf_fuzz::bus_reassembly),
     ("dfx_body", cloverleaf_fuzz::dfx_body),
     ("dfx_frame", cloverleaf_fuzz::dfx_frame),

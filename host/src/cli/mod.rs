@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 success, 1 the command failed (the reason is on standard error), 2 wrong usage.
 
+mod dfx;
 mod serve;
 mod simulator;
 
@@ -21,6 +22,7 @@ pub struct Cli {
 enum Command {
     Serve(Box<serve::Command>),
     Simulator(simulator::Command),
+    Dfx(dfx::Command),
 }
 
 impl Cli {
@@ -30,6 +32,7 @@ impl Cli {
         let result = match command {
             Command::Serve(command) => command.run(),
             Command::Simulator(command) => command.run(),
+            Command::Dfx(command) => command.run(),
         };
         match result {
             Ok(code) => code,

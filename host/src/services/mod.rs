@@ -4,6 +4,8 @@
 //! `handle(Input)` gives outputs, time is an argument), `handlers` (carries the outputs out) and `mod` (prose,
 //! options, wiring, and the table of differences from the original).
 
+pub mod dfx;
+
 use crate::config::Exposure;
 use crate::timeline::Bus;
 

@@ -22,6 +22,9 @@ pub type Messages<'a, M> = Repeated<'a, M, item_encoding::Message<'a, M>>;
 /// Texts that repeat.
 pub type Texts<'a> = Repeated<'a, &'a str, item_encoding::String>;
 
+/// Whole numbers that repeat.
+pub type Values<'a> = Packed<'a, i32, SInt32>;
+
 /// Which measurement a request is about.
 #[derive(Clone, Debug, PartialEq, Message)]
 pub struct Params<'a> {
@@ -180,7 +183,7 @@ pub struct NamedChannel<'a> {
 pub struct Channel<'a> {
     /// Values times the result's multiplier.
     #[femtopb(sint32, packed, tag = 1)]
-    pub data: Packed<'a, i32, SInt32>,
+    pub data: Values<'a>,
     /// The signal once more.
     #[femtopb(string, tag = 2)]
     pub channel: &'a str,

@@ -1,0 +1,27 @@
+//! `cloverleaf dfx …`: the driver's vital signs from the command line.
+
+mod decode;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+/// Driver: measure vital signs, serve the DFX API, decode its frames
+#[derive(Debug, clap::Args)]
+pub(super) struct Command {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Decode(decode::Command),
+}
+
+impl Command {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        match self.action {
+            Action::Decode(command) => command.run(),
+        }
+    }
+}

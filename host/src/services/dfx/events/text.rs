@@ -1,0 +1,92 @@
+//! JSON that survives clients that take bytes for characters.
+
+use std::io;
+
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+
+use super::BadBody;
+
+/// A value as JSON in pure ASCII.
+///
+/// ```
+/// use cloverleaf::services::dfx::events::ascii_json;
+/// assert_eq!(ascii_json(&"Größe 😀"), br#""Gr\u00f6\u00dfe \ud83d\ude00""#);
+/// ```
+pub fn ascii_json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // Writing to memory does not fail, and the bodies here have no keys that JSON cannot hold.
+    match value.serialize(&mut Serializer::with_formatter(&mut bytes, Ascii(CompactFormatter))) {
+        Ok(()) => bytes,
+        Err(_) => b"{}".to_vec(),
+    }
+}
+
+struct Ascii(CompactFormatter);
+
+impl Formatter for Ascii {
+    fn write_string_fragment<W: io::Write + ?Sized>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
+        if text.is_ascii() {
+            return self.0.write_string_fragment(writer, text);
+        }
+        for character in text.chars() {
+            if character.is_ascii() {
+                writer.write_all(&[character as u8])?;
+            } else {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// JSON in UTF-8, or in Latin-1 when it is not UTF-8.
+///
+/// # Errors
+/// [`BadBody::Json`].
+pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadBody> {
+    let parsed = match std::str::from_utf8(bytes) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_str(&bytes.iter().map(|byte| char::from(*byte)).collect::<String>()),
+    };
+    parsed.map_err(|e| BadBody::Json(e.to_string()))
+}
+
+/// A number, or a number in a string, as old clients sent times.
+pub(super) fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(None),
+        Value::Number(number) => Ok(number.as_f64()),
+        Value::String(text) => text.trim().parse().map(Some).map_err(D::Error::custom),
+        _ => Err(D::Error::custom("expected a number")),
+    }
+}
+
+/// Bytes as base64, with or without padding.
+pub(super) mod base64 {
+    use std::borrow::Cow;
+
+    use base64::Engine;
+    use base64::alphabet::STANDARD;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    use serde::de::Error as _;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    const ENGINE: GeneralPurpose = GeneralPurpose::new(
+        &STANDARD,
+        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+    );
+
+    pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&ENGINE.encode(bytes))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        ENGINE.decode(text.as_bytes()).map_err(D::Error::custom)
+    }
+}

@@ -1,0 +1,2 @@
+//! DFX
+pub mod events;

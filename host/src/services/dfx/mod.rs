@@ -1,2 +1,3 @@
 //! DFX
 pub mod events;
+pub mod state;

@@ -9,13 +9,18 @@ use crate::config::{Exposure, Options};
 use crate::dashboard;
 use crate::origin::Origins;
 use crate::services::Context;
+use crate::services::dfx::{self, Dfx};
 use crate::socketio;
 use crate::timeline::{Bus, Latest};
 
 /// Why the application could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum BuildError {}
+pub enum BuildError {
+    /// The DFX endpoint.
+    #[error(transparent)]
+    Dfx(#[from] dfx::BuildError),
+}
 
 /// Everything that `serve` runs, ready to be given a listener.
 #[derive(Debug)]
@@ -36,11 +41,12 @@ impl App {
         let timeline = Bus::new();
         let exposure = Exposure::of(options.listen);
         let context = Context { timeline: timeline.clone(), exposure };
-        let _ = context;
+        let dfx = Dfx::new(&options.dfx, &context)?;
         let router = dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline));
+        let router = dfx.at_root(router.merge(dfx.routes()));
         // The guard is outermost so that it also answers for the Socket.IO transports.
         let router = Origins::new(&options.allow_origin, exposure).guard(router.layer(layer));
-        Ok(Self { router, io, timeline, summary: Vec::new() })
+        Ok(Self { router, io, timeline, summary: vec![dfx.summary().to_owned()] })
     }
 
     /// What is served and where, a line each, for people.

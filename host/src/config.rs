@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::dashboard;
+use crate::services::dfx;
 
 /// The options of a server; every service adds its own below (`#[group(skip)]`: clap names groups by type, and every
 /// service calls its type `Options`).
@@ -20,6 +21,10 @@ pub struct Options {
     /// The page at `/`.
     #[command(flatten)]
     pub dashboard: dashboard::Options,
+
+    /// Vital signs.
+    #[command(flatten)]
+    pub dfx: dfx::Options,
 }
 
 impl Default for Options {

@@ -2,6 +2,7 @@
 
 mod app;
 mod dashboard;
+mod dfx;
 mod road;
 mod simulator;
 mod socketio;

@@ -1,3 +1,133 @@
-//! DFX
+//! The DFX API, simulated: a WebSocket that takes chunks of measured data and pushes vital signs, and its REST twin.
+//!
+//! It is at `/dfx` and, for clients that know only a host name, at `/`. Bodies are JSON or protobuf, as the
+//! subprotocol says ([`events::Encoding`]). Results are computed from the chunks by the signal path of
+//! [`state::Signal`]: a pulse in the payload gives its rate back, anything else an honest `LIVENESS_ERROR`.
+//! [`client::DfxClient`] talks to this server and to the real one.
+//!
+//! What replaces the original helper class:
+//!
+//! | the class | here |
+//! |---|---|
+//! | `WebsocketHandler(token, url)`, `connect_ws()`, `handle_connect()` | [`client::DfxClient::connect`] |
+//! | `handle_send(content)` | [`client::DfxClient::call`] and its typed forms `create_measurement`, `add_data` |
+//! | `handle_recieve()` in a polling loop | nothing to call: one task reads; replies are returned by the call, results come from [`client::Results`] |
+//! | `addDataStats`, `subscribeStats`, `chunks` | the return values of `add_data`, `subscribe` and [`client::Results::next`] |
+//! | `unknown` | [`client::DfxClient::unknown_count`]: counted and dropped |
+//! | `default.config` with its lengths | nothing: messages are told apart by id |
+//! | `handle_close()` | [`client::DfxClient::close`], or dropping it |
+//!
+//! # Differences from the original service
+//!
+//! | case | original | here |
+//! |---|---|---|
+//! | payload of the SDK | unpacked and analysed in the cloud | taken for one sample a byte; see [`state::Signal::of_payload`] |
+//! | FIRST without a number, when chunks were added before | drops them | goes on, unless the rules say `first_resets`: the C++ client sends FIRST always |
+//! | chunks faster than real time | RATE_LIMIT | taken, unless the rules say `real_time` |
+//! | frame below 14 bytes | not documented | counted and ignored: it has no id to answer to |
+//! | action that is not four digits | not documented | 400 `INCORRECT_REQUEST` under the id |
+//! | RequestID below ten bytes | not documented | filled up with spaces; none is the id of the call; longer is 400 |
+//! | only unknown subprotocols offered | not documented | the upgrade is refused with 400 |
+//! | `permessage-deflate` offered | taken or not | not taken |
+//! | actions other than measuring and logging in | many | 400 `Invalid Route Number …`, which clients take for an unsupported feature |
+//! | any of them but 0504, 0506, 0510, 0718 with protobuf bodies | protobuf | 400, or a reply without body |
+
 pub mod events;
+mod handlers;
 pub mod state;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use cloverleaf_core::time::Duration;
+
+use crate::auth::Key;
+use crate::config::Exposure;
+use crate::services::Context;
+use handlers::Server;
+use state::{Access, Rules, State};
+
+/// Options of the DFX endpoint.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
+pub struct Options {
+    /// The token that DFX clients must present; on the network one is made up if none is given
+    #[arg(long, env = "CLOVERLEAF_DFX_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub dfx_token: Option<Key>,
+
+    /// How the DFX endpoint behaves and misbehaves: latency, real time, order, faults (TOML)
+    #[arg(long, env = "CLOVERLEAF_DFX_RULES", value_name = "FILE")]
+    pub dfx_rules: Option<PathBuf>,
+}
+
+/// Why the endpoint could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The file of rules cannot be read.
+    #[error("cannot read the DFX rules {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The file of rules is not what it should be.
+    #[error("the DFX rules {} are wrong", path.display())]
+    Rules {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: Box<toml::de::Error>,
+    },
+}
+
+/// The endpoint, ready to be routed to.
+#[derive(Debug)]
+pub struct Dfx {
+    server: Arc<Server>,
+    summary: String,
+}
+
+impl Dfx {
+    /// Builds the endpoint; needs a runtime, for its clock.
+    ///
+    /// # Errors
+    /// When the file of rules cannot be used.
+    pub fn new(options: &Options, context: &Context) -> Result<Self, BuildError> {
+        let rules = options.dfx_rules.clone().map_or(Ok(Rules::default()), read_rules)?;
+        let (key, note) = match (&options.dfx_token, context.exposure) {
+            (Some(key), _) => (Some(key.clone()), String::new()),
+            (None, Exposure::Loopback) => (None, " (any token)".into()),
+            (None, Exposure::Network) => {
+                let token = uuid::Uuid::new_v4().simple().to_string();
+                (Some(Key::new(&token)), format!(" (token {token})"))
+            }
+        };
+        let access = Access::new(key, Duration::from_secs(rules.token_ttl));
+        let server = Server::start(State::new(rules, access), context.timeline.clone());
+        Ok(Self { server, summary: format!("driver   WebSocket /dfx and /, REST /measurements{note}") })
+    }
+
+    /// What is served and where, for people.
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// The WebSocket at `/dfx`, and the REST routes at their own places and below `/dfx`.
+    pub fn routes(&self) -> Router {
+        handlers::routes(&self.server)
+    }
+
+    /// Lets WebSocket upgrades at `/` through to DFX, and everything else to `router`.
+    pub fn at_root(&self, router: Router) -> Router {
+        handlers::at_root(&self.server, router)
+    }
+}
+
+fn read_rules(path: PathBuf) -> Result<Rules, BuildError> {
+    match std::fs::read_to_string(&path) {
+        Err(source) => Err(BuildError::Read { path, source }),
+        Ok(text) => toml::from_str(&text).map_err(|e| BuildError::Rules { path, source: Box::new(e) }),
+    }
+}

@@ -1,0 +1,255 @@
+//! Sockets and routes of the local server: carries out what its [`State`] says.
+//!
+//! **Bounds:** a message has at most [`LIMITS`] bytes, else the connection is closed with 1009; [`QUEUE`] bytes may
+//! wait for one client, else it is closed with 1013.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Path, Request, State as Shared};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, any, get, on};
+use cloverleaf_core::dfx::{Action, ROUTES, Route, Status};
+use cloverleaf_core::driver::Clock;
+use tokio::sync::Notify;
+
+use super::events::{Encoding, Outcome};
+use super::state::{ConnectionId, Input, Output, State};
+use crate::clock::TokioClock;
+use crate::timeline::{Bus, Source, Value};
+use crate::ws::{Flush, Frame, Limits, Message, Outbox, Refused, Socket, Upgrade};
+
+/// The longest message: 16 MiB and a header.
+const LIMITS: Limits = Limits { frame: (16 << 20) + 64, message: 16 << 20 };
+
+/// How much may wait for one client: results are small, and clients that do not read them are gone.
+const QUEUE: usize = 4 << 20;
+
+/// The actions with a REST twin here.
+const SERVED: [u16; 17] =
+    [100, 101, 107, 201, 226, 500, 501, 504, 506, 705, 706, 717, 718, 804, 805, 809, 2304];
+
+/// The state and those it talks to.
+#[derive(Debug)]
+pub(super) struct Server {
+    inner: Mutex<Inner>,
+    clock: TokioClock,
+    timeline: Bus,
+    /// Rung when the deadline may have changed.
+    deadline: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    state: State,
+    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    next: ConnectionId,
+}
+
+impl Server {
+    pub(super) fn start(state: State, timeline: Bus) -> Arc<Self> {
+        let inner = Inner { state, outboxes: HashMap::new(), next: 0 };
+        let deadline = Arc::new(Notify::new());
+        let server = Arc::new(Self {
+            inner: Mutex::new(inner),
+            clock: TokioClock::start(),
+            timeline,
+            deadline: Arc::clone(&deadline),
+        });
+        tokio::spawn(tick(Arc::downgrade(&server), deadline, server.clock));
+        server
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        // A panic elsewhere leaves the state whole: every change is complete before anything can fail.
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn handle(&self, input: Input<'_>) {
+        let mut inner = self.lock();
+        let outputs = inner.state.handle(self.clock.now(), input);
+        self.carry_out(&inner, outputs);
+    }
+
+    /// Under the lock, so that frames leave in the order in which they were decided on.
+    fn carry_out(&self, inner: &Inner, outputs: Vec<Output>) {
+        let mut flush = Flush::new();
+        let mut push = |connection: ConnectionId, frame: Frame| {
+            if let Some(outbox) = inner.outboxes.get(&connection) {
+                outbox.push(frame, &mut flush);
+            }
+        };
+        for output in outputs {
+            match output {
+                Output::Send { connection, frame } => push(connection, Frame::binary(&frame)),
+                Output::SendText { connection, frame } => push(connection, Frame::text(&frame)),
+                Output::Close { connection, code } => {
+                    if let Some(outbox) = inner.outboxes.get(&connection) {
+                        outbox.close(code);
+                    }
+                }
+                Output::Measured(outcome) => self.publish(&outcome),
+            }
+        }
+        if inner.state.deadline().is_some() {
+            self.deadline.notify_one();
+        }
+    }
+
+    fn publish(&self, outcome: &Outcome) {
+        let signals = [("HR_BPM", "heart_rate", "bpm"), ("SNR", "signal_to_noise", "dB")];
+        for (channel, topic, unit) in signals {
+            for value in outcome.values(channel) {
+                self.timeline.publish(Source::Driver, topic, Value::Quantity { value, unit });
+            }
+        }
+        self.timeline.publish(Source::Driver, "analysis", Value::Text(outcome.error.code.clone()));
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.deadline.notify_one();
+    }
+}
+
+/// Tells the state when its deadlines come, as long as there is a server.
+async fn tick(server: Weak<Server>, changed: Arc<Notify>, mut clock: TokioClock) {
+    loop {
+        let Some(deadline) = server.upgrade().map(|server| server.lock().state.deadline()) else { return };
+        tokio::select! {
+            () = clock.sleep_until(deadline) => match server.upgrade() {
+                Some(server) => server.handle(Input::Tick),
+                None => return,
+            },
+            () = changed.notified() => {}
+        }
+    }
+}
+
+pub(super) fn routes(server: &Arc<Server>) -> Router {
+    let mut rest = Router::new();
+    for Route { number, method, path, .. } in ROUTES.iter().filter(|route| SERVED.contains(&route.number)) {
+        let Some(action) = Action::new(*number) else { continue };
+        let filter = match *method {
+            "POST" => MethodFilter::POST,
+            "PATCH" => MethodFilter::PATCH,
+            "DELETE" => MethodFilter::DELETE,
+            _ => MethodFilter::GET,
+        };
+        let handler = move |server, path, headers, body| call(action, server, path, headers, body);
+        rest = rest.route(&path.replace("{}", "{id}"), on(filter, handler));
+    }
+    let rest = rest
+        .route("/measurements/{id}/results/{chunk}", get(intermediate))
+        .layer(DefaultBodyLimit::max(LIMITS.message));
+    Router::new()
+        .route("/dfx", any(upgrade))
+        .nest("/dfx", rest.clone())
+        .merge(rest)
+        .with_state(Arc::clone(server))
+}
+
+pub(super) fn at_root(server: &Arc<Server>, router: Router) -> Router {
+    router.layer(from_fn_with_state(Arc::clone(server), root))
+}
+
+async fn root(Shared(server): Shared<Arc<Server>>, request: Request, next: Next) -> Response {
+    let upgrades = request
+        .headers()
+        .get(header::UPGRADE)
+        .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
+    if request.uri().path() != "/" || !upgrades {
+        return next.run(request).await;
+    }
+    let (mut parts, _) = request.into_parts();
+    let headers = parts.headers.clone();
+    upgrade(Shared(server), headers, Upgrade::of(&mut parts)).await
+}
+
+async fn upgrade(
+    Shared(server): Shared<Arc<Server>>,
+    headers: HeaderMap,
+    upgrade: Result<Upgrade, Refused>,
+) -> Response {
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade.queue(QUEUE),
+        Err(refused) => return refused.into_response(),
+    };
+    let offered: Vec<String> = upgrade.protocols().map(str::to_owned).collect();
+    let known = offered.iter().find_map(|name| Some((name, Encoding::of_subprotocol(Some(name))?)));
+    let (protocol, encoding) = match known {
+        Some((name, encoding)) => (Some(name.clone()), encoding),
+        None if offered.is_empty() => (None, Encoding::Proto),
+        None => {
+            return (StatusCode::BAD_REQUEST, "the subprotocols here are json and proto\n").into_response();
+        }
+    };
+    let token = bearer(&headers).map(str::to_owned);
+    upgrade.accept(protocol.as_deref(), LIMITS, move |socket| serve(server, socket, encoding, token))
+}
+
+async fn serve(server: Arc<Server>, mut socket: Socket, encoding: Encoding, token: Option<String>) {
+    let connection = {
+        let mut inner = server.lock();
+        let connection = inner.next;
+        inner.next += 1;
+        inner.outboxes.insert(connection, Arc::clone(socket.outbox()));
+        connection
+    };
+    let token = token.as_deref();
+    server.handle(Input::Opened { connection, encoding, token });
+    let ended = loop {
+        match socket.recv().await {
+            Ok(Message::Binary(bytes)) => server.handle(Input::Message { connection, bytes: &bytes }),
+            Ok(Message::Text(text)) => server.handle(Input::Message { connection, bytes: text.as_bytes() }),
+            Err(ended) => break ended,
+        }
+    };
+    tracing::debug!(connection, reason = %ended, "DFX client gone");
+    server.handle(Input::Closed { connection });
+    server.lock().outboxes.remove(&connection);
+    socket.finish().await;
+}
+
+async fn call(
+    action: Action,
+    Shared(server): Shared<Arc<Server>>,
+    argument: Option<Path<String>>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let argument = argument.as_ref().map(|Path(argument)| argument.as_str());
+    let mut inner = server.lock();
+    let now = server.clock.now();
+    let (status, body, outputs) = inner.state.rest(now, bearer(&headers), action, argument, &body);
+    server.carry_out(&inner, outputs);
+    drop(inner);
+    reply(status, body)
+}
+
+async fn intermediate(
+    Shared(server): Shared<Arc<Server>>,
+    Path((measurement, chunk)): Path<(String, u32)>,
+    headers: HeaderMap,
+) -> Response {
+    let now = server.clock.now();
+    let (status, body) = server.lock().state.intermediate(now, bearer(&headers), &measurement, chunk);
+    reply(status, body)
+}
+
+/// The JavaScript client insists on the semicolon.
+fn reply(status: Status, body: Vec<u8>) -> Response {
+    let status = StatusCode::from_u16(status.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response()
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}

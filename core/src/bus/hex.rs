@@ -45,6 +45,13 @@ pub(super) enum HexError {
 /// Reads `count` digits as one number and returns it with what follows them; `None` if there are too few.
 #[inline]
 pub(super) fn number(mut line: &[u8], count: usize) -> Option<(u32, &[u8])> {
+    // The usual identifier, three digits in a row.
+    if let (3, [a, b, c, rest @ ..]) = (count, line) {
+        let (a, b, c) = (meaning(*a), meaning(*b), meaning(*c));
+        if (a | b | c) < BLANK {
+            return Some((u32::from(a) << 8 | u32::from(b) << 4 | u32::from(c), rest));
+        }
+    }
     let mut value = 0;
     let mut left = count;
     while left > 0 {
@@ -75,20 +82,28 @@ pub(super) struct Bytes {
 #[inline]
 pub(super) fn bytes(line: &[u8], out: &mut [u8]) -> Result<Bytes, HexError> {
     let mut count = 0;
-    let mut rest = line;
+    let mut rest = line.strip_prefix(b" ").unwrap_or(line);
+    // A full CAN frame with a blank after each byte, the longest line there is, without a branch per byte.
+    if let (Some((frame, tail)), Some((room, _))) = (rest.split_first_chunk(), out.split_first_chunk_mut())
+        && let Some(bytes) = spaced(frame)
+    {
+        *room = bytes;
+        count = bytes.len();
+        rest = tail;
+    }
     loop {
         // Two digits side by side, the usual case, in one step.
         while let [high, low, tail @ ..] = rest {
             let (h, l) = (meaning(*high), meaning(*low));
-            if (h | l) & (BLANK | BAD) != 0 {
+            if (h | l) >= BLANK {
                 break;
             }
             *out.get_mut(count).ok_or(HexError::Full)? = h << 4 | l;
             count += 1;
-            rest = tail;
-            if let [b' ', tail @ ..] = rest {
-                rest = tail;
-            }
+            rest = match tail {
+                [b' ', tail @ ..] => tail,
+                tail => tail,
+            };
         }
         // Otherwise a blank, a digit and blanks, a bad character, or the end.
         let Some((&first, tail)) = rest.split_first() else {
@@ -112,6 +127,23 @@ pub(super) fn bytes(line: &[u8], out: &mut [u8]) -> Result<Bytes, HexError> {
             },
         }
     }
+}
+
+/// Eight bytes of two digits each, with one blank between; `None` if they are written otherwise.
+#[inline]
+fn spaced(line: &[u8; 23]) -> Option<[u8; 8]> {
+    let mut bytes = [0; 8];
+    let mut wrong = 0;
+    for (byte, group) in bytes.iter_mut().zip(line.chunks(3)) {
+        let [high, low, blank @ ..] = group else {
+            return None;
+        };
+        let (h, l) = (meaning(*high), meaning(*low));
+        let blank = blank.first().copied().unwrap_or(b' ');
+        wrong |= (h | l) & (BLANK | BAD) | blank ^ b' ';
+        *byte = h << 4 | l;
+    }
+    (wrong == 0).then_some(bytes)
 }
 
 /// How many digits a line holds.

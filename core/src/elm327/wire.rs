@@ -127,7 +127,88 @@ statuses! {
 /// assert_eq!(parts.next(), None);
 /// ```
 pub fn lines(reply: &[u8]) -> impl Iterator<Item = Line<'_>> {
-    reply.split(|byte| matches!(byte, b'\r' | b'\n' | &PROMPT)).flat_map(parse_line)
+    Lines { rest: reply, parts: Parts { rest: &[] } }
+}
+
+/// The iterator of [`lines`].
+struct Lines<'a> {
+    rest: &'a [u8],
+    parts: Parts<'a>,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Line<'a>> {
+        loop {
+            if let Some(part) = self.parts.next() {
+                return Some(part);
+            }
+            if self.rest.is_empty() {
+                return None;
+            }
+            // The usual line is a frame and nothing else: seen in the pass that looks for its end.
+            let (line, rest, seen) = split(self.rest);
+            self.rest = rest;
+            let line = trim(line);
+            if seen & OTHER == 0 && !line.is_empty() {
+                return Some(Line::Data { hex: line, fault: None });
+            }
+            self.parts = Parts { rest: line };
+        }
+    }
+}
+
+/// The first line, what follows its end, and the classes of its bytes.
+#[inline]
+fn split(reply: &[u8]) -> (&[u8], &[u8], u8) {
+    let mut rest = reply;
+    let mut clean = 0;
+    // Eight bytes at a time while all of them may be in a frame.
+    while let Some((bytes, tail)) = rest.split_first_chunk::<8>()
+        && bytes.iter().fold(FRAME, |seen, &byte| seen | class(byte)) == FRAME
+    {
+        clean += bytes.len();
+        rest = tail;
+    }
+    let mut seen = FRAME;
+    for (at, &byte) in rest.iter().enumerate() {
+        let class = class(byte);
+        if class == END {
+            let line = reply.get(..clean + at).unwrap_or_default();
+            return (line, rest.get(at + 1..).unwrap_or_default(), seen);
+        }
+        seen |= class;
+    }
+    (reply, &[], seen)
+}
+
+/// A byte that may be in a frame: hex digits, blanks, the colon.
+const FRAME: u8 = 0;
+/// A byte that ends a line.
+const END: u8 = 1;
+/// Any other byte.
+const OTHER: u8 = 2;
+
+/// The class of every byte.
+static CLASS: [u8; 256] = {
+    let mut table = [OTHER; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        match byte as u8 {
+            b'0'..=b'9' | b'A'..=b'F' | b'a'..=b'f' | b' ' | b':' | 0 => table[byte] = FRAME,
+            b'\r' | b'\n' | PROMPT => table[byte] = END,
+            _ => {}
+        }
+        byte += 1;
+    }
+    table
+};
+
+#[inline]
+fn class(byte: u8) -> u8 {
+    CLASS.get(usize::from(byte)).copied().unwrap_or(OTHER)
 }
 
 /// The parts of one line (without its end), in order.
@@ -162,11 +243,24 @@ pub struct Parts<'a> {
 impl<'a> Iterator for Parts<'a> {
     type Item = Line<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<Line<'a>> {
         let line = self.rest;
         if line.is_empty() {
             return None;
         }
+        if line.iter().all(|&byte| is_frame(byte)) {
+            self.rest = &[];
+            return Some(Line::Data { hex: line, fault: None });
+        }
+        self.spoken()
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// The next part of a line that is not just a frame.
+    fn spoken(&mut self) -> Option<Line<'a>> {
+        let line = self.rest;
         if let Ok((rest, status)) = progress(line) {
             self.rest = trim(rest);
             return match status {
@@ -214,8 +308,9 @@ fn frame(line: &[u8]) -> IResult<&[u8], &[u8]> {
     map(take_while1(is_frame), trim).parse(line)
 }
 
+#[inline]
 fn is_frame(byte: u8) -> bool {
-    byte.is_ascii_hexdigit() || matches!(byte, b' ' | b':' | b'\0')
+    class(byte) == FRAME
 }
 
 /// A frame with a status after it. Some words begin with hex digits, so every end of the frame is tried.

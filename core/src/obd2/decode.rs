@@ -149,7 +149,7 @@ impl Decoder {
             }
             Self::Sensors(banks) => Value::Sensors(Sensors { raw: first, banks }),
             Self::Flag(bit) => Value::Flag(first >> (bit & 7) & 1 != 0),
-            Self::Text(width) => text(usize::from(width), data)?,
+            Self::Text(width) => text(width, data)?,
             Self::Numbers => Value::Numbers(Numbers::new(uncounted(4, data))),
             Self::Signals(signals) => Value::Signals(Signals::new(signals, data)),
             Self::Counters(signals) => Value::Signals(Signals::new(signals, uncounted(2, data))),
@@ -186,18 +186,22 @@ fn uncounted(width: usize, data: &[u8]) -> &[u8] {
 }
 
 /// Texts of a width: counted (CAN), bare, or with NULs in front to fill the last line (legacy buses).
-fn text<'a>(width: usize, data: &'a [u8]) -> Result<Value<'a>, DecodeError> {
-    let mut items = uncounted(width, data);
-    while let [0, rest @ ..] = items
-        && !items.len().is_multiple_of(width)
-    {
-        items = rest;
+fn text(width: u8, data: &[u8]) -> Result<Value<'_>, DecodeError> {
+    let size = usize::from(width);
+    let items = match data {
+        // No text begins with a control character: this is the count.
+        [1..=0x1F, items @ ..] => items,
+        [0, ..] => {
+            let filler = data.iter().take_while(|&&byte| byte == 0).count();
+            data.get(filler.min(data.len() % size)..).unwrap_or_default()
+        }
+        _ => data,
+    };
+    if items.len() < size {
+        return Err(short(size, data));
     }
-    if items.len() < width {
-        return Err(short(width, data));
-    }
-    let whole = items.len() - items.len() % width;
-    let text = Text::new(items.get(..whole).unwrap_or(items), width);
+    let whole = items.len() as u32 / u32::from(width) * u32::from(width);
+    let text = Text::new(items.get(..whole as usize).unwrap_or(items), size);
     if text.is_text() { Ok(Value::Text(text)) } else { Err(DecodeError::Text) }
 }
 
@@ -285,6 +289,11 @@ pub fn answer<'a>(
     command: &Command,
     messages: impl Iterator<Item = Message<'a>> + Clone,
 ) -> Option<Answer<'a>> {
+    let mut rest = messages.clone();
+    let only = rest.next()?;
+    if rest.next().is_none() {
+        return Some(Answer { source: only.source, value: decode(command, only) });
+    }
     let mut best: Option<(u8, Answer<'a>)> = None;
     for answer in answers(command, messages) {
         let rank = rank(&answer.value) * 2 + u8::from(is_engine(answer.source));

@@ -72,8 +72,10 @@ impl<'a> Text<'a> {
 
     /// Whether every byte is printable ASCII or padding.
     pub(super) fn is_text(&self) -> bool {
-        let printable = |&byte: &u8| matches!(byte, 0 | b' '..=b'~');
-        self.iter().all(|text| text.iter().all(printable))
+        let strange = |byte: u8| !matches!(byte, 0 | b' '..=b'~');
+        let any = |text: &[u8]| text.iter().fold(false, |any, &byte| any | strange(byte));
+        // FFh is padding at the ends only, and rare.
+        !any(self.bytes) || !self.iter().any(any)
     }
 }
 

@@ -1,3 +1,318 @@
-//! The car: what it can be asked and what its answers mean.
+//! The car: what it can be asked, what its answers mean, and the link over which it is asked.
+//!
+//! [`Car`] is a cheap handle on one task that owns the adapter ([`link`]). The task connects, connects again
+//! after every fault, later and later, finds out what the car supports, answers [queries](Car::query), and in
+//! between asks round after round for what is [watched](Car::watcher). Every value goes to the
+//! [timeline](crate::timeline) and to everyone who [listens](Car::readings).
 
+mod item;
+mod link;
+mod reading;
 pub mod signals;
+pub mod value;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cloverleaf_core::bus::Protocol;
+use cloverleaf_core::elm327::session::{Failure, Filter, Link, Refused, Target};
+use cloverleaf_core::obd2::DecodeError;
+use jiff::Timestamp;
+use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+pub use item::{Item, Supported};
+pub use reading::{Reading, Reply};
+
+use crate::timeline::Bus;
+use crate::transport::Adapter;
+use signals::Signals;
+
+/// Queries that may wait for the link; another one fails with [`QueryError::Busy`].
+const JOBS: usize = 64;
+/// Readings that a listener may lag behind before it loses the oldest.
+const READINGS: usize = 1024;
+/// Frames that may wait for whoever monitors; later ones are lost, and counted as a gap.
+const FRAMES: usize = 4096;
+
+/// How to reach a car.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Where the adapter is.
+    pub adapter: Adapter,
+    /// The bus, if it is known; else the adapter searches.
+    pub protocol: Option<Protocol>,
+    /// Commands beyond the standard's. They live as long as the program.
+    pub signals: Option<&'static Signals>,
+    /// The model year, to choose among signals of the same name.
+    pub year: Option<u16>,
+}
+
+/// The connection as it is now.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// How far it reaches.
+    pub link: Link,
+    /// What the port is called; empty while there is none.
+    pub port: String,
+    /// The bus, once found.
+    pub protocol: Option<Protocol>,
+    /// What the adapter calls itself.
+    pub banner: String,
+    /// The voltage at the socket, in millivolts.
+    pub millivolts: Option<u32>,
+    /// What the car supports; none until it has been asked.
+    pub supported: Option<Arc<Supported>>,
+    /// Why the link does not reach further, for people.
+    pub trouble: Option<String>,
+    /// Whether the connection was closed on purpose.
+    pub closed: bool,
+}
+
+/// Why a query has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum QueryError {
+    /// The link does not reach the car.
+    #[error("not connected to a car{}", .0.as_ref().map(|trouble| format!(": {trouble}")).unwrap_or_default())]
+    NotConnected(Option<String>),
+    /// More queries are waiting than the link can take.
+    #[error("too many queries are waiting ({JOBS})")]
+    Busy,
+    /// The link cannot send it.
+    #[error("{0}")]
+    Refused(Refused),
+    /// There was no answer, or none that can be read.
+    #[error("{0}")]
+    Failed(Failure),
+    /// The answer is not what was asked for, or a refusal of the control unit.
+    #[error("{0}")]
+    Decode(#[from] DecodeError),
+}
+
+/// A handle on the link; clones share it. The link ends with its last handle.
+#[derive(Clone, Debug)]
+pub struct Car {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    jobs: mpsc::Sender<Job>,
+    state: watch::Receiver<State>,
+    readings: broadcast::Sender<Arc<Reading>>,
+    watched: Arc<Watched>,
+    open: watch::Sender<bool>,
+    signals: Option<&'static Signals>,
+    year: Option<u16>,
+    _end: DropGuard,
+}
+
+/// What someone wants of the link.
+#[derive(Debug)]
+enum Job {
+    /// A question to the car.
+    Request { data: Vec<u8>, target: Target, answer: oneshot::Sender<Result<Reply, QueryError>> },
+    /// A line to the adapter.
+    Command { text: String, answer: oneshot::Sender<Result<Vec<String>, QueryError>> },
+    /// The traffic on the bus, for as long as someone takes it.
+    Monitor { filter: Filter, frames: mpsc::Sender<Result<Frame, QueryError>> },
+}
+
+/// One frame heard while monitoring.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// When it was received.
+    pub time: Timestamp,
+    /// Identifier and data, as the adapter printed them, without blanks.
+    pub hex: String,
+    /// How many frames were lost before this one because nobody took them in time; the adapter's own losses
+    /// count as one each.
+    pub lost: u64,
+}
+
+impl Car {
+    /// Starts the link; must be called within a runtime. It connects by itself.
+    pub fn connect(options: Options, timeline: Bus) -> Self {
+        let (jobs, queue) = mpsc::channel(JOBS);
+        let (state, states) = watch::channel(State::default());
+        let (open, opened) = watch::channel(true);
+        let readings = broadcast::Sender::new(READINGS);
+        let watched = Arc::<Watched>::default();
+        let end = CancellationToken::new();
+        let shared = Shared {
+            jobs,
+            state: states,
+            readings: readings.clone(),
+            watched: watched.clone(),
+            open,
+            signals: options.signals,
+            year: options.year,
+            _end: end.clone().drop_guard(),
+        };
+        let publisher = link::Publisher { state, readings, timeline };
+        let link = link::Task::new(options, publisher, queue, watched, opened);
+        tokio::spawn(end.run_until_cancelled_owned(link.run()));
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The connection as it is now.
+    pub fn state(&self) -> State {
+        self.shared.state.borrow().clone()
+    }
+
+    /// The connection as it changes.
+    pub fn states(&self) -> watch::Receiver<State> {
+        self.shared.state.clone()
+    }
+
+    /// Every reading from now on, whoever asked for it.
+    pub fn readings(&self) -> broadcast::Receiver<Arc<Reading>> {
+        self.shared.readings.subscribe()
+    }
+
+    /// What a name stands for: a command of the standard (`RPM`), or a signal or command of the loaded signal sets.
+    pub fn find(&self, name: &str) -> Option<Item> {
+        Item::find(name, self.shared.signals, self.shared.year)
+    }
+
+    /// Whether the car is known to answer this. Not known, while not connected, is no.
+    pub fn supports(&self, item: &Item) -> bool {
+        let state = self.shared.state.borrow();
+        state.supported.as_ref().is_some_and(|supported| supported.contains(item))
+    }
+
+    /// Waits until a car is connected and what it supports is known.
+    ///
+    /// # Errors
+    /// [`QueryError::NotConnected`] with the latest reason when that takes longer than `patience`.
+    pub async fn connected(&self, patience: Duration) -> Result<(), QueryError> {
+        let mut states = self.states();
+        let connected = |state: &State| state.link == Link::CarConnected && state.supported.is_some();
+        match tokio::time::timeout(patience, states.wait_for(connected)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(QueryError::NotConnected(self.state().trouble)),
+        }
+    }
+
+    /// Asks for one item, once.
+    ///
+    /// # Errors
+    /// [`QueryError`]; a reading whose control units all refused is no error here but in [`Reading::value`].
+    pub async fn query(&self, item: &Item) -> Result<Reading, QueryError> {
+        let reply = match item.adapter_command() {
+            Some(text) => self.command(text).await.map(Reply::text),
+            None => self.request(&item.request(), item.target()).await,
+        };
+        let time = Timestamp::now();
+        match reply {
+            // No stored code is no answer on some cars.
+            Err(QueryError::Failed(failure)) if item.may_be_silent() && reading::is_no_data(failure) => {
+                Ok(Reading { item: item.clone(), time, reply: Ok(Reply::default()) })
+            }
+            reply => {
+                let reading = Reading { item: item.clone(), time, reply: Ok(reply?) };
+                Ok(reading)
+            }
+        }
+    }
+
+    /// Asks the car anything; the answer is every message that came.
+    ///
+    /// # Errors
+    /// [`QueryError`]
+    pub async fn request(&self, data: &[u8], target: Target) -> Result<Reply, QueryError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Request { data: data.into(), target, answer })?;
+        answered.await.unwrap_or(Err(QueryError::NotConnected(None)))
+    }
+
+    /// Sends a line to the adapter as it is, and gives the lines it answers.
+    ///
+    /// # Errors
+    /// [`QueryError`]
+    pub async fn command(&self, text: &str) -> Result<Vec<String>, QueryError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Command { text: text.into(), answer })?;
+        answered.await.unwrap_or(Err(QueryError::NotConnected(None)))
+    }
+
+    /// Listens to the bus until the receiver is dropped. At most 4096 frames wait for it; then they are
+    /// lost, and counted in the next [`Frame::lost`]. Queries wait meanwhile.
+    ///
+    /// # Errors
+    /// [`QueryError::Busy`]; later errors come through the receiver and end it.
+    pub fn monitor(&self, filter: Filter) -> Result<mpsc::Receiver<Result<Frame, QueryError>>, QueryError> {
+        let (frames, received) = mpsc::channel(FRAMES);
+        self.send(Job::Monitor { filter, frames })?;
+        Ok(received)
+    }
+
+    /// Closes the connection until [`open`](Self::open).
+    pub fn close(&self) {
+        self.shared.open.send_replace(false);
+    }
+
+    /// Opens a closed connection; an open one stays as it is.
+    pub fn open(&self) {
+        self.shared.open.send_replace(true);
+    }
+
+    /// Someone who watches; at first, nothing.
+    pub fn watcher(&self) -> Watcher {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Watcher { watched: self.shared.watched.clone(), id: NEXT.fetch_add(1, Ordering::Relaxed) }
+    }
+
+    fn send(&self, job: Job) -> Result<(), QueryError> {
+        self.shared.jobs.try_send(job).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => QueryError::Busy,
+            mpsc::error::TrySendError::Closed(_) => QueryError::NotConnected(None),
+        })
+    }
+}
+
+/// What everyone watches. The link asks for each item as often as the most eager watcher wants it.
+#[derive(Debug, Default)]
+struct Watched {
+    watchers: Mutex<HashMap<u64, HashMap<Item, Duration>>>,
+    changed: Notify,
+}
+
+impl Watched {
+    /// Every item with its shortest period.
+    fn all(&self) -> HashMap<Item, Duration> {
+        let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = HashMap::new();
+        for (item, period) in watchers.values().flatten() {
+            let shortest: &mut Duration = all.entry(item.clone()).or_insert(*period);
+            *shortest = (*shortest).min(*period);
+        }
+        all
+    }
+}
+
+/// Someone who watches, until dropped.
+#[derive(Debug)]
+pub struct Watcher {
+    watched: Arc<Watched>,
+    id: u64,
+}
+
+impl Watcher {
+    /// Watches exactly these from now on, each at its period; a period of zero is as often as the link can.
+    pub fn watch(&self, items: impl IntoIterator<Item = (Item, Duration)>) {
+        let items = items.into_iter().collect();
+        self.watched.watchers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.id, items);
+        self.watched.changed.notify_one();
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        self.watched.watchers.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.watched.changed.notify_one();
+    }
+}

@@ -1,0 +1,142 @@
+//! What a name stands for, and which of them the car supports.
+
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use cloverleaf_core::elm327::session::{Physical, Target};
+use cloverleaf_core::obd2::{Ask, Command};
+
+use super::signals::{self, Header, Named, Signals};
+
+/// Something that can be asked for by name. Two items are the same when their names are.
+#[derive(Clone, Debug)]
+pub struct Item {
+    name: Arc<str>,
+    /// What it is.
+    pub what: What,
+}
+
+/// The kinds of [`Item`].
+#[derive(Clone, Copy, Debug)]
+pub enum What {
+    /// A command of the standard's tables, or of the adapter.
+    Standard(&'static Command),
+    /// A command of a signal set, whole or one signal of it.
+    Custom(&'static signals::Command, Option<&'static signals::Signal>),
+}
+
+impl Item {
+    /// The item of this name; the standard's commands come first.
+    pub(super) fn find(name: &str, signals: Option<&'static Signals>, year: Option<u16>) -> Option<Self> {
+        let what = match Command::named(name) {
+            Some(command) => What::Standard(command),
+            None => match signals?.find(name, year)? {
+                Named::Command(command) => What::Custom(command, None),
+                Named::Signal(command, signal) => What::Custom(command, Some(signal)),
+            },
+        };
+        Some(Self { name: name.into(), what })
+    }
+
+    /// The item of a standard command.
+    pub fn standard(command: &'static Command) -> Self {
+        Self { name: command.name.into(), what: What::Standard(command) }
+    }
+
+    /// Its name, as it was asked for.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The standard's command, if it is one.
+    pub fn command(&self) -> Option<&'static Command> {
+        match self.what {
+            What::Standard(command) => Some(command),
+            What::Custom(..) => None,
+        }
+    }
+
+    /// The line to send, when it is the adapter itself that is asked.
+    pub(super) fn adapter_command(&self) -> Option<&'static str> {
+        match self.what {
+            What::Standard(Command { ask: Ask::Adapter(text), .. }) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// What to send to the car.
+    pub fn request(&self) -> Vec<u8> {
+        match self.what {
+            What::Standard(command) => command.request().to_vec(),
+            What::Custom(command, _) => command.request.data.clone(),
+        }
+    }
+
+    /// Whom to ask.
+    pub fn target(&self) -> Target {
+        let What::Custom(command, _) = self.what else { return Target::Functional };
+        let route = command.request.route();
+        let Some(header) = route.header else { return Target::Functional };
+        let request = match header {
+            Header::Can11(id) => id.into(),
+            Header::Can29(id) => id,
+            Header::Legacy([format, target, source]) => u32::from_be_bytes([0, format, target, source]),
+        };
+        let usual = Physical::new(request);
+        Target::Physical(Physical {
+            reply: route.receive.or(usual.reply),
+            extended: route.extended,
+            tester: route.tester,
+            ..usual
+        })
+    }
+
+    /// Whether no answer at all is an answer: lists of trouble codes.
+    pub(super) fn may_be_silent(&self) -> bool {
+        matches!(self.what, What::Standard(Command { ask: Ask::Service(0x03 | 0x07 | 0x0A), .. }))
+    }
+}
+
+impl PartialEq for Item {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Item {}
+
+impl Hash for Item {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name.hash(state);
+    }
+}
+
+/// What the control units say they answer, by service and identifier.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Supported {
+    /// Services 01, 06, 09 and, on the older buses, 05.
+    pub(super) identifiers: HashSet<(u8, u8)>,
+}
+
+impl Supported {
+    /// Whether an item is among them. What cannot be known beforehand counts as supported: trouble codes, the
+    /// adapter's own commands, and commands of signal sets.
+    pub fn contains(&self, item: &Item) -> bool {
+        let What::Standard(command) = item.what else { return true };
+        match command.ask {
+            Ask::Service(_) | Ask::Adapter(_) => true,
+            // The bit maps themselves begin each service.
+            Ask::Pid(0x01 | 0x02 | 0x06 | 0x09, 0x00) => true,
+            // Freeze frames hold a part of the live values.
+            Ask::Pid(0x02, 0x02) => true,
+            Ask::Pid(0x02, pid) => self.identifiers.contains(&(0x01, pid)),
+            Ask::Pid(service, pid) => self.identifiers.contains(&(service, pid)),
+        }
+    }
+
+    /// Every command of the standard's tables that is supported, in their order.
+    pub fn commands(&self) -> impl Iterator<Item = &'static Command> {
+        Command::all().filter(|command| self.contains(&Item::standard(command)))
+    }
+}

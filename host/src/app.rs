@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::serve::ListenerExt;
 use socketioxide::SocketIo;
+use socketioxide::extract::SocketRef;
 use tokio::net::TcpListener;
 
 use crate::config::{Exposure, Options};
@@ -10,13 +11,17 @@ use crate::dashboard;
 use crate::origin::Origins;
 use crate::services::Context;
 use crate::services::dfx::{self, Dfx};
-use crate::socketio;
+use crate::services::obd::{self, Obd};
+use crate::socketio::{self, Incoming};
 use crate::timeline::{Bus, Latest};
 
 /// Why the application could not be built.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// The car.
+    #[error(transparent)]
+    Obd(#[from] obd::BuildError),
     /// The DFX endpoint.
     #[error(transparent)]
     Dfx(#[from] dfx::BuildError),
@@ -41,12 +46,15 @@ impl App {
         let timeline = Bus::new();
         let exposure = Exposure::of(options.listen);
         let context = Context { timeline: timeline.clone(), exposure };
+        let obd = Obd::new(&options.obd, &context)?;
+        obd.mount(&io);
+        serve_root(&io, &obd);
         let dfx = Dfx::new(&options.dfx, &context)?;
         let router = dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline));
         let router = dfx.at_root(router.merge(dfx.routes()));
         // The guard is outermost so that it also answers for the Socket.IO transports.
         let router = Origins::new(&options.allow_origin, exposure).guard(router.layer(layer));
-        Ok(Self { router, io, timeline, summary: vec![dfx.summary().to_owned()] })
+        Ok(Self { router, io, timeline, summary: vec![obd.summary(), dfx.summary().to_owned()] })
     }
 
     /// What is served and where, a line each, for people.
@@ -88,4 +96,24 @@ impl App {
             })
             .await
     }
+}
+
+/// The root namespace, which services share: an event goes to the service that knows it.
+fn serve_root(io: &SocketIo, obd: &Obd) {
+    let obd = obd.clone();
+    io.ns("/", move |socket: SocketRef| {
+        let car = obd.join(&socket);
+        let leaving = car.clone();
+        socket.on_disconnect(move || {
+            leaving.leave();
+            std::future::ready(())
+        });
+        socket.on_fallback(move |incoming: Incoming| {
+            if car.knows(&incoming) {
+                car.handle(incoming);
+            }
+            std::future::ready(())
+        });
+        std::future::ready(())
+    });
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::dashboard;
-use crate::services::dfx;
+use crate::services::{dfx, obd};
 
 /// The options of a server; every service adds its own below (`#[group(skip)]`: clap names groups by type, and every
 /// service calls its type `Options`).
@@ -21,6 +21,10 @@ pub struct Options {
     /// The page at `/`.
     #[command(flatten)]
     pub dashboard: dashboard::Options,
+
+    /// The car.
+    #[command(flatten)]
+    pub obd: obd::Options,
 
     /// Vital signs.
     #[command(flatten)]

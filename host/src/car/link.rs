@@ -457,55 +457,48 @@ impl Conversation {
             return Ok(());
         }
         let mut lost = 0;
-        loop {
-            let publisher = &self.publisher;
-            let heard = self
-                .wire
-                .run_until(
-                    async {
-                        frames.closed().await;
-                        None
-                    },
-                    |event| {
-                        publisher.note(&event);
-                        match event {
-                            Event::Frame(hex) => {
-                                let hex = hex.iter().filter(|byte| byte.is_ascii_graphic());
-                                let hex = hex.map(|byte| char::from(*byte)).collect();
-                                let frame = Frame { time: Timestamp::now(), hex, lost };
-                                match frames.try_send(Ok(frame)) {
-                                    Ok(()) => lost = 0,
-                                    Err(_) => lost += 1,
-                                }
-                                Continue(())
-                            }
-                            Event::Gap => {
-                                lost += 1;
-                                Continue(())
-                            }
-                            Event::Done(result) => Break(Some(result)),
-                            _ => Continue(()),
+        let publisher = &self.publisher;
+        let untaken = async {
+            frames.closed().await;
+            None
+        };
+        let heard = self
+            .wire
+            .run_until(untaken, |event| {
+                publisher.note(&event);
+                match event {
+                    Event::Frame(hex) => {
+                        let hex = hex.iter().filter(|byte| byte.is_ascii_graphic());
+                        let hex = hex.map(|byte| char::from(*byte)).collect();
+                        match frames.try_send(Ok(Frame { time: Timestamp::now(), hex, lost })) {
+                            Ok(()) => lost = 0,
+                            Err(_) => lost += 1,
                         }
-                    },
-                )
+                        Continue(())
+                    }
+                    Event::Gap => {
+                        lost += 1;
+                        Continue(())
+                    }
+                    Event::Done(result) => Break(Some(result)),
+                    _ => Continue(()),
+                }
+            })
+            .await?;
+        match heard {
+            Some(Ok(())) => {}
+            // There is room for it, or else nobody reads.
+            Some(Err(failure)) => drop(frames.try_send(Err(QueryError::Failed(failure)))),
+            None => {
+                self.wire.machine.stop(self.wire.now());
+                self.run(|event| match event {
+                    Event::Done(_) => Break(()),
+                    _ => Continue(()),
+                })
                 .await?;
-            match heard {
-                None => {
-                    self.wire.machine.stop(self.wire.now());
-                    self.run(|event| match event {
-                        Event::Done(_) => Break(()),
-                        _ => Continue(()),
-                    })
-                    .await?;
-                    return Ok(());
-                }
-                Some(Ok(())) => return Ok(()),
-                Some(Err(failure)) => {
-                    let _ = frames.try_send(Err(QueryError::Failed(failure)));
-                    return Ok(());
-                }
             }
         }
+        Ok(())
     }
 
     /// Asks every control unit what it supports.

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use item::{Item, Supported};
+pub use item::{Item, Supported, What};
 pub use reading::{Reading, Reply};
 
 use crate::timeline::Bus;
@@ -100,6 +100,7 @@ pub struct Car {
 
 #[derive(Debug)]
 struct Shared {
+    adapter: String,
     jobs: mpsc::Sender<Job>,
     state: watch::Receiver<State>,
     readings: broadcast::Sender<Arc<Reading>>,
@@ -143,6 +144,7 @@ impl Car {
         let watched = Arc::<Watched>::default();
         let end = CancellationToken::new();
         let shared = Shared {
+            adapter: options.adapter.to_string(),
             jobs,
             state: states,
             readings: readings.clone(),
@@ -156,6 +158,11 @@ impl Car {
         let link = link::Task::new(options, publisher, queue, watched, opened);
         tokio::spawn(end.run_until_cancelled_owned(link.run()));
         Self { shared: Arc::new(shared) }
+    }
+
+    /// Where the adapter is, as it was given: `sim`, `auto`, a path, a URL.
+    pub fn adapter(&self) -> &str {
+        &self.shared.adapter
     }
 
     /// The connection as it is now.

@@ -5,6 +5,7 @@
 //! options, wiring, and the table of differences from the original).
 
 pub mod dfx;
+pub mod obd;
 
 use crate::config::Exposure;
 use crate::timeline::Bus;

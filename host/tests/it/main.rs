@@ -3,6 +3,7 @@
 mod app;
 mod dashboard;
 mod dfx;
+mod obd;
 mod road;
 mod simulator;
 mod socketio;

@@ -1,0 +1,224 @@
+//! Carries out what the state decides: emits, asks the car, opens and closes it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use cloverleaf_core::obd2::Command;
+use socketioxide::SocketIo;
+use socketioxide::extract::SocketRef;
+use tokio::sync::broadcast::error::RecvError;
+
+use super::events::Response;
+use super::state::{Body, Input, Output, State, View};
+use crate::car::{Car, Item, Watcher};
+use crate::socketio::{self, Incoming};
+use crate::transport::serial;
+
+/// How often values are offered again to clients whose queues were full.
+const RETRY: Duration = Duration::from_millis(50);
+
+/// The service; clones share it.
+#[derive(Clone, Debug)]
+pub struct Obd {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    car: Car,
+    watcher: Watcher,
+    clients: Mutex<Clients>,
+}
+
+/// The state and the sockets behind its clients, under one lock: what is decided is emitted in that order.
+#[derive(Debug)]
+struct Clients {
+    state: State<u64>,
+    sockets: HashMap<u64, SocketRef>,
+    next: u64,
+}
+
+impl Obd {
+    pub(super) fn start(car: Car, period: Duration, onboardpi: bool) -> Self {
+        let state = State::new(period, onboardpi);
+        let clients = Clients { state, sockets: HashMap::new(), next: 0 };
+        let inner = Arc::new(Inner { watcher: car.watcher(), car, clients: Mutex::new(clients) });
+        tokio::spawn(follow(Arc::downgrade(&inner)));
+        Self { inner }
+    }
+
+    /// The car behind the service.
+    pub fn car(&self) -> &Car {
+        &self.inner.car
+    }
+
+    /// Serves the namespace `/obd`; the root namespace is shared, and its owner calls [`join`](Self::join).
+    pub fn mount(&self, io: &SocketIo) {
+        let obd = self.clone();
+        io.ns("/obd", move |socket: SocketRef| {
+            let client = obd.join(&socket);
+            let leaving = client.clone();
+            socket.on_disconnect(move || {
+                leaving.leave();
+                std::future::ready(())
+            });
+            socket.on_fallback(move |incoming: Incoming| {
+                client.handle(incoming);
+                std::future::ready(())
+            });
+            std::future::ready(())
+        });
+    }
+
+    /// Takes in a client; whoever calls this sees to it that it [leaves](Client::leave) when it disconnects.
+    pub fn join(&self, socket: &SocketRef) -> Client {
+        let mut clients = self.inner.lock();
+        let id = clients.next;
+        clients.next += 1;
+        clients.sockets.insert(id, socket.clone());
+        self.inner.handle(&mut clients, Input::Connected(id));
+        drop(clients);
+        Client { inner: self.inner.clone(), id }
+    }
+}
+
+/// One client of the service.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: Arc<Inner>,
+    id: u64,
+}
+
+impl Client {
+    /// Whether an event is for this service: by its name, and a `query` by its argument, because the relay's carry
+    /// an object.
+    pub fn knows(&self, incoming: &Incoming) -> bool {
+        self.inner.lock().state.knows(&incoming.event)
+            && (incoming.event != "query" || !incoming.value().is_object())
+    }
+
+    /// Forgets the client and what it watches.
+    pub fn leave(&self) {
+        let mut clients = self.inner.lock();
+        clients.sockets.remove(&self.id);
+        self.inner.handle(&mut clients, Input::Disconnected(self.id));
+    }
+
+    /// Handles an event and acknowledges it, if the client wants that.
+    pub fn handle(&self, incoming: Incoming) {
+        let argument = incoming.value();
+        let mut clients = self.inner.lock();
+        self.inner.handle(&mut clients, Input::Event(self.id, &incoming.event, &argument));
+        let socket = clients.sockets.get(&self.id).cloned();
+        drop(clients);
+        if incoming.ack.send(&socketio::NOTHING).is_err()
+            && let Some(socket) = socket
+        {
+            give_up(&socket);
+        }
+    }
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Clients> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the state decide, and does what it says, in order.
+    fn handle(self: &Arc<Self>, clients: &mut Clients, input: Input<'_, u64>) {
+        let car = self.car.state();
+        let find = |name: &str| self.car.find(name);
+        let view = View { car: &car, find: &find };
+        for output in clients.state.handle(view, input) {
+            match output {
+                Output::Reply(id, event, body) => reply(clients, id, event, &body),
+                Output::Push(id, response) => {
+                    let Some(socket) = clients.sockets.get(&id) else { continue };
+                    if socket.emit("watching", &*response).is_err() && socket.connected() {
+                        clients.state.handle(view, Input::Full(id, response));
+                    }
+                }
+                Output::Broadcast(event) => {
+                    for socket in clients.sockets.values() {
+                        if socket.emit(event, &socketio::NOTHING).is_err() {
+                            give_up(socket);
+                        }
+                    }
+                }
+                Output::Watch(items) => self.watcher.watch(items),
+                Output::Query(id, item) => self.spawn_query(id, item),
+                Output::Clear(id) => self.spawn_clear(id),
+                Output::Ports(id) => {
+                    let ports = serial::ports().into_iter().map(|path| path.display().to_string());
+                    reply(clients, id, "available_ports", &Body::Json(ports.collect()));
+                }
+                Output::Open => self.car.open(),
+                Output::Close => self.car.close(),
+            }
+        }
+    }
+
+    /// Asks the car and answers `query`; how many may wait is up to the car.
+    fn spawn_query(self: &Arc<Self>, id: u64, item: Item) {
+        let inner = self.clone();
+        tokio::spawn(async move {
+            let reading = inner.car.query(&item).await.ok();
+            let response = reading.as_ref().and_then(Response::of).map(Arc::new);
+            reply(&inner.lock(), id, "query", &Body::Response(response));
+        });
+    }
+
+    fn spawn_clear(self: &Arc<Self>, id: u64) {
+        let Some(item) = Command::of_request(&[0x04]).map(Item::standard) else { return };
+        let inner = self.clone();
+        tokio::spawn(async move {
+            let cleared = match inner.car.query(&item).await {
+                Ok(reading) => reading.value().is_ok(),
+                Err(_) => false,
+            };
+            reply(&inner.lock(), id, "clear_dtc", &Body::Flag(cleared));
+        });
+    }
+}
+
+/// Answers a client. One whose queue is full of answers it does not read is sent away: answers are never lost in
+/// silence.
+fn reply(clients: &Clients, id: u64, event: &str, body: &Body) {
+    let Some(socket) = clients.sockets.get(&id) else { return };
+    if socket.emit(event, body).is_err() {
+        give_up(socket);
+    }
+}
+
+fn give_up(socket: &SocketRef) {
+    if socket.connected() {
+        tracing::warn!(id = %socket.id, "a client does not read its answers and is disconnected");
+        // It is on its way out; a failure to say so changes nothing.
+        let _ = socket.clone().disconnect();
+    }
+}
+
+/// Tells the clients every value, for as long as there is a service.
+async fn follow(service: Weak<Inner>) {
+    let Some(mut readings) = service.upgrade().map(|inner| inner.car.readings()) else { return };
+    let mut retry = tokio::time::interval(RETRY);
+    retry.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let reading = tokio::select! {
+            reading = readings.recv() => match reading {
+                Ok(reading) => Some(reading),
+                // Only old values were lost, and each signal's newest is among those that follow.
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return,
+            },
+            _ = retry.tick() => None,
+        };
+        let Some(inner) = service.upgrade() else { return };
+        let mut clients = inner.lock();
+        match reading {
+            Some(reading) => inner.handle(&mut clients, Input::Reading(&reading)),
+            None => inner.handle(&mut clients, Input::Tick),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The car over Socket.IO: the events of obd-socketio 0.3.4, on the namespaces `/` and `/obd`.
+//!
+//! A client asks (`query`, `status`, `supports`, …) and is answered by an event of the same name; it watches
+//! (`watch`, `unwatch`, `start`, `stop`) and every value is pushed to it as `watching`. What one client watches is
+//! its own business and ends with its connection.
+//!
+//! | | obd-socketio | here |
+//! |---|---|---|
+//! | `watch` | fails unless the program sets a callback | works; values are pushed as `watching`, the name that onboardpi chose |
+//! | `watch` with an unknown name | stops the polling of everyone | that name is left out |
+//! | `watch` with a single name | taken letter by letter | that name |
+//! | `watch` with rates | – | `[{"name":"RPM","rate":10}]`, times a second |
+//! | watches | one set for all clients, kept after disconnects | each client's own, dropped with it |
+//! | `query` of something unwatched | `null` | the car is asked once |
+//! | `supports`, `query`, `has_name` of an unknown name, or of something that is no name | no answer | `false`, `null`, `false` |
+//! | `stop` without argument | fails | works, as with one; `start` and `stop` are the client's own |
+//! | any event before the car is connected | no answer | the answer that fits: `Not Connected`, `false`, `""`, `[]`, `null` |
+//! | `status` | never changes by itself | follows what happens on the link |
+//! | monitors (`MONITOR_…`) | hang the server for ever | an array of tests, with `unit` and `passed` besides the six keys |
+//! | values that python-OBD decodes wrongly | VIN cut off, refusals read as values, … | right |
+//! | codes | hexadecimal letters in lower case, descriptions from a table | upper case, described from their structure |
+//! | `close` | closes for all and tells all (`obd_closed`) | the same; `start` connects again |
+//! | polling | at most four rounds a second | as fast as the link can |
+//! | a client that does not read | blocks or grows | of each signal only the newest value waits; unread answers end the connection |
+
+pub mod events;
+pub mod handlers;
+pub mod state;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cloverleaf_core::bus::Protocol;
+
+pub use handlers::{Client, Obd};
+
+use super::Context;
+use crate::car::signals::{LoadError, Signals};
+use crate::car::{self, Car};
+use crate::transport::Adapter;
+
+/// How the car is reached.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct CarOptions {
+    /// The adapter: `sim` (a simulated car), `auto`, a serial port (/dev/ttyUSB0) or tcp://HOST:PORT
+    #[arg(long, env = "CLOVERLEAF_ADAPTER", value_name = "ADAPTER", default_value = "sim")]
+    pub adapter: Adapter,
+
+    /// The serial port's rate, bits per second; found out when not given
+    #[arg(long, env = "CLOVERLEAF_BAUD", value_name = "RATE")]
+    pub baud: Option<u32>,
+
+    /// The car's bus as the ELM327 numbers them (1 to 9, A); found out when not given
+    #[arg(long, env = "CLOVERLEAF_PROTOCOL", value_name = "NUMBER", value_parser = protocol)]
+    pub protocol: Option<Protocol>,
+
+    /// A file with further signals of the car in OBDb's format (repeatable)
+    #[arg(long, env = "CLOVERLEAF_SIGNALS", value_name = "FILE", value_delimiter = ',')]
+    pub signals: Vec<PathBuf>,
+
+    /// The car's model year, to choose among signals
+    #[arg(long, env = "CLOVERLEAF_YEAR", value_name = "YEAR")]
+    pub year: Option<u16>,
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    let mut digits = text.chars();
+    match (digits.next().and_then(Protocol::from_id), digits.next()) {
+        (Some(protocol), None) => Ok(protocol),
+        _ => Err("expected one of 1 to 9 and A".into()),
+    }
+}
+
+/// Why the car cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// A signal set is not readable.
+    #[error(transparent)]
+    Signals(#[from] LoadError),
+}
+
+impl CarOptions {
+    /// What these options say about the car.
+    ///
+    /// # Errors
+    /// When a signal set cannot be read.
+    pub fn resolve(&self) -> Result<car::Options, BuildError> {
+        let signals = match self.signals.as_slice() {
+            [] => None,
+            // Read once, and needed for as long as the program runs.
+            files => Some(&*Box::leak(Box::new(Signals::load(files)?))),
+        };
+        Ok(car::Options {
+            adapter: self.adapter.clone().at(self.baud),
+            protocol: self.protocol,
+            signals,
+            year: self.year,
+        })
+    }
+}
+
+/// How the service behaves.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Options {
+    /// The car.
+    #[command(flatten)]
+    pub car: CarOptions,
+
+    /// Watch no value more often than this, times a second; 0 is as often as the link can
+    #[arg(long, env = "CLOVERLEAF_WATCH_RATE", value_name = "HZ", default_value_t = 0.0, value_parser = rate)]
+    pub watch_rate: f64,
+
+    /// Answer the further events of onboardpi's server too
+    #[arg(long, env = "CLOVERLEAF_ONBOARDPI")]
+    pub onboardpi: bool,
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(rate) if (0.0..=10_000.0).contains(&rate) => Ok(rate),
+        _ => Err("expected a number from 0 to 10000".into()),
+    }
+}
+
+impl Obd {
+    /// Starts to connect to the car and is ready to serve it.
+    ///
+    /// # Errors
+    /// When an option cannot be honoured.
+    pub fn new(options: &Options, context: &Context) -> Result<Self, BuildError> {
+        let car = Car::connect(options.car.resolve()?, context.timeline.clone());
+        let period = match options.watch_rate {
+            0.0 => Duration::ZERO,
+            rate => Duration::from_secs_f64(1.0 / rate),
+        };
+        Ok(Self::start(car, period, options.onboardpi))
+    }
+
+    /// What is served and where, for people.
+    pub fn summary(&self) -> String {
+        format!("car      {} · Socket.IO on / and /obd", self.car().adapter())
+    }
+}

@@ -1,0 +1,349 @@
+//! Who watches what, and what each event leads to: pure, the car's present state is an argument.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::Hash;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloverleaf_core::bus::Protocol;
+use cloverleaf_core::elm327::session::Link;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value as Json;
+
+use super::events::{CommandInfo, Names, Response, Wish};
+use crate::car::{self, Item, Reading};
+
+/// How many items one client may watch; more are left out.
+pub const MAX_WATCHED: usize = 256;
+
+/// The car as it is now.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    /// The connection.
+    pub car: &'a car::State,
+    /// What a name stands for.
+    pub find: &'a dyn Fn(&str) -> Option<Item>,
+}
+
+impl View<'_> {
+    fn is_connected(&self) -> bool {
+        self.car.link == Link::CarConnected
+    }
+
+    fn supports(&self, item: &Item) -> bool {
+        self.is_connected() && self.car.supported.as_ref().is_some_and(|supported| supported.contains(item))
+    }
+
+    fn named(&self, argument: &Json) -> Option<Item> {
+        (self.find)(argument.as_str()?)
+    }
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Input<'a, Id> {
+    /// A client came.
+    Connected(Id),
+    /// A client went.
+    Disconnected(Id),
+    /// A client sent an event.
+    Event(Id, &'a str, &'a Json),
+    /// The car answered.
+    Reading(&'a Reading),
+    /// This response found a client's queue full.
+    Full(Id, Arc<Response>),
+    /// Queues may have room again.
+    Tick,
+}
+
+/// What to do about it, in order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output<Id> {
+    /// Answer a client; it must arrive.
+    Reply(Id, &'static str, Body),
+    /// Tell a client a value that it watches; if its queue is full, say so with [`Input::Full`].
+    Push(Id, Arc<Response>),
+    /// Tell every client.
+    Broadcast(&'static str),
+    /// These are watched from now on, and no others.
+    Watch(Vec<(Item, Duration)>),
+    /// Ask the car, and answer the client's `query` with what comes.
+    Query(Id, Item),
+    /// Clear the trouble codes, and answer the client's `clear_dtc`.
+    Clear(Id),
+    /// Tell the client which serial ports there are.
+    Ports(Id),
+    /// Connect to the car.
+    Open,
+    /// Close the connection to the car.
+    Close,
+}
+
+/// What an answer carries.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Body {
+    /// Yes or no.
+    Flag(bool),
+    /// A text.
+    Text(String),
+    /// Commands.
+    Commands(Vec<CommandInfo>),
+    /// A command, if there is one.
+    Command(Option<CommandInfo>),
+    /// A response, or `null`.
+    Response(#[serde(serialize_with = "shared")] Option<Arc<Response>>),
+    /// Anything else.
+    Json(Json),
+}
+
+fn shared<S: Serializer>(response: &Option<Arc<Response>>, serializer: S) -> Result<S::Ok, S::Error> {
+    response.as_deref().serialize(serializer)
+}
+
+/// One client.
+#[derive(Debug, Default)]
+struct Client {
+    watched: Vec<Wanted>,
+    stopped: bool,
+    /// The newest value of each signal that its full queue did not take.
+    pending: BTreeMap<String, Arc<Response>>,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    item: Item,
+    period: Duration,
+    sent: Option<i64>,
+}
+
+/// Everything that the service remembers.
+#[derive(Debug)]
+pub struct State<Id> {
+    clients: HashMap<Id, Client>,
+    last: HashMap<Item, Option<Arc<Response>>>,
+    /// The shortest period at which an item is watched.
+    period: Duration,
+    /// Whether the events of onboardpi are answered too.
+    onboardpi: bool,
+}
+
+/// The events of obd-socketio.
+const EVENTS: [&str; 15] = [
+    "status",
+    "is_connected",
+    "port_name",
+    "protocol_name",
+    "protocol_id",
+    "supports",
+    "supported_commands",
+    "query",
+    "start",
+    "stop",
+    "watch",
+    "unwatch",
+    "unwatch_all",
+    "has_name",
+    "close",
+];
+
+/// The further events of onboardpi's server.
+const ONBOARDPI: [&str; 6] =
+    ["connect_obd", "available_ports", "all_protocols", "all_commands", "get_command", "clear_dtc"];
+
+impl<Id: Copy + Eq + Hash> State<Id> {
+    /// A service without clients. `period` is the shortest at which an item is watched.
+    pub fn new(period: Duration, onboardpi: bool) -> Self {
+        Self { clients: HashMap::new(), last: HashMap::new(), period, onboardpi }
+    }
+
+    /// Whether an event is one of this service's.
+    pub fn knows(&self, event: &str) -> bool {
+        EVENTS.contains(&event) || self.onboardpi && ONBOARDPI.contains(&event)
+    }
+
+    /// Takes what happened and says what to do.
+    pub fn handle(&mut self, view: View<'_>, input: Input<'_, Id>) -> Vec<Output<Id>> {
+        match input {
+            Input::Connected(id) => {
+                self.clients.entry(id).or_default();
+                Vec::new()
+            }
+            Input::Disconnected(id) => match self.clients.remove(&id) {
+                Some(client) if !client.watched.is_empty() => vec![self.watch_all()],
+                _ => Vec::new(),
+            },
+            Input::Event(id, event, argument) if self.knows(event) => self.event(view, id, event, argument),
+            Input::Event(..) => Vec::new(),
+            Input::Reading(reading) => self.reading(reading),
+            Input::Full(id, response) => {
+                if let Some(client) = self.clients.get_mut(&id) {
+                    client.pending.insert(response.command.name.clone(), response);
+                }
+                Vec::new()
+            }
+            Input::Tick => {
+                let late = self.clients.iter_mut().flat_map(|(id, client)| {
+                    std::mem::take(&mut client.pending).into_values().map(|late| Output::Push(*id, late))
+                });
+                late.collect()
+            }
+        }
+    }
+
+    fn event(&mut self, view: View<'_>, id: Id, event: &str, argument: &Json) -> Vec<Output<Id>> {
+        use Body::{Command, Commands, Flag, Response, Text};
+        let car = view.car;
+        let protocol = car.protocol.filter(|_| view.is_connected());
+        let reply = |event, body| vec![Output::Reply(id, event, body)];
+        match event {
+            "status" => reply("status", Text(car.link.as_str().into())),
+            "is_connected" => reply("is_connected", Flag(view.is_connected())),
+            "port_name" => reply("port_name", Text(car.port.clone())),
+            "protocol_name" => reply("protocol_name", Text(protocol.map_or("", Protocol::name).into())),
+            "protocol_id" => {
+                let id = protocol.map(|protocol| protocol.id().to_string());
+                reply("protocol_id", Text(id.unwrap_or_default()))
+            }
+            "supports" => {
+                let supported = view.named(argument).is_some_and(|item| view.supports(&item));
+                reply("supports", Flag(supported))
+            }
+            "has_name" => reply("has_name", Flag(view.named(argument).is_some())),
+            "supported_commands" => {
+                let supported = car.supported.as_ref().filter(|_| view.is_connected());
+                let commands = supported.into_iter().flat_map(|supported| supported.commands());
+                reply("supported_commands", Commands(commands.map(CommandInfo::from).collect()))
+            }
+            "query" => match view.named(argument).filter(|item| view.supports(item)) {
+                None => reply("query", Response(None)),
+                Some(item) => match self.last.get(&item) {
+                    Some(last) => reply("query", Response(last.clone())),
+                    None => vec![Output::Query(id, item)],
+                },
+            },
+            "watch" => self.watch(view, id, argument),
+            "unwatch" => {
+                let unwanted: HashSet<String> = names(argument).into_iter().map(|(name, _)| name).collect();
+                self.change(id, |client| {
+                    client.watched.retain(|wanted| !unwanted.contains(wanted.item.name()));
+                    client.stopped = false;
+                })
+            }
+            "unwatch_all" => self.change(id, |client| client.watched.clear()),
+            "start" => {
+                let mut outputs = self.change(id, |client| client.stopped = false);
+                if car.closed {
+                    outputs.push(Output::Open);
+                }
+                outputs
+            }
+            "stop" => self.change(id, |client| client.stopped = true),
+            "close" => vec![Output::Close, Output::Broadcast("obd_closed")],
+            "connect_obd" => vec![Output::Open],
+            "available_ports" => vec![Output::Ports(id)],
+            "all_protocols" => {
+                let all = Protocol::ALL.map(|protocol| {
+                    serde_json::json!({ "id": protocol.id().to_string(), "name": protocol.name() })
+                });
+                reply("all_protocols", Body::Json(all.into_iter().collect()))
+            }
+            "all_commands" => {
+                let all = cloverleaf_core::obd2::Command::all().map(CommandInfo::from);
+                reply("all_commands", Commands(all.collect()))
+            }
+            "get_command" => {
+                let item = view.named(argument);
+                reply("get_command", Command(item.as_ref().map(CommandInfo::from)))
+            }
+            "clear_dtc" => vec![Output::Clear(id)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Adds to what a client watches. Names that are unknown, or that the car does not support, are left out.
+    fn watch(&mut self, view: View<'_>, id: Id, argument: &Json) -> Vec<Output<Id>> {
+        let shortest = self.period;
+        let wanted: Vec<(Item, Duration)> = names(argument)
+            .into_iter()
+            .filter_map(|(name, period)| {
+                Some(((view.find)(&name)?, period.unwrap_or(shortest).max(shortest)))
+            })
+            .filter(|(item, _)| view.car.supported.is_none() || view.supports(item))
+            .collect();
+        self.change(id, |client| {
+            client.stopped = false;
+            for (item, period) in wanted {
+                let room = client.watched.len() < MAX_WATCHED;
+                match client.watched.iter_mut().find(|known| known.item == item) {
+                    Some(known) => known.period = period,
+                    None if room => client.watched.push(Wanted { item, period, sent: None }),
+                    None => {}
+                }
+            }
+        })
+    }
+
+    fn change(&mut self, id: Id, change: impl FnOnce(&mut Client)) -> Vec<Output<Id>> {
+        change(self.clients.entry(id).or_default());
+        vec![self.watch_all()]
+    }
+
+    /// Everything that clients which are not stopped watch, each at its shortest period.
+    fn watch_all(&mut self) -> Output<Id> {
+        let mut all: HashMap<Item, Duration> = HashMap::new();
+        for client in self.clients.values().filter(|client| !client.stopped) {
+            for wanted in &client.watched {
+                let period = all.entry(wanted.item.clone()).or_insert(wanted.period);
+                *period = (*period).min(wanted.period);
+            }
+        }
+        // Values of what nobody watches any more grow old: forget them.
+        self.last.retain(|item, _| all.contains_key(item));
+        Output::Watch(all.into_iter().collect())
+    }
+
+    /// Keeps a value and tells it to everyone who watches it.
+    fn reading(&mut self, reading: &Reading) -> Vec<Output<Id>> {
+        let now = reading.time.as_millisecond();
+        let mut response = None;
+        let mut outputs = Vec::new();
+        let mut watched = false;
+        for (id, client) in self.clients.iter_mut().filter(|(_, client)| !client.stopped) {
+            let Some(wanted) = client.watched.iter_mut().find(|wanted| wanted.item == reading.item) else {
+                continue;
+            };
+            watched = true;
+            let response = response.get_or_insert_with(|| Response::of(reading).map(Arc::new));
+            let Some(response) = response else { continue };
+            // Another client may watch it more often. A tenth early is not too early.
+            let period = i64::try_from(wanted.period.as_millis()).unwrap_or(i64::MAX);
+            if wanted.sent.is_some_and(|sent| (0..period / 10 * 9).contains(&(now - sent))) {
+                continue;
+            }
+            wanted.sent = Some(now);
+            if client.pending.is_empty() {
+                outputs.push(Output::Push(*id, response.clone()));
+            } else {
+                client.pending.insert(response.command.name.clone(), response.clone());
+            }
+        }
+        if watched {
+            self.last.insert(reading.item.clone(), response.flatten());
+        }
+        outputs
+    }
+}
+
+/// The names in an argument, each with its period if it has one. What is no name is left out.
+fn names(argument: &Json) -> Vec<(String, Option<Duration>)> {
+    let names = Names::deserialize(argument).map(Names::wishes).unwrap_or_default();
+    let named = names.into_iter().map(|wish| match wish {
+        Wish::Name(name) => (name, None),
+        Wish::Rated { name, rate } => {
+            let period = 1.0 / rate.clamp(0.001, 10_000.0);
+            (name, Duration::try_from_secs_f64(period).ok())
+        }
+    });
+    named.collect()
+}

@@ -39,6 +39,8 @@ fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
         .enumerate()
         .take_while(|(_, line)| line.trim() != "#[cfg(test)]")
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        // Assertions in constants fail the build, not the program.
+        .filter(|(_, line)| !(line.trim_start().starts_with("const ") && line.contains(": () = assert!")))
         .map(|(number, line)| (number + 1, line))
 }
 

@@ -9,6 +9,8 @@ const TARGETS: &[Target] = &[
     ("bus_reassembly", cloverleaf_fuzz::bus_reassembly),
     ("dfx_body", cloverleaf_fuzz::dfx_body),
     ("dfx_frame", cloverleaf_fuzz::dfx_frame),
+    ("elm327_reply", cloverleaf_fuzz::elm327_reply),
+    ("elm327_session", cloverleaf_fuzz::elm327_session),
     ("json", cloverleaf_fuzz::json),
     ("obd2_decode", cloverleaf_fuzz::obd2_decode),
     ("phoenix_frame", cloverleaf_fuzz::phoenix_frame),

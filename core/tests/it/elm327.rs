@@ -19,8 +19,10 @@ use std::path::{Path, PathBuf};
 use cloverleaf_core::bus::{Address, Protocol};
 use cloverleaf_core::elm327::command::Timing;
 use cloverleaf_core::elm327::session::{Event, Filter, Physical, Request, Session, Settings, Target};
+use cloverleaf_core::elm327::wire::{Line, Status, is_echo, lines};
 use cloverleaf_core::time::Duration;
 
+use crate::adapter::Adapter;
 use crate::laws::{Ask, Link, Step, Watched, hold};
 
 type Elm = Session<8, 256>;
@@ -261,4 +263,175 @@ fn every_recorded_exchange_replays() {
         }
     }
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// A session and an adapter that talk.
+fn two_ends(seed: u64) -> (Watched<Elm, impl Fn(Event<'_, 8, 256>) -> String>, Adapter) {
+    let settings = Settings { keep_alive: None, ..Settings::default() };
+    (Watched::new(Elm::new(settings), show), Adapter::new(seed))
+}
+
+#[test]
+fn a_session_reaches_the_car_within_a_second_of_the_adapters_own_delays() {
+    let (mut elm, mut adapter) = two_ends(1);
+    elm.machine.connect(elm.now);
+    let events = elm.converse(&mut adapter, Duration::from_millis(700));
+    assert_eq!(events.last().map(String::as_str), Some("link Car Connected"), "{events:?}");
+}
+
+#[test]
+fn faults_never_become_values_and_are_recovered_from() {
+    for seed in 0..200 {
+        let (mut elm, mut adapter) = two_ends(seed);
+        elm.machine.connect(elm.now);
+        elm.converse(&mut adapter, Duration::from_secs(2));
+        adapter.faults = 100;
+        let mut answered = 0;
+        for pid in 1..60 {
+            if elm.machine.request(elm.now, &Request::new(&[0x01, pid])).is_err() {
+                elm.converse(&mut adapter, Duration::from_secs(1));
+                continue;
+            }
+            let events = elm.converse(&mut adapter, Duration::from_secs(2));
+            let outcomes: Vec<&String> = events
+                .iter()
+                .filter(|event| event.starts_with("reply") || event.starts_with("failed"))
+                .collect();
+            let [outcome] = outcomes[..] else {
+                panic!("seed {seed}: one outcome within two seconds, not {events:?}");
+            };
+            if outcome.starts_with("reply") {
+                answered += 1;
+                let wanted = format!("7E8:41{pid:02X}{pid:02X}{pid:02X}");
+                assert!(outcome.contains(&wanted), "seed {seed}: {outcome} for {pid:02X}");
+            }
+        }
+        assert!(answered > 5, "seed {seed}: only {answered} answers");
+        // Once the faults end, all is well within the longest pause between attempts.
+        adapter.faults = 0;
+        elm.converse(&mut adapter, Duration::from_secs(40));
+        assert!(elm.machine.is_ready(), "seed {seed}");
+        elm.machine.request(elm.now, &Request::new(&[0x01, 0x0C])).expect("ready");
+        let events = elm.converse(&mut adapter, Duration::from_secs(2));
+        assert_eq!(events, ["reply 1 7E8:410C0C0C"], "seed {seed}");
+    }
+}
+
+#[test]
+fn every_status_is_told_from_data_whatever_its_blanks_and_case() {
+    for text in [
+        "OK",
+        "?",
+        "NO DATA",
+        "UNABLE TO CONNECT",
+        "BUS INIT: ERROR",
+        "BUS BUSY",
+        "BUS ERROR",
+        "CAN ERROR",
+        "DATA ERROR",
+        "RX ERROR",
+        "FB ERROR",
+        "BUFFER FULL",
+        "STOPPED",
+        "LV RESET",
+        "ACT ALERT",
+        "LP ALERT",
+        "OUT OF MEMORY",
+        "UART RX OVERFLOW",
+        "FC RX TIMEOUT",
+        "?WRONG HEXCHAR COUNT",
+        "ERROR",
+    ] {
+        for variant in [text.to_owned(), text.to_lowercase(), text.replace(' ', ""), format!("  {text} \0")] {
+            let parts: Vec<Line<'_>> = lines(variant.as_bytes()).collect();
+            let [Line::Status(status)] = parts[..] else { panic!("{variant:?} is {parts:?}") };
+            assert_eq!(status.as_str(), text);
+        }
+    }
+    for (text, status) in [
+        ("<DATA ERROR", None),
+        ("!ACT ALERT", Some(Status::ActivityAlert)),
+        ("!LP ALERT", Some(Status::LowPowerAlert)),
+        ("BUS INIT: ...OK", Some(Status::BusInitOk)),
+        ("BUS INIT: ...ERROR", Some(Status::BusInitError)),
+        ("ERR94", Some(Status::Internal(94))),
+        ("SEARCHING....", Some(Status::Searching)),
+    ] {
+        let found: Vec<Line<'_>> = lines(text.as_bytes()).collect();
+        match status {
+            Some(status) => assert_eq!(found, [Line::Status(status)], "{text}"),
+            None => assert_eq!(found, [Line::Text(text.as_bytes())]),
+        }
+    }
+}
+
+#[test]
+fn lines_of_data_are_told_from_words() {
+    let data = |hex: &'static str, fault| Line::Data { hex: hex.as_bytes(), fault };
+    for (reply, expected) in [
+        ("41 0C 17 70 \r\r>", vec![data("41 0C 17 70", None)]),
+        ("410C1770\r\r>", vec![data("410C1770", None)]),
+        ("014\r0: 49 02 01\r", vec![data("014", None), data("0: 49 02 01", None)]),
+        ("7E8064100BE3FA813...\r", vec![data("7E8064100BE3FA813", None)]),
+        ("...7E8064100BE3FA813\r", vec![data("7E8064100BE3FA813", None)]),
+        ("SEARCHING...48 6B\r", vec![Line::Status(Status::Searching), data("48 6B", None)]),
+        ("BUS INIT: OK 48 6B\r", vec![Line::Status(Status::BusInitOk), data("48 6B", None)]),
+        ("7E8 04 41 <DATA ERROR", vec![data("7E8 04 41", Some(Status::DataError))]),
+        ("7E8 04 41<RX ERROR", vec![data("7E8 04 41", Some(Status::RxError))]),
+        ("7E8 04 41 BUFFER FULL", vec![data("7E8 04 41", Some(Status::BufferFull))]),
+        ("7E80441STOPPED", vec![data("7E80441", Some(Status::Stopped))]),
+        ("7E8 04 41 CAN ERROR", vec![data("7E8 04 41", Some(Status::CanError))]),
+        ("\0\0\0\0ELM327 v1.4b", vec![Line::Text(b"ELM327 v1.4b")]),
+        ("12.3V\r\r>", vec![Line::Text(b"12.3V")]),
+        ("7E8 0\u{7f}4 41", vec![Line::Text(b"7E8 0\x7f4 41")]),
+        ("\r\n \r\n>\0>", vec![]),
+    ] {
+        assert_eq!(lines(reply.as_bytes()).collect::<Vec<_>>(), expected, "{reply:?}");
+    }
+}
+
+#[test]
+fn an_echo_is_known_by_its_characters() {
+    assert!(is_echo(b"010C1", b"010C1"));
+    assert!(is_echo(b" 01 0c 1\0", b"010C1"));
+    assert!(!is_echo(b"010C", b"010C1"));
+    assert!(!is_echo(b"", b""));
+}
+
+#[test]
+fn no_command_is_longer_than_its_line() {
+    use cloverleaf_core::elm327::command::{Command, LINE, baud_divisor};
+    let widest = [
+        Command::FlowPairLong { transmit: u32::MAX, receive: u32::MAX },
+        Command::PassLong { pattern: u32::MAX, mask: u32::MAX },
+        Command::FlowHeaderLong(u32::MAX),
+        Command::FlowData(Some(u8::MAX)),
+        Command::StnTimeout(Duration::from_millis(u64::MAX)),
+    ];
+    for command in widest {
+        assert_eq!(command.text(), command.to_string().as_bytes());
+        assert!(command.to_string().len() <= LINE);
+    }
+    let millis = Duration::from_millis;
+    for (command, text) in [
+        (Command::Timeout(Some(millis(200))), "ATST32"),
+        (Command::Timeout(Some(millis(5_000))), "ATSTFF"),
+        (Command::Timeout(Some(millis(0))), "ATST01"),
+        (Command::Timeout(None), "ATST00"),
+        (Command::Timing(Timing::Fixed), "ATAT0"),
+        (Command::Timing(Timing::Adaptive), "ATAT1"),
+        (Command::Timing(Timing::Eager), "ATAT2"),
+        (Command::BaudTimeout(millis(250)), "ATBRT32"),
+        (Command::LongHeader(0xF1), "ATSH0000F1"),
+        (Command::FlowPairShort { transmit: 0x7E0, receive: 0x7E8 }, "STCFCPA7E0,7E8"),
+    ] {
+        assert_eq!(command.to_string(), text);
+    }
+    let rates = [(38_400, 0x68), (115_200, 0x23), (230_400, 0x11), (500_000, 0x08), (2_000_000, 0x02)];
+    for (baud, divisor) in rates {
+        assert_eq!(baud_divisor(baud), Some(divisor), "{baud}");
+    }
+    for baud in [0, 1, 9_600, 3_000_000, u32::MAX] {
+        assert_eq!(baud_divisor(baud), None, "{baud}");
+    }
 }

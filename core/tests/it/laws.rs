@@ -141,3 +141,57 @@ fn play<M: Machine>(
     }
     outputs
 }
+
+/// The far end of a machine's link.
+pub(crate) trait Peer {
+    /// Takes what the machine sent; answers with bytes, each after so many milliseconds.
+    fn handle(&mut self, bytes: &[u8]) -> Vec<(u64, Vec<u8>)>;
+}
+
+impl<M: Machine, S: Fn(M::Event<'_>) -> String> Watched<M, S> {
+    /// Lets the machine talk with its peer for so long; returns what it told its owner. All the laws hold on the way.
+    pub(crate) fn converse(&mut self, peer: &mut impl Peer, span: Duration) -> Vec<String> {
+        let end = self.now + span;
+        let mut events = Vec::new();
+        let mut coming: Vec<(Instant, Vec<u8>)> = Vec::new();
+        loop {
+            let deadline = loop {
+                match self.machine.poll() {
+                    Output::Transmit(bytes) => {
+                        let now = self.now;
+                        let answers = peer.handle(bytes).into_iter();
+                        coming.extend(
+                            answers.map(|(delay, bytes)| (now + Duration::from_millis(delay), bytes)),
+                        );
+                        // Stable: what is due at once stays in order.
+                        coming.sort_by_key(|(due, _)| *due);
+                    }
+                    Output::Event(event) => events.push((self.show)(event)),
+                    Output::Wait(deadline) => break deadline,
+                }
+                assert!(events.len() < 100_000, "the machine does not come to rest");
+            };
+            assert!(deadline.is_none_or(|deadline| deadline > self.now), "a deadline in the past");
+            let arrival = coming.first().map(|(due, _)| *due);
+            match (arrival, deadline) {
+                (Some(arrival), _) if arrival <= end && deadline.is_none_or(|due| arrival <= due) => {
+                    self.now = arrival.max(self.now);
+                    let (_, bytes) = coming.remove(0);
+                    let taken = self.machine.handle_input(self.now, &bytes);
+                    assert!(taken > 0 || bytes.is_empty(), "a machine that waits takes no input");
+                    if let Some(rest @ [_, ..]) = bytes.get(taken..) {
+                        coming.insert(0, (self.now, rest.to_vec()));
+                    }
+                }
+                (_, Some(deadline)) if deadline <= end => {
+                    self.now = deadline;
+                    self.machine.handle_timeout(self.now);
+                }
+                _ => {
+                    self.now = end;
+                    return events;
+                }
+            }
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Tests of the whole crate, one file per area.
 
+mod adapter;
 mod bus;
 mod dfx;
 mod elm327;

@@ -104,7 +104,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     pub(super) fn handle_deadline(&mut self, now: Instant) {
         let Some(exchange) = &self.exchange else {
             return match self.phase {
-                Phase::NoCar => self.measure(now),
+                // With the settings anew: perhaps the adapter lost them, and that is why.
+                Phase::NoCar => self.configure(now),
                 Phase::Ready if self.settings.probe && !self.is_j1939() => self.begin_probe(now),
                 Phase::Ready => self.begin_command(now, Command::Voltage),
                 _ => self.begin_connecting(now),
@@ -262,7 +263,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 }
                 return self.handle_refusal(now, heard.fault.unwrap_or(Failure::Timeout));
             }
-            Command::Headers(true) if self.phase == Phase::Configuring => self.set_link(Link::ElmConnected),
+            Command::Headers(true) if self.link < Link::ElmConnected => self.set_link(Link::ElmConnected),
             _ => {}
         }
         self.attempts = 0;
@@ -392,11 +393,12 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             _ => None,
         };
         match (self.phase, digit) {
-            (Phase::Searching(_), Some(protocol)) => {
+            // What answers `0100` is no J1939: the digit after the `A` was lost.
+            (Phase::Searching(_), Some(protocol)) if protocol != Protocol::J1939 => {
                 self.protocol = Some(protocol);
                 self.become_ready(now);
             }
-            (Phase::Searching(_), None) => self.search(now, Search::Candidate(0)),
+            (Phase::Searching(_), _) => self.search(now, Search::Candidate(0)),
             (_, digit) => {
                 self.protocol = digit.or(self.protocol);
                 self.proceed(now);
@@ -426,7 +428,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         };
         match failure {
             Failure::Adapter(Status::UnableToConnect | Status::BusInitError) => {}
-            Failure::Adapter(Status::NoData | Status::CanError | Status::BusError | Status::BusBusy) => {
+            Failure::Adapter(Status::NoData | Status::CanError | Status::BusError | Status::BusBusy)
+            // Perhaps this is not the protocol that we think.
+            | Failure::Garbage
+            | Failure::Incomplete => {
                 let since = *self.silent_since.get_or_insert(now);
                 if now - since < SILENCE {
                     return;

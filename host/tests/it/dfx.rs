@@ -84,7 +84,7 @@ async fn created(server: &Server, token: &str) -> String {
     created["ID"].as_str().expect("an id").to_owned()
 }
 
-fn pulse(bpm: f64, seconds: f64) -> Vec<u8> {
+pub(crate) fn pulse(bpm: f64, seconds: f64) -> Vec<u8> {
     let rate = 30.0;
     let beat = |index: usize| (std::f64::consts::TAU * bpm / 60.0 * index as f64 / rate).sin();
     Signal { rate, samples: (0..(rate * seconds) as usize).map(beat).collect() }.to_payload()
@@ -99,7 +99,7 @@ fn subscribe(measurement: &str, request_id: &str) -> Subscribe {
 }
 
 /// A server with these rules.
-async fn server_with(rules: &str) -> Server {
+pub(crate) async fn server_with(rules: &str) -> Server {
     let file = std::env::temp_dir().join(format!("cloverleaf-{}.toml", uuid::Uuid::new_v4()));
     std::fs::write(&file, rules).expect("a writable folder");
     let mut options = Options::default();

@@ -3,6 +3,7 @@
 mod app;
 mod dashboard;
 mod dfx;
+mod dfx_client;
 mod obd;
 mod road;
 mod simulator;

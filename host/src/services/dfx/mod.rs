@@ -32,6 +32,7 @@
 //! | actions other than measuring and logging in | many | 400 `Invalid Route Number …`, which clients take for an unsupported feature |
 //! | any of them but 0504, 0506, 0510, 0718 with protobuf bodies | protobuf | 400, or a reply without body |
 
+pub mod client;
 pub mod events;
 mod handlers;
 pub mod state;

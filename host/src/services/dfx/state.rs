@@ -267,20 +267,21 @@ impl State {
         self.measurements.get(&data.params.id).map(|measurement| measurement.next)
     }
 
-    /// The first fault that befalls this message.
+    /// The first fault that befalls this message. All that match count it.
     fn fault(&mut self, on: On, action: Option<Action>, chunk: Option<u32>) -> Option<Fault> {
         let action = action.map(|action| action.to_string());
+        let mut befalls = None;
         for (fault, matched) in self.rules.fault.iter().zip(&mut self.matched) {
             let same_action = fault.action.is_none() || fault.action == action;
             let same_chunk = fault.chunk.is_none() || fault.chunk == chunk;
             if fault.on == on && same_action && same_chunk {
                 *matched = matched.saturating_add(1);
                 if *matched > fault.after && (fault.times == 0 || *matched - fault.after <= fault.times) {
-                    return Some(fault.clone());
+                    befalls = befalls.or_else(|| Some(fault.clone()));
                 }
             }
         }
-        None
+        befalls
     }
 
     fn send(

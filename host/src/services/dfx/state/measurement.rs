@@ -115,9 +115,10 @@ impl Measurement {
         self.next += 1;
         self.seconds += seconds;
         self.closed = action.place == Place::Last;
+        let alone = if action.process { signal.pulse() } else { None };
         self.append(signal);
         let id = format!("{}:{number}", self.id);
-        let outcome = action.process.then(|| self.analyse(&id, rules.note.as_deref()));
+        let outcome = action.process.then(|| self.analyse(&id, alone, rules.note.as_deref()));
         Ok((DataAck { id, chunk_order: number }, outcome))
     }
 
@@ -151,19 +152,22 @@ impl Measurement {
         self.window.samples.drain(..surplus);
     }
 
-    fn analyse(&self, data_id: &str, note: Option<&str>) -> Outcome {
+    /// The longer the signal, the clearer its pulse; but a chunk that does not continue the one before, as those of
+    /// simple clients, is clearer on its own.
+    fn analyse(&self, data_id: &str, alone: Option<Pulse>, note: Option<&str>) -> Outcome {
         let scaled = |value: f64| (value * f64::from(MULTIPLIER)).round() as i32;
         let notes: Vec<String> = note.map(str::to_owned).into_iter().collect();
         let channel = |name: &str, value: f64| {
             let channel = Channel { data: vec![scaled(value)], channel: name.into(), notes: notes.clone() };
             (name.to_owned(), channel)
         };
-        let (channels, error) = match self.window.pulse() {
-            Some(Pulse { bpm, snr }) if snr >= LEAST_SNR => {
-                ([channel("HR_BPM", bpm), channel("SNR", snr)].into(), code::OK)
-            }
-            _ => ([channel("SNR", NO_SNR)].into(), code::LIVENESS_ERROR),
-        };
+        let (channels, error) =
+            match self.window.pulse().into_iter().chain(alone).max_by(|a, b| a.snr.total_cmp(&b.snr)) {
+                Some(Pulse { bpm, snr }) if snr >= LEAST_SNR => {
+                    ([channel("HR_BPM", bpm), channel("SNR", snr)].into(), code::OK)
+                }
+                _ => ([channel("SNR", NO_SNR)].into(), code::LIVENESS_ERROR),
+            };
         Outcome {
             measurement_id: self.id.clone(),
             data_id: data_id.to_owned(),

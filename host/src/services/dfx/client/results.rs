@@ -1,0 +1,168 @@
+//! The results of one measurement, as a stream.
+
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use cloverleaf_core::dfx::{Id, Status};
+use futures_util::Stream;
+use futures_util::task::AtomicWaker;
+
+use super::CallError;
+use super::table::Table;
+use crate::services::dfx::events::{BadBody, Body, Encoding, Outcome};
+
+/// How many results may wait to be read; of more, the oldest are dropped and counted.
+pub const UNREAD: usize = 256;
+
+/// How many results are remembered, to tell a repeated one from a new one.
+const REMEMBERED: usize = 256;
+
+/// What came instead of a result.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ResultError {
+    /// This many of the oldest results were dropped, because nobody read them. The stream goes on.
+    #[error("{0} results were dropped because they were not read")]
+    Missed(u64),
+    /// The server ended the measurement. The stream ends.
+    #[error("the measurement was ended")]
+    Ended(#[source] CallError),
+    /// The connection is gone. The stream ends.
+    #[error("the connection is closed: {0}")]
+    Closed(Arc<str>),
+    /// A result is not what it should be. The stream goes on.
+    #[error("the result is {0}")]
+    BadResult(#[from] BadBody),
+}
+
+/// What waits to be read by one subscriber.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    inner: Mutex<Inner>,
+    reader: AtomicWaker,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    unread: VecDeque<(Status, Vec<u8>)>,
+    missed: u64,
+    closed: Option<Arc<str>>,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(&self, status: Status, body: &[u8]) {
+        let mut inner = self.lock();
+        if inner.unread.len() >= UNREAD {
+            inner.unread.pop_front();
+            inner.missed += 1;
+        }
+        inner.unread.push_back((status, body.to_vec()));
+        drop(inner);
+        self.reader.wake();
+    }
+
+    pub(super) fn close(&self, reason: Arc<str>) {
+        self.lock().closed = Some(reason);
+        self.reader.wake();
+    }
+}
+
+/// The results of one measurement, in the order in which they came; [`Outcome::chunk`] tells which chunk each is
+/// about. A result that the server repeats is given once. Dropping the stream ends the subscription on this side.
+#[derive(Debug)]
+pub struct Results {
+    table: Arc<Table>,
+    id: Id,
+    queue: Arc<Queue>,
+    encoding: Encoding,
+    seen: VecDeque<u64>,
+    repeated: u64,
+    ended: bool,
+}
+
+impl Results {
+    pub(super) fn new(table: Arc<Table>, id: Id, queue: Arc<Queue>, encoding: Encoding) -> Self {
+        Self { table, id, queue, encoding, seen: VecDeque::new(), repeated: 0, ended: false }
+    }
+
+    /// The RequestID of the subscription.
+    pub fn id(&self) -> Id {
+        self.id
+    }
+
+    /// How many results came more than once.
+    pub fn repeated_count(&self) -> u64 {
+        self.repeated
+    }
+
+    fn is_new(&mut self, outcome: &Outcome) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (&outcome.data_id, &outcome.result_id).hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.seen.contains(&hash) {
+            self.repeated += 1;
+            return false;
+        }
+        if self.seen.len() >= REMEMBERED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(hash);
+        true
+    }
+
+    fn read(&mut self, status: Status, body: &[u8]) -> Option<Result<Outcome, ResultError>> {
+        if status.is_error() {
+            self.ended = true;
+            return Some(Err(ResultError::Ended(CallError::of(self.encoding, status, body))));
+        }
+        match Outcome::decode(self.encoding, body) {
+            Ok(outcome) => self.is_new(&outcome).then_some(Ok(outcome)),
+            Err(error) => Some(Err(error.into())),
+        }
+    }
+}
+
+impl Stream for Results {
+    type Item = Result<Outcome, ResultError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let queue = Arc::clone(&self.queue);
+        queue.reader.register(cx.waker());
+        loop {
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            let mut inner = queue.lock();
+            if inner.missed > 0 {
+                return Poll::Ready(Some(Err(ResultError::Missed(std::mem::take(&mut inner.missed)))));
+            }
+            let next = inner.unread.pop_front();
+            let closed = inner.closed.clone();
+            drop(inner);
+            match (next, closed) {
+                (Some((status, body)), _) => {
+                    if let Some(result) = self.read(status, &body) {
+                        return Poll::Ready(Some(result));
+                    }
+                }
+                (None, Some(reason)) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(ResultError::Closed(reason))));
+                }
+                (None, None) => return Poll::Pending,
+            }
+        }
+    }
+}
+
+impl Drop for Results {
+    fn drop(&mut self) {
+        self.table.release(self.id);
+    }
+}

@@ -87,7 +87,7 @@ pub fn decode<'a>(command: &Command, message: Message<'a>) -> Result<Value<'a>, 
     match (command.decoder, message.data) {
         // Each result names its monitor again, so the first one begins at the identifier.
         (Decoder::Tests, [_, results @ ..]) => Ok(Value::Tests(Tests::new(results))),
-        (Decoder::Supported, [_, base, ..]) => supported(*base, data),
+        (Decoder::Supported, [answered, base, ..]) => supported(*answered, *base, data),
         (decoder, _) => decoder.decode(command.data_length(), data),
     }
 }
@@ -154,7 +154,7 @@ impl Decoder {
             Self::Signals(signals) => Value::Signals(Signals::new(signals, data)),
             Self::Counters(signals) => Value::Signals(Signals::new(signals, uncounted(2, data))),
             Self::Done => Value::Done,
-            Self::Supported => return supported(0, data),
+            Self::Supported => return supported(0, 0, data),
             Self::Tests => Value::Tests(Tests::new(data)),
             Self::Bytes => Value::Bytes(data),
             Self::Voltage | Self::Line => return Err(DecodeError::Place),
@@ -167,11 +167,11 @@ fn short(needed: usize, data: &[u8]) -> DecodeError {
     DecodeError::Short { needed: needed as u16, found: data.len() as u16 }
 }
 
-/// Bits of the supported identifiers; legacy buses put a filler or a line number before them.
-fn supported<'a>(base: u8, data: &[u8]) -> Result<Value<'a>, DecodeError> {
-    let bits = match data {
-        [_, bits @ ..] if bits.len() == 4 => bits,
-        bits => bits,
+/// Bits of the supported identifiers; service 06 puts a filler before them on legacy buses (SAE J1979, 6.6.3).
+fn supported<'a>(answered: u8, base: u8, data: &[u8]) -> Result<Value<'a>, DecodeError> {
+    let bits = match (answered, data) {
+        (0x46, [_, bits @ ..]) if bits.len() == 4 => bits,
+        (_, bits) => bits,
     };
     let bits = bits.first_chunk().copied().ok_or_else(|| short(4, data))?;
     Ok(Value::Supported(Supported { base, bits: u32::from_be_bytes(bits) }))
@@ -348,7 +348,7 @@ impl<'a> Iterator for Split<'a> {
         self.rest = rest;
         let data = data.get(usize::from(self.service == 0x02)..).unwrap_or_default();
         let value = match command.decoder {
-            Decoder::Supported => supported(pid, data),
+            Decoder::Supported => supported(self.service, pid, data),
             decoder => decoder.decode(command.data_length(), data),
         };
         Some((command, value))

@@ -294,13 +294,19 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     /// The data bytes of one CAN frame.
     #[inline]
     fn push_frame(&mut self, source: Address, data: &[u8]) -> Result<(), FrameError> {
-        if data.len() > can::FRAME {
-            return Err(FrameError::Long);
-        }
+        let frame = data.len() <= can::FRAME;
         let data = match (self.format.extended, data) {
             (true, [_, data @ ..]) => data,
             _ => data,
         };
+        match data {
+            _ if frame => {}
+            // An adapter joined the parts and put the length in front: `09 41 68 03 33 35 00 00 00 00`.
+            [length, joined @ ..] if usize::from(*length) == joined.len() => {
+                return self.single(source, joined);
+            }
+            _ => return Err(FrameError::Long),
+        }
         match can::parse(data)? {
             can::Pdu::Single(data) => self.single(source, data),
             can::Pdu::First { length, data } => self.first(source, length, data, 1),

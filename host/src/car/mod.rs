@@ -5,6 +5,7 @@
 //! between asks round after round for what is [watched](Car::watcher). Every value goes to the
 //! [timeline](crate::timeline) and to everyone who [listens](Car::readings).
 
+pub mod decode;
 mod item;
 mod link;
 mod reading;

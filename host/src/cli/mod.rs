@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 the command failed (the reason is on standard error), 2 wrong usage.
 
 mod dfx;
+mod obd;
 mod serve;
 mod simulator;
 
@@ -23,6 +24,7 @@ enum Command {
     Serve(Box<serve::Command>),
     Simulator(simulator::Command),
     Dfx(dfx::Command),
+    Obd(obd::Command),
 }
 
 impl Cli {
@@ -33,6 +35,7 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Simulator(command) => command.run(),
             Command::Dfx(command) => command.run(),
+            Command::Obd(command) => command.run(),
         };
         match result {
             Ok(code) => code,

@@ -81,7 +81,7 @@ pub struct Optimal {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Meaning {
     /// A linear quantity.
-    Quantity(Quantity),
+    Quantity(Box<Quantity>),
     /// One of several states.
     States(BTreeMap<i64, State>),
     /// ASCII characters.
@@ -219,7 +219,7 @@ mod tests {
             length,
             reversed: false,
             signed: false,
-            meaning: Meaning::Quantity(quantity),
+            meaning: Meaning::Quantity(Box::new(quantity)),
             unit: None,
             optimal: Optimal::default(),
         }

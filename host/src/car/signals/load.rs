@@ -218,7 +218,7 @@ fn format(json: &Map<String, Json>) -> Result<Format, Fault> {
         (Some(states), _) => Meaning::States(states),
         (None, Some("ascii")) if length > 32 => Meaning::Characters,
         (None, _) if length > NUMBER_BITS => Meaning::Digits,
-        (None, _) => Meaning::Quantity(quantity),
+        (None, _) => Meaning::Quantity(Box::new(quantity)),
     };
     Ok(Format {
         bit,

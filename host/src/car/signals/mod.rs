@@ -13,12 +13,14 @@ mod format;
 mod load;
 mod rational;
 mod request;
+mod unit;
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use cloverleaf_core::bus::Message;
+use cloverleaf_core::bus::{Address, Message};
+use cloverleaf_core::obd2::reply;
 
 pub use format::{Format, Meaning, NUMBER_BITS, Optimal, Quantity, State, Value};
 pub use load::{CommandName, LoadError, MAX_FILE, Problem};
@@ -60,23 +62,27 @@ pub struct Signal {
     pub format: Format,
 }
 
+impl Signal {
+    /// The symbol of its unit; empty for plain numbers, switches and states.
+    pub fn unit(&self) -> &'static str {
+        self.format.unit.as_deref().map_or("", unit::symbol)
+    }
+}
+
 impl Command {
     /// Whether this command asks for what the law says every car must tell (services 01 to 0A): any ECU may answer.
     pub fn is_legislated(&self) -> bool {
         self.request.data.first().is_some_and(|service| (0x01..=0x0A).contains(service))
     }
 
-    /// Whether the sender of `message` may answer this command.
+    /// Whether the sender of `message` may answer this command; without headers nobody knows, and anybody may.
     pub fn hears(&self, message: &Message<'_>) -> bool {
-        self.is_legislated() || self.request.hears(message.source)
+        self.is_legislated() || message.source == Address::HIDDEN || self.request.hears(message.source)
     }
 
-    /// The data of `message` if it answers this request: behind service and identifier.
+    /// The data of `message` if it answers this request: what follows service and identifier.
     pub fn answer<'a>(&self, message: &Message<'a>) -> Option<&'a [u8]> {
-        let (&service, identifier) = self.request.data.split_first()?;
-        let (&answered, rest) = message.data.split_first()?;
-        let data = rest.strip_prefix(identifier)?;
-        (answered == service.wrapping_add(0x40)).then_some(data)
+        reply::payload(&self.request.data, message.data).ok()
     }
 
     /// Every signal with its value in `data` (what [`answer`](Self::answer) gives); `None` for what is not available.
@@ -148,15 +154,22 @@ impl Signals {
 
     /// The command or signal of a name, for a car of `year` if it is known: of several that fit, the last loaded.
     pub fn find(&self, name: &str, year: Option<u16>) -> Option<Named<'_>> {
-        if let Some(places) = self.by_signal.get(name) {
-            let all = || places.iter().rev().map(|&(command, signal)| (&self.commands[command], signal));
-            let fits = all().find(|(command, _)| suits(command, year));
-            let (command, signal) = fits.or_else(|| all().next())?;
-            return Some(Named::Signal(command, &command.signals[signal]));
+        if let Some((command, signal)) = self.signal(name, year) {
+            return Some(Named::Signal(command, signal));
         }
         let request: Request = name.parse().ok()?;
         let addressed = |known: &&Command| same_or_any(&request.header, &known.request.header);
         self.candidates(&request, year).into_iter().find(addressed).map(Named::Command)
+    }
+
+    /// The signal of this ID with its command, for a car of `year` if it is known: of several that fit, the last
+    /// loaded.
+    pub fn signal(&self, id: &str, year: Option<u16>) -> Option<(&Command, &Signal)> {
+        let places = self.by_signal.get(id)?;
+        let all = || places.iter().rev().map(|&(command, signal)| (&self.commands[command], signal));
+        let fits = all().find(|(command, _)| suits(command, year));
+        let (command, signal) = fits.or_else(|| all().next())?;
+        Some((command, &command.signals[signal]))
     }
 
     /// The command whose answers are among `messages`, for a recorded `request` that may have been written with an

@@ -1,0 +1,238 @@
+//! `cloverleaf obd decode`: what does this reply mean?
+
+use std::io::{self, BufRead, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use cloverleaf_core::bus::Protocol;
+use serde::Deserialize;
+
+use crate::car::decode::{Decoder, Question, Report};
+use crate::car::signals::Signals;
+
+/// The longest line that is read from standard input, in bytes; longer ones are answered with an error.
+const MAX_LINE: u64 = 4 << 20;
+
+/// Say what an adapter's reply means
+///
+/// With arguments, one reply: cloverleaf obd decode 010C "7E8 04 41 0C 1A F8". Without, one JSON object a line is read
+/// from standard input, {"command": …, "response": …}, and one is written for each, in order.
+#[derive(Debug, clap::Args)]
+pub(super) struct Command {
+    /// What was asked: a name (RPM), a request (010C, 22F190) or an OBDb command (7E0.7E8.2101|f=2018-)
+    #[arg(requires = "reply")]
+    request: Option<String>,
+    /// What the adapter printed, one or more lines
+    reply: Vec<String>,
+    /// Answer in JSON, one object a line
+    #[arg(long)]
+    json: bool,
+    /// Signal sets in OBDb's v3 format; where two know the same, the later wins
+    #[arg(long, value_name = "FILE", num_args = 1.., action = clap::ArgAction::Append)]
+    signals: Vec<PathBuf>,
+    /// The bus, as the ELM327 numbers them (1 to 9, A); if not given, header and lines tell
+    #[arg(long, value_parser = protocol)]
+    protocol: Option<Protocol>,
+    /// The lines have no headers (AT H0); if not given, both are tried
+    #[arg(long)]
+    no_headers: bool,
+    /// Model year, where a signal set makes a difference
+    #[arg(long)]
+    year: Option<u16>,
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    let mut digits = text.trim_start_matches(['A', 'a']).chars();
+    // `A6` is 6 found by search, as `AT DPN` prints it; `A` alone is J1939.
+    let digit = digits.next().or_else(|| text.chars().next());
+    match (digit.and_then(Protocol::from_id), digits.next()) {
+        (Some(protocol), None) => Ok(protocol),
+        _ => Err("expected one of 1 to 9 or A".to_owned()),
+    }
+}
+
+/// One line of standard input. Keys that it does not have are skipped, so a line of a corpus can be given as it is.
+#[derive(Debug, Deserialize)]
+struct Input {
+    #[serde(alias = "request", alias = "name", alias = "cmd")]
+    command: String,
+    #[serde(alias = "reply", alias = "lines")]
+    response: Printed,
+    #[serde(default)]
+    protocol: Option<Loose>,
+    #[serde(default)]
+    headers: Option<bool>,
+    #[serde(default, alias = "model_year")]
+    year: Option<Loose>,
+}
+
+/// What was printed: all of it, or line by line.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Printed {
+    All(String),
+    Lines(Vec<String>),
+}
+
+/// A number, or the same as a string.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Loose {
+    Number(u16),
+    Text(String),
+}
+
+impl Loose {
+    fn text(&self) -> String {
+        match self {
+            Self::Number(number) => number.to_string(),
+            Self::Text(text) => text.trim().to_owned(),
+        }
+    }
+}
+
+impl Command {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let signals = Signals::load(&self.signals)?;
+        let mut decoder = Decoder::new(&signals);
+        let Some(request) = &self.request else {
+            return self.run_lines(&mut decoder);
+        };
+        let reply = self.reply.join("\r");
+        let report = decoder.decode(&self.question(request, &reply));
+        let mut out = io::stdout().lock();
+        if self.json {
+            serde_json::to_writer(&mut out, &report)?;
+            writeln!(out)?;
+        } else {
+            show(&report, &mut out)?;
+        }
+        let failed = report.error.is_some() || report.answers.iter().any(|answer| answer.error.is_some());
+        Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    /// One report for each line of standard input. What is wrong with a line is in its report; the exit code speaks of
+    /// reading and writing only.
+    fn run_lines(&self, decoder: &mut Decoder<'_>) -> anyhow::Result<ExitCode> {
+        let mut input = io::stdin().lock();
+        let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let count = io::Read::take(&mut input, MAX_LINE).read_until(b'\n', &mut line)?;
+            if count == 0 {
+                break;
+            }
+            if line.len() as u64 == MAX_LINE && line.last() != Some(&b'\n') {
+                skip_line(&mut input)?;
+                line.clear();
+                line.extend_from_slice(b"too long");
+            }
+            if line.iter().all(u8::is_ascii_whitespace) {
+                continue;
+            }
+            let report = self.report(decoder, &line);
+            if self.json {
+                serde_json::to_writer(&mut out, &report)?;
+                writeln!(out)?;
+            } else {
+                show(&report, &mut out)?;
+            }
+        }
+        out.flush()?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn report(&self, decoder: &mut Decoder<'_>, line: &[u8]) -> Report {
+        let input: Input = match serde_json::from_slice(line) {
+            Ok(input) => input,
+            Err(error) => {
+                return Report { error: Some(format!("not a question: {error}")), ..Report::default() };
+            }
+        };
+        let reply = match &input.response {
+            Printed::All(reply) => reply.clone(),
+            Printed::Lines(lines) => lines.join("\r"),
+        };
+        let mut question = self.question(&input.command, &reply);
+        question.headers = input.headers.or(question.headers);
+        if let Some(year) = &input.year {
+            // A year that is none does not matter to most commands.
+            question.year = year.text().parse().ok().or(question.year);
+        }
+        if let Some(given) = &input.protocol {
+            match protocol(&given.text()) {
+                Ok(protocol) => question.protocol = Some(protocol),
+                Err(error) => {
+                    let error = Some(format!("protocol: {error}"));
+                    return Report { command: input.command, error, ..Report::default() };
+                }
+            }
+        }
+        decoder.decode(&question)
+    }
+
+    fn question<'a>(&self, command: &'a str, reply: &'a str) -> Question<'a> {
+        let headers = self.no_headers.then_some(false);
+        Question { command, reply, protocol: self.protocol, headers, year: self.year }
+    }
+}
+
+/// Reads to the end of a line and forgets it.
+fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
+    loop {
+        let buffer = input.fill_buf()?;
+        let end = buffer.iter().position(|&byte| byte == b'\n');
+        let count = end.map_or(buffer.len(), |end| end + 1);
+        input.consume(count);
+        if end.is_some() || count == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// For people: a line per value.
+fn show(report: &Report, out: &mut impl Write) -> io::Result<()> {
+    for status in &report.status {
+        writeln!(out, "{}: {status}", report.command)?;
+    }
+    for answer in &report.answers {
+        let ecu = answer.ecu.as_deref().unwrap_or("");
+        let name = answer.command.unwrap_or(&report.command);
+        if let Some(error) = &answer.error {
+            let code = error.nrc.map(|code| format!(" (NRC {code:02X})")).unwrap_or_default();
+            writeln!(out, "{ecu:<8} {name} {}{code}", error.text)?;
+        }
+        // Several values are shown one by one below.
+        let several =
+            answer.value.as_ref().is_some_and(serde_json::Value::is_object) && !answer.signals.is_empty();
+        if let Some(value) = answer.value.as_ref().filter(|_| !several) {
+            writeln!(out, "{ecu:<8} {name} {}", with_unit(value, answer.unit))?;
+        }
+        if let Some(data) = &answer.data {
+            writeln!(out, "{ecu:<8} {name} {data}")?;
+        }
+        let alone = answer.signals.len() == 1 && answer.value.is_some();
+        let there = |id: &String| !alone && !answer.unavailable.contains(id);
+        for (id, value) in answer.signals.iter().filter(|(id, _)| there(id)) {
+            let unit = answer.units.get(id).and_then(serde_json::Value::as_str);
+            writeln!(out, "{ecu:<8} {id} {}", with_unit(value, unit))?;
+        }
+    }
+    for loss in &report.losses {
+        writeln!(out, "{:<8} {}: {}", loss.ecu, report.command, loss.reason)?;
+    }
+    if let Some(error) = &report.error {
+        writeln!(out, "{}: {error}", report.command)?;
+    }
+    Ok(())
+}
+
+/// A value without the quotes of a text, and its unit.
+fn with_unit(value: &serde_json::Value, unit: Option<&str>) -> String {
+    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match unit {
+        Some(unit) => format!("{value} {unit}"),
+        None => value,
+    }
+}

@@ -18,3 +18,5 @@ pub struct Context {
     /// Who can reach the server.
     pub exposure: Exposure,
 }
+
+pub mod relay;

@@ -5,6 +5,7 @@ mod dashboard;
 mod dfx;
 mod dfx_client;
 mod obd;
+mod relay;
 mod road;
 mod simulator;
 mod socketio;

@@ -1,0 +1,3 @@
+//! The relay.
+pub mod events;
+pub mod state;

@@ -1,0 +1,3 @@
+//! The relay: its state alone, and the whole of it over real sockets.
+
+mod state;

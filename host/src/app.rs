@@ -3,7 +3,7 @@
 use axum::Router;
 use axum::serve::ListenerExt;
 use socketioxide::SocketIo;
-use socketioxide::extract::SocketRef;
+use socketioxide::extract::{SocketRef, TryData};
 use tokio::net::TcpListener;
 
 use crate::config::{Exposure, Options};
@@ -12,6 +12,7 @@ use crate::origin::Origins;
 use crate::services::Context;
 use crate::services::dfx::{self, Dfx};
 use crate::services::obd::{self, Obd};
+use crate::services::relay::Relay;
 use crate::socketio::{self, Incoming};
 use crate::timeline::{Bus, Latest};
 
@@ -48,13 +49,16 @@ impl App {
         let context = Context { timeline: timeline.clone(), exposure };
         let obd = Obd::new(&options.obd, &context)?;
         obd.mount(&io);
-        serve_root(&io, &obd);
+        let relay = Relay::new(&options.relay, &context);
+        relay.mount(&io);
+        serve_root(&io, &obd, &relay);
         let dfx = Dfx::new(&options.dfx, &context)?;
         let router = dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline));
         let router = dfx.at_root(router.merge(dfx.routes()));
         // The guard is outermost so that it also answers for the Socket.IO transports.
         let router = Origins::new(&options.allow_origin, exposure).guard(router.layer(layer));
-        Ok(Self { router, io, timeline, summary: vec![obd.summary(), dfx.summary().to_owned()] })
+        let summary = vec![obd.summary(), relay.summary().to_owned(), dfx.summary().to_owned()];
+        Ok(Self { router, io, timeline, summary })
     }
 
     /// What is served and where, a line each, for people.
@@ -98,18 +102,22 @@ impl App {
     }
 }
 
-/// The root namespace, which services share: an event goes to the service that knows it.
-fn serve_root(io: &SocketIo, obd: &Obd) {
-    let obd = obd.clone();
-    io.ns("/", move |socket: SocketRef| {
-        let car = obd.join(&socket);
-        let leaving = car.clone();
+/// The root namespace, which services share: an event goes to the service that knows it. The event `query` has two
+/// owners: a string is an OBD command, anything else is meant to name the relay's monitor.
+fn serve_root(io: &SocketIo, obd: &Obd, relay: &Relay) {
+    let (obd, relay) = (obd.clone(), relay.clone());
+    io.ns("/", move |socket: SocketRef, TryData(auth): TryData<serde_json::Value>| {
+        let (car, member) = (obd.join(&socket), relay.join(&socket, &auth.unwrap_or_default()));
+        let leaving = (car.clone(), member.clone());
         socket.on_disconnect(move || {
-            leaving.leave();
+            leaving.0.leave();
+            leaving.1.leave();
             std::future::ready(())
         });
         socket.on_fallback(move |incoming: Incoming| {
-            if car.knows(&incoming) {
+            if member.knows(&incoming) {
+                member.handle(incoming);
+            } else if car.knows(&incoming) {
                 car.handle(incoming);
             }
             std::future::ready(())

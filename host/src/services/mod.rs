@@ -6,6 +6,7 @@
 
 pub mod dfx;
 pub mod obd;
+pub mod relay;
 
 use crate::config::Exposure;
 use crate::timeline::Bus;
@@ -18,5 +19,3 @@ pub struct Context {
     /// Who can reach the server.
     pub exposure: Exposure,
 }
-
-pub mod relay;

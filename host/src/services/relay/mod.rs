@@ -1,3 +1,253 @@
-//! The relay.
+//! The relay: users send commands, monitors carry them out, the server keeps them in order.
+//!
+//! It speaks the protocol of the Altoponix database's websocket on `/` (where its clients expect it) and on
+//! [`NAMESPACE`]. Names, payloads and reasons are the original's byte for byte:
+//!
+//! ```text
+//! user     query {monitor_id} ──▶           monitor  con {monitor_id} ──▶
+//!          ◀── query ok | query failed               ◀── con ok | con failed
+//!          command send {command} ──▶                ◀── command do {command}
+//!          ◀── command ok                            command done | command error {reason} ──▶
+//!          ◀── command finish | command failed
+//! ```
+//!
+//! # Differences from the original
+//!
+//! | situation | the original | here |
+//! |---|---|---|
+//! | `query failed`, `con failed` | the connection stays, against the documents | said, flushed, then the namespace is closed, as documented |
+//! | the monitor is not connected | `command ok`, then silence | `command ok`, then `command failed` "Monitor not connected"; it is not held for a monitor that may come |
+//! | the monitor goes with commands | silence | `command failed` "Monitor disconnected" for each, in order; users stay |
+//! | a command before `query` | an exception, silence | `command failed` "Not queried" |
+//! | no data, data that is no object | an exception, silence | counts as `{}`: `query failed`, `con failed`, "Invalid command"; `command done` needs no data; other keys are ignored |
+//! | `command error` | always an exception | `command failed` with its reason; another type becomes a string, none becomes "Command failed" |
+//! | whose completion is it | every user of the monitor is told of every command | only the sender, oldest command first; `--relay-broadcast` tells all |
+//! | `id` in `command send` | dropped | goes to the monitor and comes back with the replies, with the times; a monitor that echoes ids may report in any order. Without an `id` not a byte differs |
+//! | order of `command ok` and `command finish` | can be reversed | never: both leave under one lock, in the order `command do`, `command ok`, `command finish` |
+//! | a second `con` for a taken id | refused, also for a minute after the first has gone | freed with the connection, however it ends; a holder whose connection still stands is probed for `--relay-probe` seconds: if it breaks, the id changes hands, else "monitor_id already registered". 0 refuses at once |
+//! | `con` again with another id | the first id is reserved for ever | the first is released at once, its commands fail |
+//! | `con` again with the same id, `query` again | accepted; the last wins | the same |
+//! | one socket as user and monitor | allowed | allowed |
+//! | `command done` of no monitor, or of nothing | an exception, or every user is told | ignored |
+//! | limits | none | length (`--relay-max-command`, "Payload too large"), unfinished commands per user and per monitor (`--relay-max-pending` and 16 MiB, "Too many pending commands"), commands a second per user (`--relay-rate`, "Too many commands per second"), commands given to a monitor at once (`--relay-window`); an `id` has at most 256 bytes |
+//! | a command that is never reported | waits for ever | `command failed` "Command timed out" after `--relay-timeout`; a late report still counts for it for as long again, and for no other command |
+//! | who may take part | everyone | everyone on this machine; elsewhere those with a key (`--relay-user-key`, `--relay-monitor-key`; "Invalid token"), or nobody until there are keys or `--relay-open` ("Relay closed: the server has no keys") |
+//! | monitor ids | 32 code points | 32 code points; `--relay-hex-ids` wants hexadecimal digits |
+//! | a string that holds JSON | an exception, or a substring test | a string, therefore not an object; on `/` a `query` with a string belongs to the OBD service |
+//! | acknowledgements | `[]` after the handler | the same |
+//! | a client that does not read | the server's memory grows | 65 536 messages wait, then it is disconnected |
+//!
+//! A token is presented in the connection's auth payload (`{"token": …}`), its query string (`?token=…`), or
+//! with `query` and `con` themselves. Limits per address are left to a proxy in front.
+
 pub mod events;
+mod handlers;
 pub mod state;
+
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+use socketioxide::SocketIo;
+use socketioxide::extract::{SocketRef, TryData};
+use tokio::sync::mpsc;
+
+use self::events::{Message, MonitorId};
+use self::handlers::Switchboard;
+use self::state::{Access, Grant, Settings};
+use super::Context;
+use crate::config::Exposure;
+use crate::socketio::Incoming;
+
+pub use self::handlers::{Client, LocalReports};
+
+/// The relay's own namespace; it answers on `/` too.
+pub const NAMESPACE: &str = "/relay";
+
+/// Options of the relay.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Options {
+    /// What users of the relay must present: KEY, or ID=KEY for one monitor (repeatable)
+    #[arg(
+        long,
+        env = "CLOVERLEAF_RELAY_USER_KEY",
+        value_name = "KEY",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub relay_user_key: Vec<Grant>,
+
+    /// What monitors must present: KEY, or ID=KEY for one monitor (repeatable)
+    #[arg(
+        long,
+        env = "CLOVERLEAF_RELAY_MONITOR_KEY",
+        value_name = "KEY",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub relay_monitor_key: Vec<Grant>,
+
+    /// Let everyone in the network use the relay without a key
+    #[arg(long, env = "CLOVERLEAF_RELAY_OPEN")]
+    pub relay_open: bool,
+
+    /// Tell every user of a monitor of every finished command, not the sender alone
+    #[arg(long, env = "CLOVERLEAF_RELAY_BROADCAST")]
+    pub relay_broadcast: bool,
+
+    /// Accept only hexadecimal monitor ids
+    #[arg(long, env = "CLOVERLEAF_RELAY_HEX_IDS")]
+    pub relay_hex_ids: bool,
+
+    /// The longest command in bytes
+    #[arg(long, env = "CLOVERLEAF_RELAY_MAX_COMMAND", value_name = "BYTES", default_value = "65536")]
+    pub relay_max_command: usize,
+
+    /// Unfinished commands per user and per monitor
+    #[arg(long, env = "CLOVERLEAF_RELAY_MAX_PENDING", value_name = "COUNT", default_value = "16384")]
+    pub relay_max_pending: usize,
+
+    /// Commands a second per user
+    #[arg(long, env = "CLOVERLEAF_RELAY_RATE", value_name = "COUNT", default_value = "100000")]
+    pub relay_rate: u32,
+
+    /// Commands that a monitor is given at once; 0 is no limit
+    #[arg(long, env = "CLOVERLEAF_RELAY_WINDOW", value_name = "COUNT", default_value = "0")]
+    pub relay_window: usize,
+
+    /// Seconds after which a command that its monitor does not report has failed; 0 is never
+    #[arg(long, env = "CLOVERLEAF_RELAY_TIMEOUT", value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub relay_timeout: Duration,
+
+    /// Seconds for which the holder of a taken monitor id is probed; 0 refuses at once
+    #[arg(long, env = "CLOVERLEAF_RELAY_PROBE", value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    pub relay_probe: Duration,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+impl Options {
+    fn settings(&self, exposure: Exposure) -> Settings {
+        let open = self.relay_open || exposure == Exposure::Loopback;
+        let some = |duration: Duration| (!duration.is_zero()).then_some(duration);
+        Settings {
+            access: Access::new(&self.relay_user_key, &self.relay_monitor_key, open),
+            hex_ids: self.relay_hex_ids,
+            broadcast: self.relay_broadcast,
+            max_command: self.relay_max_command,
+            max_pending: self.relay_max_pending,
+            rate: self.relay_rate,
+            window: if self.relay_window == 0 { usize::MAX } else { self.relay_window },
+            timeout: some(self.relay_timeout),
+            probe: some(self.relay_probe),
+            epoch_ms: Timestamp::now().as_microsecond() as f64 / 1000.0,
+        }
+    }
+}
+
+/// The running relay; clones share it.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    switchboard: Arc<Switchboard>,
+    summary: String,
+}
+
+impl Relay {
+    /// Starts the relay, which serves whoever is let [`join`](Self::join) or [`attach`](Self::attach).
+    pub fn new(options: &Options, context: &Context) -> Self {
+        let settings = options.settings(context.exposure);
+        let summary = if settings.access.is_closed() {
+            "relay    closed: needs --relay-user-key and --relay-monitor-key, or --relay-open".to_owned()
+        } else {
+            format!("relay    users and monitors · Socket.IO on / and {NAMESPACE}")
+        };
+        Self { switchboard: Switchboard::start(settings, context.timeline.clone()), summary }
+    }
+
+    /// What is served and where, for people.
+    pub fn summary(&self) -> &str {
+        &self.summary
+    }
+
+    /// Answers on [`NAMESPACE`].
+    pub fn mount(&self, io: &SocketIo) {
+        let relay = self.clone();
+        io.ns(NAMESPACE, move |socket: SocketRef, TryData(auth): TryData<Value>| {
+            let member = relay.join(&socket, &auth.unwrap_or_default());
+            let leaving = member.clone();
+            socket.on_disconnect(move || {
+                leaving.leave();
+                ready(())
+            });
+            socket.on_fallback(move |incoming: Incoming| {
+                member.handle(incoming);
+                ready(())
+            });
+            ready(())
+        });
+    }
+
+    /// A socket connected with this auth payload.
+    pub fn join(&self, socket: &SocketRef, auth: &Value) -> Client {
+        let token = auth.get("token").and_then(Value::as_str).map(str::to_owned);
+        let token = token.or_else(|| token_of_query(socket.req_parts().uri.query()?));
+        self.switchboard.join(socket, token)
+    }
+
+    /// Become a monitor within this program; it needs no key. Commands come out of the receiver, at most
+    /// `room` at once, and are reported oldest first. `None` when the id is taken.
+    #[must_use]
+    pub fn attach(&self, id: MonitorId, room: usize) -> Option<(LocalReports, mpsc::Receiver<Message>)> {
+        self.switchboard.attach(id, room)
+    }
+
+    /// How many sockets, monitors and unfinished commands there are.
+    #[must_use]
+    pub fn census(&self) -> state::Census {
+        self.switchboard.census()
+    }
+}
+
+/// The value of `token` in a query string. `+` and percent escapes are decoded.
+fn token_of_query(query: &str) -> Option<String> {
+    let value = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let digits = [rest.next()?, rest.next()?];
+                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
+            }
+            byte => byte,
+        });
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_found_in_any_query_string() {
+        let table = [
+            ("EIO=4&transport=websocket", None),
+            ("EIO=4&token=abc&transport=websocket", Some("abc")),
+            ("token=a%20b+c%3D", Some("a b c=")),
+            ("token=%zz", None),
+            ("token=%", None),
+            ("xtoken=a", None),
+        ];
+        for (query, token) in table {
+            assert_eq!(token_of_query(query).as_deref(), token, "{query}");
+        }
+    }
+}

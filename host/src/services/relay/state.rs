@@ -205,6 +205,15 @@ impl<P: Copy + Eq + Hash> State<P> {
         }
     }
 
+    /// Make `from` a monitor without asking for a key. `false` when the id is taken.
+    pub fn attach(&mut self, from: P, id: MonitorId, out: &mut Vec<Output<P>>) -> bool {
+        let free = !self.monitors.contains_key(&id);
+        if free {
+            self.register(from, id, out);
+        }
+        free
+    }
+
     /// Let time pass: commands time out, claims of living monitors are refused. Call it now and then while
     /// the relay is not [idle](Self::is_idle).
     pub fn handle_timeout(&mut self, now: Duration, out: &mut Vec<Output<P>>) {
@@ -226,7 +235,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         let timed = self.settings.timeout.is_some();
         self.monitors
             .values()
-            .all(|monitor| monitor.claim.is_none() && !(timed && !monitor.commands.is_empty()))
+            .all(|monitor| monitor.claim.is_none() && (!timed || monitor.commands.is_empty()))
     }
 
     /// How many sockets, monitors and unfinished commands there are.

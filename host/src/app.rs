@@ -1,5 +1,7 @@
 //! The application: every service on one router. The only module that knows them all.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::serve::ListenerExt;
 use socketioxide::SocketIo;
@@ -9,10 +11,11 @@ use tokio::net::TcpListener;
 use crate::config::{Exposure, Options};
 use crate::dashboard;
 use crate::origin::Origins;
-use crate::services::Context;
 use crate::services::dfx::{self, Dfx};
 use crate::services::obd::{self, Obd};
+use crate::services::octane::handlers::Octane;
 use crate::services::relay::Relay;
+use crate::services::{Context, octane};
 use crate::socketio::{self, Incoming};
 use crate::timeline::{Bus, Latest};
 
@@ -26,6 +29,9 @@ pub enum BuildError {
     /// The DFX endpoint.
     #[error(transparent)]
     Dfx(#[from] dfx::BuildError),
+    /// The road could not be started.
+    #[error("road: {0}")]
+    Octane(#[from] octane::StartError),
 }
 
 /// Everything that `serve` runs, ready to be given a listener.
@@ -35,6 +41,8 @@ pub struct App {
     io: SocketIo,
     timeline: Bus,
     summary: Vec<String>,
+    /// Goes on only as long as somebody holds it.
+    road: Arc<Octane>,
 }
 
 impl App {
@@ -53,17 +61,23 @@ impl App {
         relay.mount(&io);
         serve_root(&io, &obd, &relay);
         let dfx = Dfx::new(&options.dfx, &context)?;
+        let road = octane::start(&options.octane, &context, &io).await?;
         let router = dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline));
         let router = dfx.at_root(router.merge(dfx.routes()));
         // The guard is outermost so that it also answers for the Socket.IO transports.
         let router = Origins::new(&options.allow_origin, exposure).guard(router.layer(layer));
         let summary = vec![obd.summary(), relay.summary().to_owned(), dfx.summary().to_owned()];
-        Ok(Self { router, io, timeline, summary })
+        Ok(Self { router, io, timeline, summary, road })
     }
 
     /// What is served and where, a line each, for people.
     pub fn summary(&self) -> &[String] {
         &self.summary
+    }
+
+    /// The road.
+    pub fn road(&self) -> &Arc<Octane> {
+        &self.road
     }
 
     /// The bus on which all services publish.

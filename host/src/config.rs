@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::dashboard;
-use crate::services::{dfx, obd, relay};
+use crate::services::{dfx, obd, octane, relay};
 
 /// The options of a server; every service adds its own below (`#[group(skip)]`: clap names groups by type, and every
 /// service calls its type `Options`).
@@ -33,6 +33,9 @@ pub struct Options {
     /// Users, monitors and their commands.
     #[command(flatten)]
     pub relay: relay::Options,
+    /// The road.
+    #[command(flatten)]
+    pub octane: octane::Options,
 }
 
 impl Default for Options {

@@ -13,7 +13,17 @@ enum Feed {
     /// Its own controller.
     Simulated,
     /// Datagrams: the last one with the time its controller gave it.
-    Datagrams { last: Option<Box<(tscbm::Message, Timestamp)>> },
+    Datagrams { last: Option<Box<Heard>> },
+}
+
+/// A datagram of a real controller.
+#[derive(Clone, Debug)]
+struct Heard {
+    message: tscbm::Message,
+    /// When its controller said it, by the controller's clock.
+    updated: Timestamp,
+    /// When it came, by ours.
+    at: Timestamp,
 }
 
 /// One junction.
@@ -60,20 +70,26 @@ impl Junction {
 
     /// A datagram of its real controller came.
     pub fn hear(&mut self, message: tscbm::Message, now: Timestamp) {
-        self.feed = Feed::Datagrams { last: Some(Box::new((message, dated(&message, now)))) };
+        let heard = Heard { message, updated: dated(&message, now), at: now };
+        self.feed = Feed::Datagrams { last: Some(Box::new(heard)) };
     }
 
     /// When its source said what it shows; none when a real controller has not said anything yet.
     pub fn updated(&self) -> Option<Timestamp> {
         match &self.feed {
             Feed::Simulated => Some(self.updated),
-            Feed::Datagrams { last } => last.as_ref().map(|last| last.1),
+            Feed::Datagrams { last } => last.as_ref().map(|last| last.updated),
         }
     }
 
-    /// Whether a real controller says what it shows.
-    pub fn is_real(&self) -> bool {
-        matches!(self.feed, Feed::Datagrams { .. })
+    /// Whether its real controller has been silent for longer than so many seconds.
+    pub fn is_silent(&self, now: Timestamp, seconds: f64) -> bool {
+        match &self.feed {
+            Feed::Simulated => false,
+            Feed::Datagrams { last } => {
+                last.as_ref().is_none_or(|last| now.duration_since(last.at).as_secs_f64() > seconds)
+            }
+        }
     }
 
     /// Forgets every command and preemption; calls stay.
@@ -105,7 +121,7 @@ impl Junction {
     pub fn message(&self, offset: Offset) -> Option<tscbm::Message> {
         match &self.feed {
             Feed::Simulated => Some(self.simulated(offset)),
-            Feed::Datagrams { last } => last.as_ref().map(|last| last.0),
+            Feed::Datagrams { last } => last.as_ref().map(|last| last.message),
         }
     }
 

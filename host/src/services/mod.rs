@@ -6,6 +6,7 @@
 
 pub mod dfx;
 pub mod obd;
+pub mod octane;
 pub mod relay;
 
 use crate::config::Exposure;

@@ -5,6 +5,7 @@ mod dashboard;
 mod dfx;
 mod dfx_client;
 mod obd;
+mod octane;
 mod relay;
 mod road;
 mod simulator;

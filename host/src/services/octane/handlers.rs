@@ -1,0 +1,223 @@
+//! Carries out what [`state`](super::state) decides: sockets, keys, clock, timeline.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use socketioxide::SocketIo;
+use socketioxide::extract::{AckSender, SocketRef, TryData};
+use socketioxide::handler::ConnectHandler;
+use std::convert::Infallible;
+use std::future::ready;
+
+use super::channel::Channel;
+use super::events::Credentials;
+use super::fanout::Fanout;
+use super::keys::{Keys, Scopes};
+use super::state::{ClientId, Input, Output, State};
+use crate::socketio::Incoming;
+use crate::timeline::{Bus, Source, Value};
+
+/// The namespace, in lower case only.
+pub const NAMESPACE: &str = "/octane";
+/// Events that may come between the acknowledgement of CONNECT and the moment the client is known; more are dropped.
+const MAX_EARLY: usize = 64;
+
+/// The service at work. Its lock is held for the time it takes to decide and to fill queues, never for I/O.
+pub struct Octane {
+    inner: Mutex<Inner>,
+    keys: Keys,
+    timeline: Bus,
+    clients: AtomicU64,
+}
+
+struct Inner {
+    state: State,
+    fanout: Fanout,
+}
+
+/// A client whose CONNECT is being acknowledged: its events wait until it is known.
+struct Gate {
+    client: ClientId,
+    early: Mutex<Option<Vec<Incoming>>>,
+}
+
+impl std::fmt::Debug for Octane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Octane").field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+impl Octane {
+    pub(super) fn new(state: State, keys: Keys, timeline: Bus) -> Arc<Self> {
+        let inner = Mutex::new(Inner { state, fanout: Fanout::default() });
+        Arc::new(Self { inner, keys, timeline, clients: AtomicU64::new(0) })
+    }
+
+    /// What a key presented to REST allows.
+    pub fn check(&self, key: &str) -> Option<Scopes> {
+        self.keys.check(key, Timestamp::now())
+    }
+
+    /// Hands an input to the state and carries out its outputs.
+    pub fn handle(&self, input: Input<'_>) {
+        self.handle_event(input, None);
+    }
+
+    /// Looks at the state, or changes it and carries out what comes of it.
+    pub fn with<T, E>(&self, work: impl FnOnce(&mut State) -> Result<(T, Vec<Output>), E>) -> Result<T, E> {
+        let mut inner = self.lock();
+        let (value, outputs) = work(&mut inner.state)?;
+        self.carry_out(&mut inner, outputs, &mut None);
+        Ok(value)
+    }
+
+    /// Asks everybody on `robot` and answers what the first of them returns that is not null.
+    ///
+    /// Robots of the original return values from their handlers of `robot_proxy`; those reach only a server that
+    /// asks for an acknowledgement.
+    pub async fn ask_robot(&self, command: &RawValue, patience: Duration) -> Option<serde_json::Value> {
+        let sockets = self.lock().fanout.sockets(&Channel::known("robot"));
+        let mut answers: FuturesUnordered<_> = sockets
+            .iter()
+            .filter_map(|socket| {
+                socket.timeout(patience).emit_with_ack::<_, serde_json::Value>("robot_proxy", command).ok()
+            })
+            .collect();
+        while let Some(answer) = answers.next().await {
+            match answer {
+                Ok(serde_json::Value::Null) | Err(_) => {}
+                Ok(answer) => return Some(answer),
+            }
+        }
+        None
+    }
+
+    /// Takes clients on the namespace.
+    pub(super) fn attach(self: &Arc<Self>, io: &SocketIo) {
+        let (before, after) = (Arc::clone(self), Arc::clone(self));
+        // The handlers are in place before CONNECT is acknowledged, or a client's first event could be missed.
+        let middleware = move |socket: SocketRef| {
+            before.open_gate(&socket);
+            ready(Ok::<(), Infallible>(()))
+        };
+        let connected = move |socket: SocketRef, TryData(auth): TryData<Credentials>| {
+            let key = auth.ok().map(|it| it.key).or_else(|| key_of_request(&socket));
+            after.opened(&socket, key);
+            ready(())
+        };
+        io.ns(NAMESPACE, connected.with(middleware));
+    }
+
+    fn open_gate(self: &Arc<Self>, socket: &SocketRef) {
+        let client = self.clients.fetch_add(1, Ordering::Relaxed);
+        let gate = Arc::new(Gate { client, early: Mutex::new(Some(Vec::new())) });
+        socket.extensions.insert(Arc::clone(&gate));
+        let this = Arc::clone(self);
+        socket.on_fallback(move |incoming: Incoming| {
+            this.incoming(&gate, incoming);
+            ready(())
+        });
+        let this = Arc::clone(self);
+        // Not in the synchronous part: that may run while this very service, locked, ends the connection.
+        socket.on_disconnect(async move || {
+            let mut inner = this.lock();
+            inner.fanout.remove(client);
+            let outputs = inner.state.handle(Timestamp::now(), Input::Closed { client });
+            this.carry_out(&mut inner, outputs, &mut None);
+        });
+    }
+
+    fn opened(&self, socket: &SocketRef, key: Option<String>) {
+        let Some(gate) = socket.extensions.get::<Arc<Gate>>() else { return };
+        let client = gate.client;
+        self.lock().fanout.add(client, socket.clone());
+        self.handle(Input::Opened { client, key });
+        // Whoever comes now waits for this lock, and then for its turn behind those who came before.
+        let mut early = gate.early.lock().unwrap_or_else(PoisonError::into_inner);
+        for incoming in early.take().into_iter().flatten() {
+            self.event(client, incoming);
+        }
+    }
+
+    fn incoming(&self, gate: &Gate, incoming: Incoming) {
+        let mut early = gate.early.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *early {
+            None => {
+                drop(early);
+                self.event(gate.client, incoming);
+            }
+            Some(early) if early.len() < MAX_EARLY => early.push(incoming),
+            Some(_) => tracing::debug!(client = gate.client, "too many events before the connection stood"),
+        }
+    }
+
+    fn event(&self, client: ClientId, incoming: Incoming) {
+        let data = incoming.raw().to_owned();
+        let Incoming { event, ack, .. } = incoming;
+        self.handle_event(Input::Event { client, name: &event, data: &data }, Some((client, ack)));
+    }
+
+    fn handle_event(&self, input: Input<'_>, ack: Option<(ClientId, AckSender)>) {
+        let mut inner = self.lock();
+        let outputs = inner.state.handle(Timestamp::now(), input);
+        self.carry_out(&mut inner, outputs, &mut { ack });
+    }
+
+    /// Lets time pass and slow readers catch up.
+    pub(super) fn tick(&self) {
+        let mut inner = self.lock();
+        let outputs = inner.state.handle(Timestamp::now(), Input::Tick);
+        self.carry_out(&mut inner, outputs, &mut None);
+        inner.fanout.flush();
+    }
+
+    fn carry_out(&self, inner: &mut Inner, outputs: Vec<Output>, ack: &mut Option<(ClientId, AckSender)>) {
+        for output in outputs {
+            match output {
+                Output::Check { client, key } => {
+                    let now = Timestamp::now();
+                    let scopes = self.keys.check(&key, now);
+                    let outputs = inner.state.handle(now, Input::Verdict { client, scopes });
+                    self.carry_out(inner, outputs, &mut None);
+                }
+                Output::Emit { client, event, data } => inner.fanout.emit(client, event, data),
+                Output::Acknowledge => {
+                    if let Some((client, ack)) = ack.take() {
+                        inner.fanout.acknowledge(client, ack);
+                    }
+                }
+                Output::Publish(publication) => {
+                    if publication.record {
+                        let topic =
+                            publication.signal.clone().unwrap_or_else(|| publication.event.to_owned());
+                        let value = serde_json::from_str(publication.data.get()).unwrap_or_default();
+                        self.timeline.publish(Source::Road, topic, Value::Json(value));
+                    }
+                    inner.fanout.publish(&publication);
+                }
+                Output::Join { client, channel } => inner.fanout.join(client, channel),
+                Output::Leave { client, channel } => inner.fanout.leave(client, &channel),
+                Output::Disconnect { client } => inner.fanout.disconnect(client),
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The key in the query or in a header of the request that opened the connection.
+fn key_of_request(socket: &SocketRef) -> Option<String> {
+    let request = socket.req_parts();
+    let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&request.uri).ok();
+    let in_query =
+        query.and_then(|query| query.0.into_iter().find(|(name, _)| name.eq_ignore_ascii_case("x-api-key")));
+    let in_header = || request.headers.get("x-api-key")?.to_str().ok().map(str::to_owned);
+    in_query.map(|(_, key)| key).or_else(in_header)
+}

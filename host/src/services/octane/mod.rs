@@ -1,0 +1,184 @@
+//! OCTANE: the road. A server that OCTANE clients of any year work against, with a simulated facility behind it.
+//!
+//! ```text
+//!  events      what is said on the wire              channel     what can be subscribed to
+//!  state       who may do and hears what (pure)      resource    what there is and what can be asked of it (pure)
+//!  publish     what the road tells by itself (pure)  view        the road in OCTANE's words (pure)
+//!  handlers    carries it all out                    fanout      to thousands, of whom some read slowly
+//!  keys        who is who
+//! ```
+//!
+//! # Differences from the original
+//!
+//! | | the original | here |
+//! |---|---|---|
+//! | `join` or `leave` without a channel, or of one that does not exist | an exception in its log, no reply | no reply, the connection stays, an acknowledgement if one was asked for |
+//! | `join` of a channel already joined | "does nothing" | echoed again: scripts wait for the echo |
+//! | `leave` of a channel never joined | not defined | echoed |
+//! | an event before `auth` | not defined | dropped, the connection stays |
+//! | no key, loopback only | not possible | open: the first event of a client lets it in |
+//! | no `auth` within the grace period | "will be disconnected" | `auth_fail`, then disconnected |
+//! | key in a header, or in the payload of CONNECT | not possible | accepted |
+//! | channels that are not announced | announced nowhere | can be joined, stay out of the listing |
+//! | a source that falls silent | its last state lives on | `"stale": true` in updates and REST, a `facility_message` |
+//! | a reader that is too slow | unbounded memory, or lost messages | telemetry conflates by signal, messages never; then disconnected |
+
+pub mod channel;
+pub mod events;
+mod fanout;
+pub mod handlers;
+pub mod keys;
+pub mod publish;
+pub mod resource;
+pub mod state;
+pub mod view;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use socketioxide::SocketIo;
+use tokio::time::MissedTickBehavior;
+
+use self::handlers::Octane;
+use self::keys::{Keys, KeysError};
+use self::state::{Settings, State};
+use self::view::{IdsAs, PhasesAs};
+use super::Context;
+use crate::auth::Key;
+use crate::config::Exposure;
+use crate::road::Road;
+use crate::road::facility::{BUILT_IN, Facility, FacilityError};
+
+/// The road's rhythm.
+const TICK: Duration = Duration::from_millis(100);
+
+/// The options of the road.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Options {
+    /// An API key that OCTANE clients may use (repeatable); without any, this machine needs none and others are refused
+    #[arg(
+        long = "octane-key",
+        env = "CLOVERLEAF_OCTANE_KEY",
+        value_name = "KEY",
+        value_delimiter = ',',
+        hide_env_values = true
+    )]
+    pub keys: Vec<Key>,
+
+    /// A file of API keys with scopes and dates
+    #[arg(long = "octane-keys", env = "CLOVERLEAF_OCTANE_KEYS", value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+
+    /// The facility to simulate, instead of the built-in one (`cloverleaf octane facility` prints that)
+    #[arg(long = "octane-facility", env = "CLOVERLEAF_OCTANE_FACILITY", value_name = "FILE")]
+    pub facility: Option<PathBuf>,
+
+    /// Seconds that an OCTANE client may stay without a key
+    #[arg(
+        long = "octane-grace",
+        env = "CLOVERLEAF_OCTANE_GRACE",
+        value_name = "SECONDS",
+        default_value_t = 60
+    )]
+    pub grace: u32,
+
+    /// How intersections list their phases: clients of both kinds exist
+    #[arg(long = "octane-phases", env = "CLOVERLEAF_OCTANE_PHASES", value_name = "FORM", value_enum, default_value_t = PhasesAs::Array)]
+    pub phases: PhasesAs,
+
+    /// How numbered resources are identified
+    #[arg(long = "octane-ids", env = "CLOVERLEAF_OCTANE_IDS", value_name = "FORM", value_enum, default_value_t = IdsAs::Integer)]
+    pub ids: IdsAs,
+
+    /// Answer `disconnect_request` by an event of that name before the end
+    #[arg(long = "octane-echo-disconnect", env = "CLOVERLEAF_OCTANE_ECHO_DISCONNECT")]
+    pub echo_disconnect: bool,
+
+    /// Seconds after which a controller that sends nothing is marked as silent
+    #[arg(
+        long = "octane-silent-after",
+        env = "CLOVERLEAF_OCTANE_SILENT_AFTER",
+        value_name = "SECONDS",
+        default_value_t = 2.0
+    )]
+    pub silent_after: f64,
+}
+
+/// Why the road could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The keys are of no use.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The description of the facility cannot be read.
+    #[error("cannot read {path}: {error}")]
+    Read {
+        /// Which file.
+        path: String,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The facility cannot exist.
+    #[error("{path}: {error}")]
+    Facility {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        error: Box<FacilityError>,
+    },
+}
+
+/// Starts the road and takes clients on `/octane`.
+///
+/// The road stands still once the answer, and every router made from it, is gone.
+///
+/// # Errors
+/// When an option cannot be honoured.
+pub async fn start(options: &Options, context: &Context, io: &SocketIo) -> Result<Arc<Octane>, StartError> {
+    let mut keys = Keys::none(context.exposure == Exposure::Loopback);
+    options.keys.iter().cloned().for_each(|key| keys.add(key));
+    if let Some(path) = &options.key_file {
+        keys.read(path)?;
+    }
+    if keys.is_empty() {
+        tracing::warn!(
+            "OCTANE clients are refused: the server can be reached from outside and has no --octane-key"
+        );
+    }
+    let facility = match &options.facility {
+        None => Facility::parse(BUILT_IN).map_err(|error| (String::from("the built-in facility"), error)),
+        Some(path) => {
+            let name = path.display().to_string();
+            let text = std::fs::read_to_string(path)
+                .map_err(|error| StartError::Read { path: name.clone(), error })?;
+            Facility::parse(&text).map_err(|error| (name, error))
+        }
+    };
+    let facility = facility.map_err(|(path, error)| StartError::Facility { path, error: Box::new(error) })?;
+    let settings = Settings {
+        grace: SignedDuration::from_secs(i64::from(options.grace)),
+        open: keys.is_open(),
+        echo_disconnect: options.echo_disconnect,
+        phases_as: options.phases,
+        ids_as: options.ids,
+        silent_after: options.silent_after,
+    };
+    let road = Road::new(facility, Timestamp::now());
+    let octane = Octane::new(State::new(settings, road), keys, context.timeline.clone());
+    octane.attach(io);
+    let ticking = Arc::downgrade(&octane);
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            ticks.tick().await;
+            let Some(octane) = ticking.upgrade() else { break };
+            octane.tick();
+        }
+    });
+    Ok(octane)
+}

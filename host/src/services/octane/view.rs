@@ -1,0 +1,407 @@
+//! The road as OCTANE describes it.
+
+use std::collections::BTreeMap;
+
+use cloverleaf_core::tscbm::{self, Phases as PhaseSet};
+use jiff::{SignedDuration, Timestamp};
+
+use super::events::{
+    BeaconState, Bits, Bits16, Bsm, Charge, Color, Connection, CrosswalkState, Date, Dynamics, GarageState,
+    GateState, Id, IntersectionState, LightState, Movement, PhaseState, Phases, Psm, RailCrossingState,
+    RobotState, Scenario, SignalState, Spat, SpatOverlap, SpatPhase, SpatPhaseOverlap, SwitchState,
+    V2xCommunication, V2xRaw, WeatherAlert, WeatherAlertState,
+};
+use crate::road::controller::Walk;
+use crate::road::crossing::Stage;
+use crate::road::facility;
+use crate::road::junction::Junction;
+use crate::road::mover::Position;
+use crate::road::{Door, Light, Rail, Road, Robot};
+
+/// How a client wants the phases of an intersection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum PhasesAs {
+    /// A list in rising order.
+    #[default]
+    Array,
+    /// An object by phase number.
+    Map,
+}
+
+/// How a client wants the ids of resources that have a number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum IdsAs {
+    /// As numbers.
+    #[default]
+    Integer,
+    /// As text.
+    String,
+}
+
+/// The straight phase of each approach with the left turn beside it, by number of signal head.
+const APPROACHES: [(u32, u8, u8); 4] = [(1, 2, 5), (2, 4, 7), (3, 6, 1), (4, 8, 3)];
+
+/// The road through OCTANE's eyes.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// The road.
+    pub road: &'a Road,
+    /// How phases are written.
+    pub phases_as: PhasesAs,
+    /// How ids are written.
+    pub ids_as: IdsAs,
+}
+
+impl View<'_> {
+    /// A moment on the facility's clock.
+    pub fn date(&self, at: Timestamp) -> Date {
+        Date { at, offset: self.road.offset() }
+    }
+
+    /// Now on the facility's clock.
+    pub fn now(&self) -> Date {
+        self.date(self.road.now())
+    }
+
+    /// A number as an id.
+    pub fn id(&self, number: u32) -> Id {
+        match self.ids_as {
+            IdsAs::Integer => Id::Number(number),
+            IdsAs::String => Id::Name(number.to_string()),
+        }
+    }
+
+    /// An intersection; none when its real controller has not said anything yet.
+    pub fn intersection(&self, junction: &Junction) -> Option<IntersectionState> {
+        let message = junction.message(self.road.offset())?;
+        let controller = &junction.controller;
+        let commands = controller.commands;
+        let (vehicles, pedestrians) =
+            (controller.vehicle_calls(), controller.pedestrian_calls().or(message.pedestrian_latched));
+        let phases = junction.site.phases().iter().map(|phase| {
+            let times = message.block(phase).copied().unwrap_or_default().vehicle;
+            PhaseState {
+                phase,
+                color: color(&message, phase),
+                veh_time_min: seconds(times.min),
+                veh_time_max: seconds(times.max),
+                call_vehicle: vehicles.has(phase),
+                call_pedestrian: pedestrians.has(phase),
+                omit: commands.omit.has(phase),
+                omit_pedestrian: commands.omit_pedestrian.has(phase),
+                hold: commands.hold.has(phase),
+                force_off: commands.force_off.has(phase),
+                pedestrian_clear: message.pedestrian_clear.has(phase),
+                walk_dont: message.dont_walk.has(phase),
+                walk: message.walk.has(phase),
+            }
+        });
+        Some(IntersectionState {
+            enabled: junction.enabled,
+            time_paused: commands.paused,
+            time_clear_control: junction.clear_left.map_or(0, |tenths| tenths.div_ceil(10)),
+            flash: !message.flash.is_empty(),
+            call_vehicle: Bits(vehicles),
+            call_pedestrian: Bits(pedestrians),
+            omit: Bits(commands.omit),
+            hold: Bits(commands.hold),
+            force_off: Bits(commands.force_off),
+            pedestrian_clear: Bits(message.pedestrian_clear),
+            walk_dont: Bits(message.dont_walk),
+            walk: Bits(message.walk),
+            phases: match self.phases_as {
+                PhasesAs::Array => Phases::Array(phases.collect()),
+                PhasesAs::Map => {
+                    Phases::Map(phases.map(|state| (state.phase, state)).collect::<BTreeMap<_, _>>())
+                }
+            },
+            updated: self.date(junction.updated()?),
+        })
+    }
+
+    /// The signal heads of an intersection, with their numbers.
+    pub fn signals(&self, junction: &Junction) -> Vec<(u32, SignalState)> {
+        let (Some(message), Some(updated)) = (junction.message(self.road.offset()), junction.updated())
+        else {
+            return Vec::new();
+        };
+        let updated = self.date(updated);
+        let movement = |phase: u8| {
+            let times = message.block(phase).copied().unwrap_or_default().vehicle;
+            junction.site.phases().has(phase).then(|| Movement {
+                color: Some(color(&message, phase)),
+                status: if message.flash.has(phase) { "flashing" } else { "steady" },
+                veh_time_min: seconds(times.min),
+                veh_time_max: seconds(times.max),
+                updated,
+            })
+        };
+        heads(junction)
+            .map(|(id, straight, left)| {
+                let straight = movement(straight);
+                (id, SignalState { left: movement(left), right: straight.clone(), straight, updated })
+            })
+            .collect()
+    }
+
+    /// The crosswalks of an intersection, with their numbers.
+    pub fn crosswalks(&self, junction: &Junction) -> Vec<(u32, CrosswalkState)> {
+        let (Some(message), Some(updated)) = (junction.message(self.road.offset()), junction.updated())
+        else {
+            return Vec::new();
+        };
+        let updated = self.date(updated);
+        let called = junction.controller.pedestrian_calls().or(message.pedestrian_latched);
+        heads(junction)
+            .map(|(id, phase, _)| {
+                let walk = match (message.walk.has(phase), message.pedestrian_clear.has(phase)) {
+                    (true, _) => Walk::Walk,
+                    (false, true) => Walk::Clear,
+                    (false, false) => Walk::DontWalk,
+                };
+                let left = message.block(phase).map_or(0, |block| block.pedestrian.max);
+                (id, self.crosswalk(walk, left, called.has(phase), updated))
+            })
+            .collect()
+    }
+
+    /// A crosswalk that shows `walk` for `left` more tenths of a second.
+    pub fn crosswalk(&self, walk: Walk, left: u16, call: bool, updated: Date) -> CrosswalkState {
+        CrosswalkState {
+            call_pedestrian: call,
+            activated: Some(walk != Walk::DontWalk),
+            phase: Some(match walk {
+                Walk::Walk => "steady-walking-man",
+                Walk::Clear => "flashing-upraised-hand",
+                Walk::DontWalk => "steady-upraised-hand",
+            }),
+            countdown_time: (walk == Walk::Clear).then(|| left.div_ceil(10)),
+            pedestrian_clear: walk == Walk::Clear,
+            walk_dont: walk == Walk::DontWalk,
+            walk: walk == Walk::Walk,
+            updated,
+        }
+    }
+
+    /// A rail crossing.
+    pub fn rail(&self, rail: &Rail) -> RailCrossingState {
+        let crossing = &rail.crossing;
+        RailCrossingState {
+            manual_call: crossing.manual_call,
+            activated: crossing.flashing(),
+            phase: Some(match crossing.stage() {
+                Stage::Open => "open",
+                Stage::Presignal => "presignal",
+                Stage::Closing => "closing",
+                Stage::Closed => "closed",
+                Stage::Opening => "opening",
+                Stage::Postsignal => "postsignal",
+            }),
+            gate: crossing.gate_down(),
+            audible: crossing.ringing(),
+            beacon: crossing.flashing(),
+            updated: self.now(),
+        }
+    }
+
+    /// A gate.
+    pub fn gate(&self, door: &Door) -> GateState {
+        GateState { gate_call: door.call, activated: door.moving(), open: door.open(), updated: self.now() }
+    }
+
+    /// A garage.
+    pub fn garage(&self, door: &Door) -> GarageState {
+        GarageState { open: door.open() != Some(false), activated: door.moving(), updated: self.now() }
+    }
+
+    /// A street light.
+    pub fn light(&self, light: &Light) -> LightState {
+        LightState { enabled: light.enabled, dim_level: light.dim_level, updated: self.now() }
+    }
+
+    /// Something that is on or off.
+    pub fn switch(&self, enabled: bool) -> SwitchState {
+        SwitchState { enabled, updated: self.now() }
+    }
+
+    /// A robot.
+    pub fn robot(&self, robot: &Robot) -> RobotState {
+        let updated = self.now();
+        RobotState {
+            longitude: robot.site.place.longitude,
+            latitude: robot.site.place.latitude,
+            scenario: robot.scenario.and_then(|id| scenario(&robot.site, id)),
+            activated: robot.activated,
+            status: if robot.activated { "running" } else { "idle" },
+            connection: Connection { r#type: "WIFI", strength: 100, network: "simulated", updated },
+            charge: Charge { charging: !robot.activated, percent: 100, voltage: 25.2, updated },
+            enabled: robot.enabled,
+            updated,
+        }
+    }
+
+    /// Somebody with a beacon.
+    pub fn beacon(&self, beacon: &facility::Beacon, position: Position) -> BeaconState {
+        BeaconState {
+            dynamics: Dynamics {
+                longitude: Some(position.place.longitude),
+                latitude: Some(position.place.latitude),
+                heading: Some(position.heading),
+                velocity: Some(position.speed),
+                acceleration: Some(0.0),
+                elevation: None,
+                updated: self.now(),
+            },
+            v2x_communication: V2xCommunication { enabled: true, r#type: beacon.kind.clone() },
+            updated: self.now(),
+        }
+    }
+
+    /// A weather alert raised at `onset`.
+    pub fn alert(&self, number: usize, alert: &facility::WeatherAlert, onset: Timestamp) -> WeatherAlert {
+        let begins = self.date(onset);
+        let ends = self.date(onset + SignedDuration::from_secs(i64::from(alert.lasts)));
+        WeatherAlert {
+            id: self.id(u32::try_from(number).unwrap_or(u32::MAX)),
+            description: alert.description.clone(),
+            instruction: alert.instruction.clone(),
+            state: WeatherAlertState {
+                event: alert.event.clone(),
+                date_valid: begins,
+                onset: begins,
+                date_expire: ends,
+                ends,
+                status: "Actual",
+                severity: alert.severity.clone(),
+                certainty: "Observed",
+                urgency: "Immediate",
+                updated: begins,
+            },
+        }
+    }
+
+    /// What an intersection's radio broadcasts.
+    pub fn spat(&self, junction: &Junction) -> Option<Spat> {
+        let message = junction.message(self.road.offset())?;
+        let updated = self.date(junction.updated()?);
+        let phases = (1..=16).map(|phase| {
+            let block = message.block(phase).copied().unwrap_or_default();
+            SpatPhase {
+                phase,
+                color: color(&message, phase),
+                flash: message.flash.has(phase),
+                walk: message.walk.has(phase),
+                walk_dont: message.dont_walk.has(phase),
+                pedestrian_clear: message.pedestrian_clear.has(phase),
+                overlap: SpatPhaseOverlap {
+                    green: message.overlap_green.has(phase),
+                    yellow: message.overlap_yellow.has(phase),
+                    red: message.overlap_red.has(phase),
+                    flash: message.overlap_flash.has(phase),
+                },
+                veh_time_min: seconds(block.vehicle.min),
+                veh_time_max: seconds(block.vehicle.max),
+                ped_time_min: seconds(block.pedestrian.min),
+                ped_time_max: seconds(block.pedestrian.max),
+                overlap_min: seconds(block.overlap.min),
+                overlap_max: seconds(block.overlap.max),
+            }
+        });
+        Some(Spat {
+            id: junction.site.v2x.clone(),
+            message_set: "NTCIP",
+            updated,
+            time_system: format!("{}.{:03}", message.seconds, message.milliseconds),
+            green: Bits16(message.green),
+            yellow: Bits16(message.yellow),
+            red: Bits16(message.red),
+            walk: Bits16(message.walk),
+            walk_dont: Bits16(message.dont_walk),
+            pedestrian_clear: Bits16(message.pedestrian_clear),
+            flash: Bits16(message.flash),
+            overlap: SpatOverlap {
+                green: Bits16(message.overlap_green),
+                yellow: Bits16(message.overlap_yellow),
+                red: Bits16(message.overlap_red),
+                flash: Bits16(message.overlap_flash),
+            },
+            phases: phases.collect(),
+        })
+    }
+
+    /// The same as it is on the air.
+    pub fn spat_raw(&self, junction: &Junction) -> Option<V2xRaw> {
+        use std::fmt::Write;
+        let message = junction.message(self.road.offset())?;
+        let mut data = String::with_capacity(2 * tscbm::LEN);
+        for byte in message.emit() {
+            let _ = write!(data, "{byte:02x}");
+        }
+        let updated = self.date(junction.updated()?);
+        Some(V2xRaw { id: junction.site.v2x.clone(), message_set: "NTCIP", updated, data })
+    }
+
+    /// What a vehicle broadcasts.
+    pub fn bsm(&self, vehicle: &facility::Vehicle, position: Position) -> Bsm {
+        Bsm {
+            id: vehicle.id.clone(),
+            id_temporary: vehicle.id.clone(),
+            id_fixed: vehicle.id.clone(),
+            message_set: "J2735_201603",
+            vehicle_length: vehicle.length,
+            vehicle_width: vehicle.width,
+            updated: self.now(),
+            longitude: position.place.longitude,
+            latitude: position.place.latitude,
+            elevation: 0.0,
+            speed: position.speed,
+            heading: position.heading,
+            angle: 0.0,
+        }
+    }
+
+    /// What somebody with a beacon broadcasts; `number` counts beacons from 1.
+    pub fn psm(&self, number: usize, beacon: &facility::Beacon, position: Position) -> Psm {
+        Psm {
+            id: format!("{number:08x}"),
+            message_set: "J2735_201603",
+            updated: self.now(),
+            longitude: position.place.longitude,
+            latitude: position.place.latitude,
+            elevation: 0.0,
+            speed: position.speed,
+            heading: position.heading,
+            r#type: beacon.kind.clone(),
+            size: "unknown",
+        }
+    }
+}
+
+/// The signal heads, and crosswalks, of a junction: number, straight phase, left turn beside it.
+pub(super) fn heads(junction: &Junction) -> impl Iterator<Item = (u32, u8, u8)> {
+    let (id, phases) = (junction.site.id, junction.site.phases());
+    APPROACHES
+        .into_iter()
+        .filter(move |(_, straight, _)| phases.has(*straight))
+        .map(move |(head, straight, left)| (id.saturating_mul(10).saturating_add(head), straight, left))
+}
+
+/// A scenario of a robot, numbered from 1.
+pub(super) fn scenario(robot: &facility::Robot, id: u32) -> Option<Scenario> {
+    let name = robot.scenarios.get(usize::try_from(id).ok()?.checked_sub(1)?)?;
+    Some(Scenario { id, name: name.clone() })
+}
+
+/// What a phase shows; one that is in no set is red.
+fn color(message: &tscbm::Message, phase: u8) -> Color {
+    let shows = |set: PhaseSet| set.has(phase);
+    match (shows(message.green), shows(message.yellow)) {
+        (true, _) => Color::Green,
+        (false, true) => Color::Yellow,
+        (false, false) => Color::Red,
+    }
+}
+
+fn seconds(tenths: u16) -> f64 {
+    f64::from(tenths) / 10.0
+}

@@ -1,0 +1,4 @@
+//! The road: what is decided (state), what goes over the wire (wire), and REST.
+
+mod state;
+mod wire;

@@ -1,0 +1,229 @@
+//! What goes over the wire, frame by frame.
+
+use std::time::Duration;
+
+use cloverleaf::config::Options;
+use futures_util::{SinkExt, StreamExt};
+use tokio::net::TcpStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::support::Server;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn options() -> Options {
+    let mut options = Options::default();
+    options.octane.keys = vec!["goodkey".parse().unwrap()];
+    options
+}
+
+/// One Engine.IO connection over WebSocket that answers pings and shows the rest.
+struct Wire {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Wire {
+    async fn open(server: &Server, query: &str) -> Self {
+        let url = format!("ws://{}/socket.io/?transport=websocket&{query}", server.address);
+        let mut wire = Self { socket: connect_async(url).await.unwrap().0 };
+        assert!(wire.receive().await.starts_with("0{"));
+        wire
+    }
+
+    async fn send(&mut self, packet: &str) {
+        self.socket.send(Message::text(packet)).await.unwrap();
+    }
+
+    async fn receive(&mut self) -> String {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a packet in time");
+            match message.expect("open").expect("well-formed") {
+                Message::Text(text) if text.as_str() == "2" => self.send("3").await,
+                Message::Text(text) => return text.to_string(),
+                other => panic!("unexpected {other:?}"),
+            }
+        }
+    }
+
+    /// Asks something that is always answered, and shows that nothing else was said before.
+    async fn expect_silence(&mut self) {
+        self.send(r#"42/octane,["leave",{"channel":"gate"}]"#).await;
+        assert_eq!(self.receive().await, r#"42/octane,["leave",{"leave":"gate"}]"#);
+    }
+
+    /// Plays a transcript: `>` lines are sent, `<` lines must come; `*` stands for any text.
+    async fn play(&mut self, transcript: &str) {
+        for line in transcript.lines() {
+            match line.split_once(' ') {
+                Some((">", packet)) => self.send(packet).await,
+                Some(("<", expected)) => {
+                    let packet = self.receive().await;
+                    assert!(matches(&packet, expected), "expected {expected}\n     got {packet}");
+                }
+                _ => assert!(line.is_empty() || line.starts_with('#'), "{line}"),
+            }
+        }
+    }
+}
+
+/// Whether `packet` is `expected`, in which `*` stands for any text.
+fn matches(packet: &str, expected: &str) -> bool {
+    match expected.split_once('*') {
+        None => packet == expected,
+        Some((head, rest)) => packet.strip_prefix(head).is_some_and(|packet| {
+            packet.char_indices().map(|(at, _)| &packet[at..]).chain([""]).any(|packet| matches(packet, rest))
+        }),
+    }
+}
+
+#[tokio::test]
+async fn recorded_exchanges_go_as_they_went() {
+    #[rustfmt::skip]
+    let transcripts = [
+        ("EIO=4",                   include_str!("transcripts/notebook.txt")),
+        ("EIO=4",                   include_str!("transcripts/bad_key.txt")),
+        ("EIO=4&X-API-KEY=goodkey", include_str!("transcripts/query_key.txt")),
+        ("EIO=4",                   include_str!("transcripts/trigger_proxy.txt")),
+        ("EIO=4",                   include_str!("transcripts/mapp_enable.txt")),
+        ("EIO=4",                   include_str!("transcripts/unknown_namespace.txt")),
+        ("EIO=3",                   include_str!("transcripts/eio3_notebook.txt")),
+    ];
+    let server = Server::start(&options()).await;
+    for (query, transcript) in transcripts {
+        Wire::open(&server, query).await.play(transcript).await;
+    }
+}
+
+#[tokio::test]
+async fn polling_clients_get_the_whole_burst_and_the_reason_before_the_end() {
+    let server = Server::start(&options()).await;
+    let http = reqwest::Client::new();
+    for (key, expected) in [
+        (
+            "goodkey",
+            &["auth_ok", r#"["join",{"join":"user"}]"#, r#"["join",{"join":"facility"}]"#, r#"["channels""#]
+                [..],
+        ),
+        ("badkey", &["auth_fail", "41/octane,"][..]),
+    ] {
+        let url = format!("{}/socket.io/?EIO=4&transport=polling&X-API-KEY={key}", server.url());
+        let open = http.get(&url).send().await.unwrap().text().await.unwrap();
+        let sid: serde_json::Value = serde_json::from_str(&open[1..]).unwrap();
+        let url = format!("{url}&sid={}", sid["sid"].as_str().unwrap());
+        http.post(&url).body("40/octane,").send().await.unwrap();
+        let mut packets: Vec<String> = Vec::new();
+        while !packets.iter().any(|packet| packet.contains(expected.last().unwrap())) {
+            let body = http.get(&url).timeout(PATIENCE).send().await.unwrap().text().await.unwrap();
+            packets.extend(body.split('\x1e').map(str::to_owned));
+        }
+        let mut rest = packets.iter().filter(|packet| packet.as_str() != "2");
+        assert!(rest.next().unwrap().starts_with("40/octane,{"));
+        for (packet, expected) in rest.by_ref().zip(expected) {
+            assert!(packet.contains(expected), "{expected}: {packet}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_may_come_in_a_header_or_with_connect() {
+    let server = Server::start(&options()).await;
+    let mut wire = Wire::open(&server, "EIO=4").await;
+    wire.send(r#"40/octane,{"token":"goodkey"}"#).await;
+    wire.play("< 40/octane,*\n< 42/octane,[\"auth_ok\",{\"message\":\"OK\"}]").await;
+
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    let url = format!("ws://{}/socket.io/?transport=websocket&EIO=4", server.address);
+    let mut request = url.into_client_request().unwrap();
+    request.headers_mut().insert("x-api-key", "goodkey".parse().unwrap());
+    let mut wire = Wire { socket: connect_async(request).await.unwrap().0 };
+    wire.play("< 0{*\n> 40/octane,\n< 40/octane,*\n< 42/octane,[\"auth_ok\",{\"message\":\"OK\"}]").await;
+}
+
+/// A member that has heard everything said on entry.
+async fn member(server: &Server) -> Wire {
+    let mut wire = Wire::open(server, "EIO=4&X-API-KEY=goodkey").await;
+    wire.play("> 40/octane,\n< 40/octane,*\n< *auth_ok*\n< *user*\n< *facility*\n< *channels*").await;
+    wire
+}
+
+#[tokio::test]
+async fn what_is_malformed_disturbs_nobody() {
+    let server = Server::start(&options()).await;
+    let (mut wire, mut other) = (member(&server).await, member(&server).await);
+    for packet in [
+        r#"42/octane,["join"]"#,
+        r#"42/octane,["join",null]"#,
+        r#"42/octane,["join",7]"#,
+        r#"42/octane,["join",{}]"#,
+        r#"42/octane,["join",{"channel":"nowhere"}]"#,
+        r#"42/octane,["join",{"channel":"Crosswalk"}]"#,
+        r#"42/octane,["testing",{"any":"thing"}]"#,
+        r#"42/octane,["leave","a","b","c"]"#,
+    ] {
+        wire.send(packet).await;
+        wire.expect_silence().await;
+    }
+    other.expect_silence().await;
+}
+
+#[tokio::test]
+async fn messages_reach_every_member_in_order_and_as_they_were() {
+    let server = Server::start(&options()).await;
+    let (mut sender, mut other) = (member(&server).await, member(&server).await);
+    for count in 0..500 {
+        sender
+            .send(&format!(r#"42/octane,["user_message",{{"n":{count},"ю":"\ud83d\ude02","x":1.0}}]"#))
+            .await;
+    }
+    for wire in [&mut sender, &mut other] {
+        for count in 0..500 {
+            let expected =
+                format!(r#"42/octane,["user_message",{{"n":{count},"ю":"\ud83d\ude02","x":1.0}}]"#);
+            assert_eq!(wire.receive().await, expected);
+        }
+    }
+    other.send(r#"42/octane,["leave",{"channel":"user"}]"#).await;
+    assert_eq!(other.receive().await, r#"42/octane,["leave",{"leave":"user"}]"#);
+    sender.send(r#"42/octane,["user_message",1]"#).await;
+    assert_eq!(sender.receive().await, r#"42/octane,["user_message",1]"#);
+    other.expect_silence().await;
+}
+
+#[tokio::test]
+async fn leaving_the_namespace_leaves_the_others_alone() {
+    let server = Server::start(&options()).await;
+    let mut wire = member(&server).await;
+    wire.send("40").await;
+    assert!(wire.receive().await.starts_with("40{"));
+    wire.send(r#"42/octane,["disconnect_request"]"#).await;
+    assert_eq!(wire.receive().await, "41/octane,");
+    // Still there: a second CONNECT is acknowledged on the same connection.
+    wire.play("> 40/octane,\n< 40/octane,*").await;
+}
+
+#[tokio::test]
+async fn who_comes_back_is_let_in_afresh_without_a_ghost() {
+    let server = Server::start(&options()).await;
+    let mut first = member(&server).await;
+    first.send(r#"42/octane,["join",{"channel":"ipc"}]"#).await;
+    assert_eq!(first.receive().await, r#"42/octane,["join",{"join":"ipc"}]"#);
+    drop(first); // without a word, as when a cable is pulled
+    let mut second = member(&server).await;
+    second.send(r#"42/octane,["channels"]"#).await;
+    assert!(!second.receive().await.contains("ipc"));
+    second.send(r#"42/octane,1["ipc_message",{}]"#).await;
+    assert_eq!(second.receive().await, "43/octane,1[]", "not in ipc, so only the acknowledgement");
+}
+
+#[tokio::test]
+async fn the_signals_of_one_radio_come_ten_times_a_second() {
+    let server = Server::start(&options()).await;
+    let mut wire = member(&server).await;
+    wire.send(r#"42/octane,["join",{"channel":"v2x_rsu_0129_parsed"}]"#).await;
+    assert_eq!(wire.receive().await, r#"42/octane,["join",{"join":"v2x_rsu_0129_parsed"}]"#);
+    for _ in 0..5 {
+        let packet = wire.receive().await;
+        assert!(packet.starts_with(r#"42/octane,["v2x_SPaT",{"id":"0129","messageSet":"NTCIP""#), "{packet}");
+    }
+}

@@ -9,19 +9,21 @@ use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloverleaf_core::driver::{self, Driver};
+use cloverleaf_core::driver::{self, Clock, Driver};
+use cloverleaf_core::elm327::poll::Question;
 use cloverleaf_core::elm327::session::{
     Event, Failure, Filter, Link, Refused, Request, Session, Settings, Target,
 };
 use cloverleaf_core::elm327::wire::Status;
 use cloverleaf_core::obd2::{self, Command, Value};
+use cloverleaf_core::time;
 use embedded_io_adapters::tokio_1::FromTokio;
 use jiff::Timestamp;
 use tokio::io::BufStream;
 use tokio::sync::{broadcast, mpsc, watch};
-use tokio::time::Instant;
 
 use super::item::{Item, Supported};
+use super::polling::{Polling, Turn};
 use super::reading::{Reading, Reply};
 use super::{Frame, Job, Options, QueryError, State, Watched};
 use crate::clock::TokioClock;
@@ -107,8 +109,6 @@ pub(super) struct Task {
     open: watch::Receiver<bool>,
     /// How many lines answered each request the last time.
     counts: Counts,
-    /// When each watched item was last asked for.
-    asked: HashMap<Item, Instant>,
 }
 
 /// What to do next.
@@ -125,15 +125,7 @@ impl Task {
         watched: Arc<Watched>,
         open: watch::Receiver<bool>,
     ) -> Self {
-        Self {
-            options,
-            publisher: Arc::new(publisher),
-            jobs,
-            watched,
-            open,
-            counts: HashMap::new(),
-            asked: HashMap::new(),
-        }
+        Self { options, publisher: Arc::new(publisher), jobs, watched, open, counts: HashMap::new() }
     }
 
     pub(super) async fn run(mut self) {
@@ -197,39 +189,41 @@ impl Task {
         self.publisher.state.send_modify(|state| state.port = port.name);
         self.counts.clear();
         let mut conversation =
-            Conversation { wire, publisher: self.publisher.clone(), open: self.open.clone() };
+            Conversation { wire, clock, publisher: self.publisher.clone(), open: self.open.clone() };
+        let mut polling = None;
         let mut polled = false;
         loop {
-            if conversation.link() == Link::CarConnected && !conversation.knows_the_car() {
-                *failures = 0;
-                match conversation.discover(&mut self.counts).await {
-                    Ok(()) => {}
+            let supported = self.publisher.state.borrow().supported.clone();
+            let Some(supported) = supported else {
+                polling = None;
+                let result = if conversation.link() == Link::CarConnected {
+                    *failures = 0;
+                    conversation.discover(&mut self.counts).await
+                } else {
+                    self.attend(&mut conversation, None).await
+                };
+                match result {
+                    Ok(()) => continue,
                     Err(ended) => return ended,
                 }
-                continue;
-            }
-            let due = self.next_watched();
-            let ready = conversation.wire.machine.is_ready();
+            };
+            let protocol = conversation.wire.machine.protocol();
+            let polling = polling.get_or_insert_with(|| Polling::new(protocol));
+            let now = conversation.wire.now();
+            polling.follow(now, &self.watched, &supported);
             // By turns, so that neither queries nor watched items starve.
-            let job = if polled || due.is_none() { self.jobs.try_recv().ok() } else { None };
-            let result = match (job, due) {
-                (Some(job), _) => {
-                    polled = false;
-                    conversation.work(job, &mut self.counts).await
-                }
-                (None, Some((item, at))) if ready && at <= Instant::now() => {
-                    polled = true;
-                    self.asked.insert(item.clone(), Instant::now());
-                    conversation.poll(item, &mut self.counts).await
-                }
-                (None, due) => {
-                    let at = due.filter(|_| ready).map(|(_, at)| at);
-                    match conversation.wait(&mut self.jobs, &self.watched, at).await {
-                        Ok(Step::Job(job)) => conversation.work(job, &mut self.counts).await,
-                        Ok(Step::Look) => Ok(()),
-                        Err(ended) => Err(ended),
-                    }
-                }
+            let job = if polled { self.jobs.try_recv().ok() } else { None };
+            polled = job.is_none();
+            let turn = match job {
+                Some(_) => Turn::Wait(None),
+                None if conversation.wire.machine.is_ready() => polling.next(now),
+                None => Turn::Wait(None),
+            };
+            let result = match (job, turn) {
+                (Some(job), _) => conversation.work(job, &mut self.counts).await,
+                (None, Turn::Group(question)) => conversation.poll(&question, polling).await,
+                (None, Turn::Other(item)) => conversation.poll_other(item, &mut self.counts).await,
+                (None, Turn::Wait(due)) => self.attend(&mut conversation, due).await,
             };
             if let Err(ended) = result {
                 return ended;
@@ -237,26 +231,23 @@ impl Task {
         }
     }
 
-    /// The watched item that is longest due, and when it is or was. What the car does not support is never due.
-    fn next_watched(&mut self) -> Option<(Item, Instant)> {
-        let supported = self.publisher.state.borrow().supported.clone()?;
-        let watched = self.watched.all();
-        self.asked.retain(|item, _| watched.contains_key(item));
-        watched
-            .into_iter()
-            .filter(|(item, _)| supported.contains(item))
-            .map(|(item, period)| {
-                let at = self.asked.get(&item).map(|asked| *asked + period);
-                (item, at)
-            })
-            .min_by_key(|(_, at)| *at)
-            .map(|(item, at)| (item, at.unwrap_or_else(Instant::now)))
+    /// Waits for whatever comes first, and does a query if that is it.
+    async fn attend(
+        &mut self,
+        conversation: &mut Conversation,
+        due: Option<time::Instant>,
+    ) -> Result<(), Ended> {
+        match conversation.wait(&mut self.jobs, &self.watched, due).await? {
+            Step::Job(job) => conversation.work(job, &mut self.counts).await,
+            Step::Look => Ok(()),
+        }
     }
 }
 
 /// One connection to an adapter.
 struct Conversation {
     wire: Wire,
+    clock: TokioClock,
     publisher: Arc<Publisher>,
     open: watch::Receiver<bool>,
 }
@@ -267,10 +258,6 @@ type Counts = HashMap<(Vec<u8>, Option<u32>), u8>;
 impl Conversation {
     fn link(&self) -> Link {
         self.wire.machine.link()
-    }
-
-    fn knows_the_car(&self) -> bool {
-        self.publisher.state.borrow().supported.is_some()
     }
 
     /// Runs the session until `on_event` has an answer, telling the publisher of everything.
@@ -306,15 +293,16 @@ impl Conversation {
         &mut self,
         jobs: &mut mpsc::Receiver<Job>,
         watched: &Watched,
-        due: Option<Instant>,
+        due: Option<time::Instant>,
     ) -> Result<Step, Ended> {
+        let mut clock = self.clock;
         let publisher = &self.publisher;
         let open = &mut self.open;
         let interrupt = async {
             tokio::select! {
                 Some(job) = jobs.recv() => Ok(Step::Job(job)),
                 () = watched.changed.notified() => Ok(Step::Look),
-                () = sleep_until(due) => Ok(Step::Look),
+                () = clock.sleep_until(due), if due.is_some() => Ok(Step::Look),
                 changed = open.changed() => match changed.is_ok() && *open.borrow_and_update() {
                     true => Ok(Step::Look),
                     false => Err(Ended::Closed),
@@ -429,8 +417,30 @@ impl Conversation {
         Ok(())
     }
 
-    /// Asks for a watched item and tells everyone.
-    async fn poll(&mut self, item: Item, counts: &mut Counts) -> Result<(), Ended> {
+    /// Asks the scheduler's question and tells everyone what came of it.
+    async fn poll(&mut self, question: &Question, polling: &mut Polling) -> Result<(), Ended> {
+        self.settle().await?;
+        let clock = self.clock;
+        let readings = match self.wire.machine.request(self.wire.now(), &question.request()) {
+            Ok(()) => {
+                self.run(|event| match event {
+                    Event::Reply(result) => Break(polling.handle(clock.now(), result)),
+                    _ => Continue(()),
+                })
+                .await?
+            }
+            // The link has gone meanwhile; the items stay due.
+            Err(Refused::NotConnected | Refused::Busy) => Vec::new(),
+            Err(_) => polling.handle::<16, 4096>(clock.now(), &Err(Failure::TooLong)),
+        };
+        for reading in readings {
+            self.publisher.reading(reading);
+        }
+        Ok(())
+    }
+
+    /// Asks everyone, or the adapter, for a watched item and tells what came of it.
+    async fn poll_other(&mut self, item: Item, counts: &mut Counts) -> Result<(), Ended> {
         let reply = match item.adapter_command() {
             Some(text) => self.command(text).await?.map(Reply::text),
             None => self.ask(&item.request(), item.target(), counts).await?,
@@ -543,12 +553,5 @@ impl Job {
             Self::Command { answer, .. } => drop(answer.send(Err(error))),
             Self::Monitor { frames, .. } => drop(frames.try_send(Err(error))),
         }
-    }
-}
-
-async fn sleep_until(due: Option<Instant>) {
-    match due {
-        Some(due) => tokio::time::sleep_until(due).await,
-        None => std::future::pending().await,
     }
 }

@@ -8,6 +8,7 @@
 pub mod decode;
 mod item;
 mod link;
+mod polling;
 mod reading;
 pub mod signals;
 pub mod value;
@@ -286,10 +287,22 @@ impl Car {
 #[derive(Debug, Default)]
 struct Watched {
     watchers: Mutex<HashMap<u64, HashMap<Item, Duration>>>,
+    version: AtomicU64,
     changed: Notify,
 }
 
 impl Watched {
+    /// Changes whenever what is watched changes.
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut HashMap<u64, HashMap<Item, Duration>>)) {
+        change(&mut self.watchers.lock().unwrap_or_else(PoisonError::into_inner));
+        self.version.fetch_add(1, Ordering::Release);
+        self.changed.notify_one();
+    }
+
     /// Every item with its shortest period.
     fn all(&self) -> HashMap<Item, Duration> {
         let watchers = self.watchers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -313,14 +326,16 @@ impl Watcher {
     /// Watches exactly these from now on, each at its period; a period of zero is as often as the link can.
     pub fn watch(&self, items: impl IntoIterator<Item = (Item, Duration)>) {
         let items = items.into_iter().collect();
-        self.watched.watchers.lock().unwrap_or_else(PoisonError::into_inner).insert(self.id, items);
-        self.watched.changed.notify_one();
+        self.watched.change(|watchers| {
+            watchers.insert(self.id, items);
+        });
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        self.watched.watchers.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
-        self.watched.changed.notify_one();
+        self.watched.change(|watchers| {
+            watchers.remove(&self.id);
+        });
     }
 }

@@ -41,6 +41,12 @@ impl Reply {
     }
 }
 
+impl From<Vec<(Address, Box<[u8]>)>> for Reply {
+    fn from(messages: Vec<(Address, Box<[u8]>)>) -> Self {
+        Self { messages, ..Self::default() }
+    }
+}
+
 /// Whether there was just no answer on the bus.
 pub(super) fn is_no_data(failure: Failure) -> bool {
     failure == Failure::Adapter(Status::NoData)

@@ -1,0 +1,175 @@
+//! What is watched, turned into requests: the core's scheduler for what one control unit answers, and plain turns for
+//! what everyone or the adapter itself answers.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use cloverleaf_core::bus::{Address, Protocol};
+use cloverleaf_core::elm327::poll::{self, Key, Next, Outcome, Poller, Question, Tuning};
+use cloverleaf_core::elm327::session::{Answer, Failure};
+use cloverleaf_core::obd2::{Command, Ecu};
+use cloverleaf_core::time::{self, Instant};
+use jiff::Timestamp;
+
+use super::item::{Item, Supported, What};
+use super::reading::{Reading, Reply};
+use super::{QueryError, Watched};
+
+/// How many items are polled at once; further ones are not asked for until others go.
+const ITEMS: usize = 256;
+
+/// What to ask next.
+pub(super) enum Turn {
+    /// One request for one or several items.
+    Group(Question),
+    /// One item, of everyone or of the adapter.
+    Other(Item),
+    /// Nothing before this moment.
+    Wait(Option<Instant>),
+}
+
+/// The watched items of one connection to a car.
+pub(super) struct Polling {
+    poller: Box<Poller<ITEMS>>,
+    items: HashMap<Key, Item>,
+    keys: HashMap<Item, (Key, Duration)>,
+    others: Vec<Other>,
+    version: Option<u64>,
+}
+
+struct Other {
+    item: Item,
+    period: time::Duration,
+    asked: Option<Instant>,
+}
+
+impl Polling {
+    /// Nothing watched yet, on a bus of this kind.
+    pub(super) fn new(protocol: Option<Protocol>) -> Self {
+        let tuning = Tuning::of(protocol.unwrap_or(Protocol::Can11Fast));
+        Self {
+            poller: Box::new(Poller::new(tuning)),
+            items: HashMap::new(),
+            keys: HashMap::new(),
+            others: Vec::new(),
+            version: None,
+        }
+    }
+
+    /// Takes over what is watched, if that has changed. What the car does not support is left out.
+    pub(super) fn follow(&mut self, now: Instant, watched: &Watched, supported: &Supported) {
+        let version = watched.version();
+        if self.version == Some(version) {
+            return;
+        }
+        self.version = Some(version);
+        let mut wanted = watched.all();
+        wanted.retain(|item, _| supported.contains(item));
+        self.keys.retain(|item, (key, period)| {
+            let same = wanted.get(item) == Some(period);
+            if !same {
+                self.poller.unwatch(*key);
+                self.items.remove(key);
+            }
+            same
+        });
+        self.others.retain(|other| wanted.contains_key(&other.item));
+        for (item, period) in wanted {
+            if self.keys.contains_key(&item) {
+                continue;
+            }
+            let span = time::Duration::from_millis(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
+            let Some(polled) = polled(&item, span) else {
+                match self.others.iter_mut().find(|other| other.item == item) {
+                    Some(known) => known.period = span,
+                    None => self.others.push(Other { item, period: span, asked: None }),
+                }
+                continue;
+            };
+            match self.poller.watch(now, polled) {
+                Ok(key) => {
+                    self.items.insert(key, item.clone());
+                    self.keys.insert(item, (key, period));
+                }
+                Err(poll::Full) => {
+                    tracing::warn!("more than {ITEMS} items are watched; {} waits", item.name())
+                }
+            }
+        }
+    }
+
+    /// What to ask now.
+    pub(super) fn next(&mut self, now: Instant) -> Turn {
+        let due = |other: &Other| other.asked.map_or(now, |asked| asked + other.period.max(EVERYONE));
+        if let Some(other) =
+            self.others.iter_mut().filter(|other| due(other) <= now).min_by_key(|other| other.asked)
+        {
+            other.asked = Some(now);
+            return Turn::Other(other.item.clone());
+        }
+        let first = self.others.iter().map(due).min();
+        match self.poller.next(now) {
+            Next::Ask(question) => Turn::Group(question),
+            Next::Wait(at) => Turn::Wait(match (first, at) {
+                (Some(first), Some(at)) => Some(first.min(at)),
+                (first, at) => first.or(at),
+            }),
+        }
+    }
+
+    /// What came of the last [`Turn::Group`], as one reading for each item that it concerns.
+    pub(super) fn handle<const M: usize, const B: usize>(
+        &mut self,
+        now: Instant,
+        result: &Result<Answer<'_, M, B>, Failure>,
+    ) -> Vec<Reading> {
+        let mut outcomes: Vec<(Key, Result<Vec<(Address, Box<[u8]>)>, Failure>)> = Vec::new();
+        let collect = |key: Key, outcome: Outcome<'_>| {
+            let known = outcomes.iter_mut().find(|(known, _)| *known == key);
+            match (known, outcome) {
+                (Some((_, Ok(messages))), Outcome::Answer(message)) => {
+                    messages.push((message.source, message.data.into()));
+                }
+                (Some(_), _) => {}
+                (None, Outcome::Answer(message)) => {
+                    outcomes.push((key, Ok(vec![(message.source, message.data.into())])));
+                }
+                (None, Outcome::Failed(failure)) => outcomes.push((key, Err(failure))),
+            }
+        };
+        match result {
+            Ok(answer) => {
+                self.poller.handle_answer(now, answer.messages(), answer.lines, answer.fault, collect);
+            }
+            Err(failure) => self.poller.handle_failure(now, *failure, collect),
+        }
+        let time = Timestamp::now();
+        let reading = |(key, outcome): (Key, Result<Vec<_>, Failure>)| {
+            let item = self.items.get(&key)?.clone();
+            Some(Reading { item, time, reply: outcome.map(Reply::from).map_err(QueryError::Failed) })
+        };
+        outcomes.into_iter().filter_map(reading).collect()
+    }
+}
+
+/// What everyone answers is asked for no more often than this: it takes as long as the slowest answer.
+const EVERYONE: time::Duration = time::Duration::from_millis(250);
+
+/// What the scheduler needs to know; none for what is not its business.
+fn polled(item: &Item, period: time::Duration) -> Option<poll::Item> {
+    let one_ecu = match item.what {
+        What::Standard(command) => command.ecu == Ecu::Engine,
+        What::Custom(..) => true,
+    };
+    if !one_ecu {
+        return None;
+    }
+    let asked = poll::Item::new(&item.request())?;
+    Some(poll::Item {
+        length: item.command().and_then(Command::data_length),
+        group: item.command().is_some_and(|command| command.service() == Some(0x01)),
+        target: item.target(),
+        period,
+        ..asked
+    })
+}

@@ -23,6 +23,7 @@ pub struct Cli {
 enum Command {
     Serve(Box<serve::Command>),
     Simulator(simulator::Command),
+    Obd(obd::Command),
     Dfx(dfx::Command),
     Obd(obd::Command),
 }
@@ -34,6 +35,7 @@ impl Cli {
         let result = match command {
             Command::Serve(command) => command.run(),
             Command::Simulator(command) => command.run(),
+            Command::Obd(command) => command.run(),
             Command::Dfx(command) => command.run(),
             Command::Obd(command) => command.run(),
         };

@@ -51,6 +51,17 @@ pub fn open(path: &Path, baud: u32) -> Result<SerialStream, SerialError> {
         .map_err(|error| explain(path, error))
 }
 
+/// Opens a port and closes it again, to see whether that works; needs no runtime.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_briefly(path: &Path) -> Result<(), SerialError> {
+    match tokio_serial::new(path.to_string_lossy(), 38_400).open() {
+        Ok(_) => Ok(()),
+        Err(error) => Err(explain(path, error)),
+    }
+}
+
 fn explain(path: &Path, error: tokio_serial::Error) -> SerialError {
     /// Inappropriate ioctl for device: the file is no terminal.
     const ENOTTY: &str = "Not a typewriter";

@@ -32,6 +32,7 @@ use std::time::Duration;
 
 use cloverleaf_core::bus::Protocol;
 
+pub use events::CommandInfo;
 pub use handlers::{Client, Obd};
 
 use super::Context;

@@ -1,0 +1,134 @@
+//! What all commands share: reaching the car, showing that it takes time, and finding names.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use cloverleaf_core::elm327::session::Link;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::Failed;
+use crate::car::{Car, Item, QueryError};
+use crate::services::obd::CarOptions;
+use crate::timeline::Bus;
+use crate::transport::serial;
+
+/// How to reach the car, and how to print what it says.
+#[derive(Debug, clap::Args)]
+pub(super) struct Connection {
+    #[command(flatten)]
+    car: CarOptions,
+
+    /// Give up when no car is connected after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    patience: u64,
+
+    /// Print JSON, one object or value per line
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+impl Connection {
+    /// Connects to the car and learns what it supports.
+    pub(super) async fn open(&self) -> anyhow::Result<Car> {
+        self.reach(true).await
+    }
+
+    /// Connects at least to the adapter, whether or not there is a car.
+    pub(super) async fn open_adapter(&self) -> anyhow::Result<Car> {
+        self.reach(false).await
+    }
+
+    async fn reach(&self, car_needed: bool) -> anyhow::Result<Car> {
+        let car = Car::connect(self.car.resolve()?, Bus::new());
+        let mut states = car.states();
+        let progress = spinner(format!("connecting to {}", car.adapter()));
+        let reached = async {
+            loop {
+                {
+                    let state = states.borrow_and_update();
+                    match (&state.trouble, state.link) {
+                        // No adapter: waiting does not help.
+                        (Some(trouble), Link::NotConnected) => return Err(trouble.clone()),
+                        (None, Link::NotConnected) => {}
+                        (_, Link::CarConnected) if state.supported.is_some() => return Ok(()),
+                        (Some(_), _) if !car_needed => return Ok(()),
+                        (Some(trouble), link) => {
+                            progress.set_message(format!("{}: {trouble}; trying again", link.as_str()));
+                        }
+                        (None, link) => progress.set_message(link.as_str()),
+                    }
+                }
+                if states.changed().await.is_err() {
+                    return Err("the link ended".into());
+                }
+            }
+        };
+        let reached = tokio::time::timeout(Duration::from_secs(self.patience), reached).await;
+        progress.finish_and_clear();
+        match reached {
+            Ok(Ok(())) => Ok(car),
+            Ok(Err(trouble)) => Err(Failed::Connection(trouble).into()),
+            Err(_) => {
+                let state = car.state();
+                let trouble = state.trouble.unwrap_or_else(|| "no answer".into());
+                Err(Failed::Connection(format!("{}: {trouble}", state.link.as_str())).into())
+            }
+        }
+    }
+}
+
+/// What a name stands for, or a failure that suggests others.
+pub(super) fn find(car: &Car, name: &str) -> Result<Item, Failed> {
+    let upper = name.to_ascii_uppercase();
+    car.find(name).or_else(|| car.find(&upper)).ok_or_else(|| {
+        Failed::Usage(format!("`{name}` is unknown; `cloverleaf obd commands --all` lists every name"))
+    })
+}
+
+impl From<QueryError> for Failed {
+    fn from(error: QueryError) -> Self {
+        match error {
+            QueryError::NotConnected(_) => Self::Connection(error.to_string()),
+            error => Self::Answer(error.to_string()),
+        }
+    }
+}
+
+/// Something that turns while work takes long; on a terminal only.
+pub(super) fn spinner(message: String) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let progress = ProgressBar::new_spinner().with_style(style).with_message(message);
+    progress.enable_steady_tick(Duration::from_millis(120));
+    progress
+}
+
+/// Work of known length; on a terminal only.
+pub(super) fn bar(length: usize, message: &'static str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length as u64).with_style(style).with_message(message)
+}
+
+/// List the serial ports that may have an adapter
+#[derive(Debug, clap::Args)]
+pub(super) struct Ports {
+    /// Print JSON, one object per line
+    #[arg(long)]
+    json: bool,
+}
+
+impl Ports {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        for path in serial::ports() {
+            let problem = serial::open_briefly(&path).err().map(|error| error.to_string());
+            if self.json {
+                println!("{}", json!({ "port": path, "free": problem.is_none(), "error": problem }));
+            } else {
+                println!("{}", problem.unwrap_or_else(|| path.display().to_string()));
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,72 @@
+//! `cloverleaf obd monitor`: the frames on the bus.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use cloverleaf_core::elm327::session::Filter;
+use serde_json::json;
+
+use super::Failed;
+use super::connection::Connection;
+
+/// Show the frames on the bus until interrupted
+#[derive(Debug, clap::Args)]
+pub(super) struct Command {
+    #[command(flatten)]
+    connection: Connection,
+
+    /// Only identifiers like this, X for any digit: 7E8, 7EX, 18DAF1XX
+    #[arg(long, value_name = "PATTERN", value_parser = pattern)]
+    filter: Option<Filter>,
+
+    /// Stop after so many frames
+    #[arg(long, value_name = "NUMBER")]
+    count: Option<u64>,
+}
+
+fn pattern(text: &str) -> Result<Filter, String> {
+    if !matches!(text.len(), 3 | 8) {
+        return Err("an identifier has three or eight digits".into());
+    }
+    let (mut pattern, mut mask) = (0, 0);
+    for digit in text.chars() {
+        let (value, known) = match digit {
+            'x' | 'X' => (0, 0),
+            digit => (digit.to_digit(16).ok_or("expected hexadecimal digits and X")?, 0xF),
+        };
+        (pattern, mask) = (pattern << 4 | value, mask << 4 | known);
+    }
+    Ok(Filter::Pass { pattern, mask })
+}
+
+impl Command {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let car = self.connection.open().await?;
+        let mut frames = car.monitor(self.filter.unwrap_or(Filter::All)).map_err(Failed::from)?;
+        let mut left = self.count.unwrap_or(u64::MAX);
+        while left > 0 {
+            let frame = tokio::select! {
+                frame = frames.recv() => frame,
+                _ = tokio::signal::ctrl_c() => break,
+            };
+            let Some(frame) = frame else { break };
+            let frame = frame.map_err(Failed::from)?;
+            let mut out = std::io::stdout().lock();
+            let printed = if self.connection.json {
+                let time = frame.time.as_microsecond();
+                writeln!(out, "{}", json!({ "time_us": time, "frame": frame.hex, "lost": frame.lost }))
+            } else {
+                let lost =
+                    if frame.lost > 0 { format!("  ({} lost before)", frame.lost) } else { String::new() };
+                writeln!(out, "{:.6} {}{lost}", frame.time, frame.hex)
+            };
+            match printed {
+                Ok(()) => left -= 1,
+                // Whoever read has had enough.
+                Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

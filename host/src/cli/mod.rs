@@ -25,7 +25,6 @@ enum Command {
     Simulator(simulator::Command),
     Obd(obd::Command),
     Dfx(dfx::Command),
-    Obd(obd::Command),
 }
 
 impl Cli {
@@ -37,7 +36,6 @@ impl Cli {
             Command::Simulator(command) => command.run(),
             Command::Obd(command) => command.run(),
             Command::Dfx(command) => command.run(),
-            Command::Obd(command) => command.run(),
         };
         match result {
             Ok(code) => code,

@@ -3,6 +3,8 @@
 
 use core::fmt;
 
+use super::runs::{Detail, Run};
+
 /// A trouble code of SAE J2012 as two bytes on the wire: letter, digit and three hexadecimal digits.
 ///
 /// ```
@@ -10,7 +12,8 @@ use core::fmt;
 ///
 /// let code = Dtc(0x0A80);
 /// assert_eq!(code.to_string(), "P0A80");
-/// assert_eq!(code.describe().to_string(), "Powertrain, SAE: hybrid propulsion");
+/// assert_eq!(code.describe().to_string(), "Powertrain, SAE: hybrid battery worn out");
+/// assert_eq!(Dtc(0x0301).describe().to_string(), "Powertrain, SAE: misfire, cylinder 1");
 /// # use std::string::ToString;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,8 +114,16 @@ impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = if self.0.is_standard() { "SAE" } else { "manufacturer" };
         write!(f, "{}, {origin}", self.0.system())?;
-        match self.0.group() {
-            Some(group) => write!(f, ": {group}"),
+        let Some(run) = Run::of(self.0) else {
+            return match self.0.group() {
+                Some(group) => write!(f, ": {group}"),
+                None => Ok(()),
+            };
+        };
+        write!(f, ": {}", run.subject)?;
+        match run.detail(self.0) {
+            Some(Detail::Word(word)) => write!(f, ", {word}"),
+            Some(Detail::Cylinder(number)) => write!(f, ", cylinder {number}"),
             None => Ok(()),
         }
     }

@@ -8,6 +8,7 @@ mod error;
 mod layout;
 mod monitor;
 pub mod reply;
+mod runs;
 mod scaling;
 mod signal;
 mod status;

@@ -226,3 +226,33 @@ fn uds_reads_match_their_identifier() {
     assert_eq!(shown, ["P0A80-1C", "U0100"]);
     assert_eq!(obd2::uds::code_count(&[0x59, 0x01, 0xFF, 0x01, 0x00, 0x02]), Ok(2));
 }
+
+#[test]
+#[rustfmt::skip]
+fn trouble_codes_print_in_upper_case_and_describe_their_place() {
+    for (code, expected) in [
+        ("P0000", "Powertrain, SAE: fuel and air metering, auxiliary emission controls"),
+        ("P0113", "Powertrain, SAE: intake air temperature sensor, high"),
+        ("P0119", "Powertrain, SAE: coolant temperature sensor, intermittent"),
+        ("P0133", "Powertrain, SAE: oxygen sensor, bank 1, sensor 1, slow"),
+        ("P0171", "Powertrain, SAE: fuel trim, bank 1, too lean"),
+        ("P0300", "Powertrain, SAE: misfire"),
+        ("P0312", "Powertrain, SAE: misfire, cylinder 12"),
+        ("P0420", "Powertrain, SAE: catalyst, bank 1"),
+        ("P0A80", "Powertrain, SAE: hybrid battery worn out"),
+        ("P1234", "Powertrain, manufacturer"),
+        ("P2463", "Powertrain, SAE: particulate filter"),
+        ("P3123", "Powertrain, manufacturer"),
+        ("C0035", "Chassis, SAE"),
+        ("B1234", "Body, manufacturer"),
+        ("U0100", "Network, SAE: no communication with the engine control"),
+        ("U3FFF", "Network, SAE"),
+    ] {
+        let parsed = obd2::Dtc::parse(&code.to_lowercase()).unwrap();
+        assert_eq!(parsed.to_string(), code);
+        assert_eq!(parsed.describe().to_string(), expected, "{code}");
+    }
+    for bad in ["", "P", "P012", "P01234", "X0123", "P4123", "P01G3", "P+123"] {
+        assert_eq!(obd2::Dtc::parse(bad), None, "{bad}");
+    }
+}

@@ -3,5 +3,6 @@
 //! `.ci/peers` installs them below `target/peers` from the lock files beside this one and runs this target. A
 //! missing tool fails the test that needs it; nothing is skipped.
 
+mod dfx;
 mod python_obd;
 mod support;

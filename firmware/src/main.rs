@@ -1,1 +1,27 @@
-fn main() {}
+//! The firmware: an ELM327 on UART 0, results as defmt over semihosting, an exit code for whoever runs it in QEMU.
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+#[embassy_executor::main]
+async fn main(_spawner: embassy_executor::Spawner) {
+    use cloverleaf_firmware::{app, board, clock, uart};
+
+    board::start();
+    let clock = clock::SysTick::start();
+    let link = uart::Uart::open(uart::Port::Zero, 115_200);
+    let result = app::run(link, clock, app::ROUNDS).await;
+    board::report_stack();
+    match result {
+        Ok(()) => board::exit(0),
+        Err(trouble) => {
+            defmt::error!("{}", trouble);
+            board::exit(1)
+        }
+    }
+}
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("this is firmware: build it with `cargo fw`, run it with `.ci/firmware`");
+    std::process::exit(2);
+}

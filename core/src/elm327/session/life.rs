@@ -141,6 +141,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// The prompt is back.
     fn resume(&mut self, now: Instant) {
         self.exchange = None;
+        self.last_activity = now;
         let Some(Exchange { what, mut heard, .. }) = self.interrupted.take() else {
             return self.proceed(now);
         };

@@ -119,17 +119,36 @@ struct Subject<'s> {
     name: String,
 }
 
+/// How a value of the standard's tables is shown, with its unit.
+pub type Shape = fn(&obd2::Command, &obd2::Value<'_>) -> (Json, Option<&'static str>);
+
+/// As Cloverleaf's own surfaces show values: a VIN is text, a unit is a symbol.
+pub fn clean_shape(_: &obd2::Command, value: &obd2::Value<'_>) -> (Json, Option<&'static str>) {
+    match clean(value) {
+        timeline::Value::Quantity { value, unit } => {
+            (json!(value), Some(unit).filter(|unit| !unit.is_empty()))
+        }
+        other => (json!(other), None),
+    }
+}
+
 /// Decodes replies; keeps its buffer from one to the next.
 #[derive(Debug)]
 pub struct Decoder<'s> {
     signals: &'s Signals,
+    shape: Shape,
     assembler: Box<Assembler<MESSAGES, BYTES>>,
 }
 
 impl<'s> Decoder<'s> {
     /// A decoder that knows the tables and these signal sets.
     pub fn new(signals: &'s Signals) -> Self {
-        Self { signals, assembler: Box::new(Assembler::new(Format::new(None))) }
+        Self::with_shape(signals, clean_shape)
+    }
+
+    /// A decoder that shows the values of the standard's tables in another shape.
+    pub fn with_shape(signals: &'s Signals, shape: Shape) -> Self {
+        Self { signals, shape, assembler: Box::new(Assembler::new(Format::new(None))) }
     }
 
     /// Decodes one reply.
@@ -146,7 +165,7 @@ impl<'s> Decoder<'s> {
         report.status = lines.status;
         match subject.standard {
             Some(command) if matches!(command.ask, obd2::Ask::Adapter(_)) => {
-                adapter(command, &lines.text, &mut report);
+                adapter(command, self.shape, &lines.text, &mut report);
             }
             _ if lines.data.is_empty() => {
                 if report.status.is_empty() {
@@ -213,7 +232,7 @@ impl<'s> Decoder<'s> {
                 None => message.source == Address::HIDDEN || subject.request.hears(message.source),
             };
             if heard {
-                answer(subject, known, message, &mut report.answers);
+                answer(subject, known, self.shape, message, &mut report.answers);
             }
         }
         let mut speakers: Vec<&Answer> = report.answers.iter().collect();
@@ -355,7 +374,13 @@ fn reply_to<'a>(request: &[u8], message: &Message<'a>) -> Reply<'a> {
 }
 
 /// Adds what `message` says to the answer of its ECU.
-fn answer(subject: &Subject<'_>, known: Option<&Command>, message: &Message<'_>, answers: &mut Vec<Answer>) {
+fn answer(
+    subject: &Subject<'_>,
+    known: Option<&Command>,
+    shape: Shape,
+    message: &Message<'_>,
+    answers: &mut Vec<Answer>,
+) {
     let data = match reply_to(&subject.request.data, message) {
         Reply::Data(data) => data,
         Reply::Refusal(code) => {
@@ -375,14 +400,14 @@ fn answer(subject: &Subject<'_>, known: Option<&Command>, message: &Message<'_>,
         for (command, value) in pids {
             let answer = of_ecu(answers, message.source, Some(command.name));
             *answer = Answer { ecu: answer.ecu.take(), command: answer.command, ..Answer::default() };
-            standard(command, value, answer);
+            standard(command, shape, value, answer);
         }
         return;
     }
     let answer = of_ecu(answers, message.source, None);
     answer.error = None;
     if let Some(command) = subject.standard {
-        standard(command, obd2::decode(command, *message), answer);
+        standard(command, shape, obd2::decode(command, *message), answer);
         if known.is_none() {
             laid_out(&subject.request.data, data, answer);
         }
@@ -410,15 +435,16 @@ fn of_ecu<'a>(
 }
 
 /// Adds the value of a command of the tables.
-fn standard(command: &obd2::Command, value: Result<obd2::Value<'_>, DecodeError>, answer: &mut Answer) {
+fn standard(
+    command: &obd2::Command,
+    shape: Shape,
+    value: Result<obd2::Value<'_>, DecodeError>,
+    answer: &mut Answer,
+) {
     match value {
         Ok(value) => {
-            (answer.value, answer.unit) = match clean(&value) {
-                timeline::Value::Quantity { value, unit } => {
-                    (Some(json!(value)), Some(unit).filter(|unit| !unit.is_empty()))
-                }
-                other => (Some(json!(other)), None),
-            };
+            let (value, unit) = shape(command, &value);
+            (answer.value, answer.unit) = (Some(value), unit);
         }
         // One message of several may be short; a value of another stays.
         Err(error) if answer.value.is_none() => {
@@ -482,11 +508,11 @@ fn decode_signals(command: &Command, only: Option<&str>, data: &[u8], answer: &m
 }
 
 /// The text that the adapter itself answered.
-fn adapter(command: &obd2::Command, text: &[&[u8]], report: &mut Report) {
+fn adapter(command: &obd2::Command, shape: Shape, text: &[&[u8]], report: &mut Report) {
     match text.iter().rev().find_map(|line| obd2::decode_adapter(command, line).ok()) {
         Some(value) => {
             let mut answer = Answer::default();
-            standard(command, Ok(value), &mut answer);
+            standard(command, shape, Ok(value), &mut answer);
             report.answers.push(answer);
         }
         None if report.status.is_empty() => {

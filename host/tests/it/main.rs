@@ -2,12 +2,14 @@
 
 mod app;
 mod dashboard;
+mod decode;
 mod dfx;
 mod dfx_client;
 mod obd;
 mod octane;
 mod relay;
 mod road;
+mod signals;
 mod simulator;
 mod socketio;
 mod socketio_client;

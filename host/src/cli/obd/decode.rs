@@ -7,8 +7,9 @@ use std::process::ExitCode;
 use cloverleaf_core::bus::Protocol;
 use serde::Deserialize;
 
-use crate::car::decode::{Decoder, Question, Report};
+use crate::car::decode::{self, Decoder, Question, Report};
 use crate::car::signals::Signals;
+use crate::services::obd::events;
 
 /// The longest line that is read from standard input, in bytes; longer ones are answered with an error.
 const MAX_LINE: u64 = 4 << 20;
@@ -36,9 +37,35 @@ pub(super) struct Command {
     /// The lines have no headers (AT H0); if not given, both are tried
     #[arg(long)]
     no_headers: bool,
+    /// How to show values of the standard's commands
+    #[arg(long, value_enum, default_value_t)]
+    shape: Shape,
     /// Model year, where a signal set makes a difference
     #[arg(long)]
     year: Option<u16>,
+}
+
+/// The shapes that values can have.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Shape {
+    /// Clean JSON: a VIN is text, a unit is a symbol
+    #[default]
+    Cloverleaf,
+    /// As python-OBD's types look to Socket.IO clients of obd-socketio
+    ObdSocketio,
+}
+
+impl Shape {
+    fn function(self) -> decode::Shape {
+        match self {
+            Self::Cloverleaf => decode::clean_shape,
+            Self::ObdSocketio => |command, value| match events::shape(command.decoder, value) {
+                Some((value, unit)) => (serde_json::json!(value), Some(unit)),
+                // What python-OBD's clients get where it has no value.
+                None => (serde_json::Value::Null, None),
+            },
+        }
+    }
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {
@@ -94,19 +121,13 @@ impl Loose {
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let signals = Signals::load(&self.signals)?;
-        let mut decoder = Decoder::new(&signals);
+        let mut decoder = Decoder::with_shape(&signals, self.shape.function());
         let Some(request) = &self.request else {
             return self.run_lines(&mut decoder);
         };
         let reply = self.reply.join("\r");
         let report = decoder.decode(&self.question(request, &reply));
-        let mut out = io::stdout().lock();
-        if self.json {
-            serde_json::to_writer(&mut out, &report)?;
-            writeln!(out)?;
-        } else {
-            show(&report, &mut out)?;
-        }
+        self.write(&report, &mut io::stdout().lock())?;
         let failed = report.error.is_some() || report.answers.iter().any(|answer| answer.error.is_some());
         Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
@@ -125,22 +146,26 @@ impl Command {
             }
             if line.len() as u64 == MAX_LINE && line.last() != Some(&b'\n') {
                 skip_line(&mut input)?;
-                line.clear();
-                line.extend_from_slice(b"too long");
+                let error = Some(format!("a line of more than {MAX_LINE} bytes"));
+                self.write(&Report { error, ..Report::default() }, &mut out)?;
+                continue;
             }
             if line.iter().all(u8::is_ascii_whitespace) {
                 continue;
             }
-            let report = self.report(decoder, &line);
-            if self.json {
-                serde_json::to_writer(&mut out, &report)?;
-                writeln!(out)?;
-            } else {
-                show(&report, &mut out)?;
-            }
+            self.write(&self.report(decoder, &line), &mut out)?;
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn write(&self, report: &Report, out: &mut impl Write) -> io::Result<()> {
+        if self.json {
+            serde_json::to_writer(&mut *out, report)?;
+            writeln!(out)
+        } else {
+            show(report, out)
+        }
     }
 
     fn report(&self, decoder: &mut Decoder<'_>, line: &[u8]) -> Report {

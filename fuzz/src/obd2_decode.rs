@@ -13,6 +13,10 @@ pub fn obd2_decode(data: &[u8]) {
         0 => obd2::table::ADAPTER.get(usize::from(pid & 1)),
         _ => Command::of_request(&[*service, *pid]).or_else(|| Command::of_request(&[*service])),
     };
+    let broadcast = Message { source: Address(u32::from_be_bytes([0x18, 0xFE, *service, *pid])), data };
+    obd2::j1939::parameters(broadcast).filter_map(|(_, value)| value).for_each(check);
+    let _ = obd2::j1939::faults(broadcast).map(|(_, faults)| faults.count());
+    let _ = obd2::j1939::identification(broadcast);
     let Some(command) = command else {
         return;
     };

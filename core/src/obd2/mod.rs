@@ -5,6 +5,7 @@ mod decode;
 mod dtc;
 mod enumeration;
 mod error;
+pub mod j1939;
 mod layout;
 mod monitor;
 pub mod reply;

@@ -220,6 +220,17 @@ scalings! {
     WattHours         -    unsigned        1       0    1000  KilowattHour;
     TenthKilopascal   -    unsigned        1       0      10  Kilopascal;
     Millisecond40     -    unsigned       40       0       1  Millisecond;
+    RpmEighth         -    unsigned        1       0       8  Rpm;
+    KilometerEighth   -    unsigned        1       0       8  Kilometer;
+    FiveMeters        -    unsigned        1       0     200  Kilometer;
+    HourTwentieth     -    unsigned        1       0      20  Hour;
+    HalfLiter         -    unsigned        1       0       2  Liter;
+    CelsiusFine       -    unsigned        1   -8736      32  Celsius;
+    TwoKilopascal     -    unsigned        2       0       1  Kilopascal;
+    FourKilopascal    -    unsigned        4       0       1  Kilopascal;
+    HalfKilopascal    -    unsigned        1       0       2  Kilopascal;
+    WholePercent      -    unsigned        1       0       1  Percent;
+    WheelSpeed        -    unsigned        1       0     256  KilometerPerHour;
 }
 
 impl Scaling {

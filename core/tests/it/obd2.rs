@@ -2,7 +2,7 @@
 
 use cloverleaf_core::{
     bus::{Address, Message},
-    obd2::{self, Command, DecodeError, Nrc, Quantity, Scaling, Unit, Value},
+    obd2::{self, Command, DecodeError, Nrc, Quantity, Scaling, Unit, Value, j1939},
 };
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -255,4 +255,47 @@ fn trouble_codes_print_in_upper_case_and_describe_their_place() {
     for bad in ["", "P", "P012", "P01234", "X0123", "P4123", "P01G3", "P+123"] {
         assert_eq!(obd2::Dtc::parse(bad), None, "{bad}");
     }
+}
+
+#[test]
+fn broadcasts_of_lorries_are_read() {
+    let shown = |id, hex| {
+        let data = bytes(hex);
+        let message = Message { source: Address(id), data: &data };
+        let parameters = j1939::parameters(message).map(|(row, value)| {
+            format!("{} {}", row.spn, value.map_or("-".into(), |value| format!("{value:#}")))
+        });
+        parameters.collect::<Vec<_>>().join(", ")
+    };
+    // SAE J1939-71: EEC1, ET1, CCVS, VEP1.
+    assert_eq!(shown(0x0CF0_0400, "00 7D 96 80 25 00 FF FF"), "512 0 %, 513 25 %, 190 1200 rpm");
+    assert_eq!(shown(0x18FE_EE00, "7B FF 00 2A FF FF FF FF"), "110 83 °C, 174 -, 175 63 °C");
+    assert_eq!(shown(0x18FE_F100, "FF 00 50 FF FF FF FF FF"), "84 80 km/h");
+    assert_eq!(shown(0x18FE_F100, "FF FF FF FF FF FF FF FF"), "84 -");
+    assert_eq!(shown(0x18FE_F100, "FF 00"), "84 -");
+    assert_eq!(shown(0x18FE_F700, "FF FF FF FF 18 01 FF FF"), "168 14 V, 158 -");
+    assert_eq!(shown(0x18EA_FF00, "00 EE 00"), "");
+}
+
+#[test]
+fn active_codes_of_lorries_are_read() {
+    let data = bytes("04 FF 6E 00 03 01 6F 00 E1 02");
+    let message = Message { source: Address(0x1CFE_CA00), data: &data };
+    assert_eq!(j1939::Pgn::of(message.source), j1939::Pgn::ACTIVE_CODES);
+    let (lamps, faults) = j1939::faults(message).unwrap();
+    assert!(lamps.warning() && !lamps.malfunction() && !lamps.stop() && !lamps.protect());
+    let faults: Vec<_> = faults.map(|fault| format!("{fault} x{}", fault.count)).collect();
+    assert_eq!(faults, ["SPN 110 FMI 3 x1", "SPN 458863 FMI 1 x2"]);
+    let none = Message { source: Address(0x18FE_CA00), data: &bytes("00 FF 00 00 00 00 FF FF") };
+    assert_eq!(j1939::faults(none).unwrap().1.count(), 0);
+    let other = Message { source: Address(0x18FE_EE00), data: &data };
+    assert!(j1939::faults(other).is_none());
+    let text = Message { source: Address(0x18FE_EC00), data: b"WP0ZZZ99ZTS392124*" };
+    assert_eq!(j1939::identification(text).unwrap().as_str(), Some("WP0ZZZ99ZTS392124"));
+}
+
+#[test]
+fn the_table_of_lorries_is_in_order() {
+    assert!(j1939::PARAMETERS.is_sorted_by_key(|row| (row.group, row.at)));
+    assert!(j1939::PARAMETERS.iter().all(|row| matches!(row.width, 1 | 2 | 4)));
 }

@@ -12,6 +12,7 @@ use crate::config::{Exposure, Options};
 use crate::dashboard;
 use crate::origin::Origins;
 use crate::services::dfx::{self, Dfx};
+use crate::services::hub::{self, Hub};
 use crate::services::obd::{self, Obd};
 use crate::services::octane::handlers::Octane;
 use crate::services::relay::Relay;
@@ -29,6 +30,9 @@ pub enum BuildError {
     /// The DFX endpoint.
     #[error(transparent)]
     Dfx(#[from] dfx::BuildError),
+    /// The hub's database cannot be opened.
+    #[error(transparent)]
+    Hub(#[from] hub::history::OpenError),
     /// The road could not be started.
     #[error("road: {0}")]
     Octane(#[from] octane::StartError),
@@ -39,6 +43,7 @@ pub enum BuildError {
 pub struct App {
     router: Router,
     io: SocketIo,
+    hub: Hub,
     timeline: Bus,
     summary: Vec<String>,
     /// Goes on only as long as somebody holds it.
@@ -62,12 +67,16 @@ impl App {
         serve_root(&io, &obd, &relay);
         let dfx = Dfx::new(&options.dfx, &context)?;
         let road = octane::start(&options.octane, &context, &io).await?;
+        let hub = Hub::new(&options.hub, &context, hub::Topics::new()).await?;
         let router = dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline));
         let router = dfx.at_root(router.merge(dfx.routes()));
         // The guard is outermost so that it also answers for the Socket.IO transports.
-        let router = Origins::new(&options.allow_origin, exposure).guard(router.layer(layer));
-        let summary = vec![obd.summary(), relay.summary().to_owned(), dfx.summary().to_owned()];
-        Ok(Self { router, io, timeline, summary, road })
+        let origins = Origins::new(&options.allow_origin, exposure);
+        // The hub checks origins as Phoenix does, the guard all others.
+        let router = origins.clone().guard(router.layer(layer)).merge(hub.router(&origins));
+        let summary =
+            vec![obd.summary(), relay.summary().to_owned(), hub.summary(), dfx.summary().to_owned()];
+        Ok(Self { router, io, hub, timeline, summary, road })
     }
 
     /// What is served and where, a line each, for people.
@@ -106,9 +115,11 @@ impl App {
             }
         });
         let io = self.io.clone();
+        let hub = self.hub.clone();
         axum::serve(listener, self.router)
             .with_graceful_shutdown(async move {
                 shutdown.await;
+                hub.drain();
                 // Polling clients would otherwise hold the shutdown for their whole poll.
                 io.close().await;
             })

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::dashboard;
-use crate::services::{dfx, obd, octane, relay};
+use crate::services::{dfx, hub, obd, octane, relay};
 
 /// The options of a server; every service adds its own below (`#[group(skip)]`: clap names groups by type, and every
 /// service calls its type `Options`).
@@ -29,6 +29,10 @@ pub struct Options {
     /// Vital signs.
     #[command(flatten)]
     pub dfx: dfx::Options,
+
+    /// Chat rooms.
+    #[command(flatten)]
+    pub hub: hub::Options,
 
     /// Users, monitors and their commands.
     #[command(flatten)]

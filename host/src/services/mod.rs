@@ -5,6 +5,7 @@
 //! options, wiring, and the table of differences from the original).
 
 pub mod dfx;
+pub mod hub;
 pub mod obd;
 pub mod octane;
 pub mod relay;

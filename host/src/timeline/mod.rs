@@ -84,11 +84,16 @@ impl Bus {
 
     /// Publishes a value that its origin dated.
     pub fn publish_at(&self, time: Timestamp, source: Source, topic: impl Into<String>, value: Value) {
-        if self.entries.receiver_count() == 0 {
+        if !self.is_watched() {
             return;
         }
         // The only error is that nobody listens any more, which is no error here.
         let _ = self.entries.send(Arc::new(Entry { time, source, topic: topic.into(), value }));
+    }
+
+    /// Whether anybody reads what is published: if not, it need not be made.
+    pub fn is_watched(&self) -> bool {
+        self.entries.receiver_count() > 0
     }
 
     /// Everything published from now on.

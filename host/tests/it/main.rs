@@ -5,6 +5,7 @@ mod dashboard;
 mod decode;
 mod dfx;
 mod dfx_client;
+mod hub;
 mod obd;
 mod octane;
 mod relay;

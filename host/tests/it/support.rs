@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use cloverleaf::app::App;
 use cloverleaf::config::Options;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -45,4 +46,22 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.task.abort();
     }
+}
+
+/// Sends bytes to a server and reads one HTTP response: its head in lower case, and its body.
+pub(crate) async fn exchange(address: SocketAddr, request: &str) -> (TcpStream, String, String) {
+    let mut stream = TcpStream::connect(address).await.expect("the server listens");
+    stream.set_nodelay(true).expect("a socket");
+    stream.write_all(request.as_bytes()).await.expect("the server reads");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a whole head"));
+    }
+    let head = String::from_utf8(head).expect("text").to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    // The answer to HEAD has the length of a body that does not come.
+    let length = if request.starts_with("HEAD ") { None } else { length };
+    let mut body = vec![0; length.map_or(0, |length| length.trim().parse().expect("a number"))];
+    stream.read_exact(&mut body).await.expect("a whole body");
+    (stream, head, String::from_utf8(body).expect("text"))
 }

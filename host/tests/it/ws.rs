@@ -13,6 +13,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite;
 
+use crate::support::exchange;
+
 /// An echo server whose connections report how they ended. `flood` makes it send without being asked.
 async fn serve(idle: Option<Duration>) -> (std::net::SocketAddr, mpsc::UnboundedReceiver<Closed>) {
     let (ended, ends) = mpsc::unbounded_channel();
@@ -43,14 +45,12 @@ async fn serve(idle: Option<Duration>) -> (std::net::SocketAddr, mpsc::Unbounded
     (address, ends)
 }
 
-/// A handshake by hand; the answer's head has been read.
+/// A handshake by hand, with something sent right behind it; the answer's head has been read.
 async fn raw(address: std::net::SocketAddr, after: &[u8]) -> (TcpStream, String) {
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let mut request = b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-        .to_vec();
-    request.extend_from_slice(after);
-    stream.write_all(&request).await.unwrap();
+    stream.write_all(&[request.as_bytes(), after].concat()).await.unwrap();
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.unwrap());
@@ -165,14 +165,9 @@ async fn handshakes_that_are_none_get_400_and_the_reason() {
         ("GET / HTTP/1.1\r\nConnection: close\r\n", ""),
         ("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n", ""),
     ] {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
-        stream.shutdown().await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").expect("a response");
+        let (_, head, body) = exchange(address, &format!("{request}\r\n")).await;
         assert!(head.contains(" 400 "), "{head}");
-        assert_eq!(body, reason);
+        assert_eq!(body, reason, "{request}");
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod dfx;
 mod obd;
+mod relay;
 mod serve;
 mod simulator;
 
@@ -25,6 +26,7 @@ enum Command {
     Simulator(simulator::Command),
     Obd(obd::Command),
     Dfx(dfx::Command),
+    Relay(relay::Command),
 }
 
 impl Cli {
@@ -36,6 +38,7 @@ impl Cli {
             Command::Simulator(command) => command.run(),
             Command::Obd(command) => command.run(),
             Command::Dfx(command) => command.run(),
+            Command::Relay(command) => command.run(),
         };
         match result {
             Ok(code) => code,

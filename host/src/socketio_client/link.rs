@@ -361,13 +361,14 @@ impl Link {
             }
         };
         let Value::String(event) = args.remove(0) else { return };
-        let reply = id.zip(self.shared.connection()).map(|(id, connection)| Reply {
+        let connection = self.shared.connection().unwrap_or_default();
+        let reply = id.map(|id| Reply {
             id,
             connection,
             orders: self.reply_orders.clone(),
             shared: self.shared.clone(),
         });
-        let message = Event::Message(Message { event, args, attachments, reply });
+        let message = Event::Message(Message { event, args, attachments, reply, connection });
         if let Err(mpsc::error::TrySendError::Full(event)) = self.events.try_send(message) {
             self.waiting = Some(event);
         }

@@ -187,6 +187,20 @@ impl Client {
         self.orders.send(Order::Send { connection, text }).await.map_err(|_| EmitError::Closed)
     }
 
+    /// Send an event on the connection that `message` came by: for reports that would mean something else
+    /// on a later one.
+    ///
+    /// # Errors
+    /// [`EmitError::NotConnected`] when that connection is lost.
+    pub async fn answer(&self, message: &Message, event: &str, args: &[Value]) -> Result<(), EmitError> {
+        let connection = self.connection()?;
+        if connection != message.connection {
+            return Err(EmitError::NotConnected);
+        }
+        let text = packet::emit_event(&self.shared.namespace, None, event, args);
+        self.orders.send(Order::Send { connection, text }).await.map_err(|_| EmitError::Closed)
+    }
+
     /// Send an event and wait for the server's acknowledgement: its arguments.
     ///
     /// # Errors
@@ -283,6 +297,8 @@ pub struct Message {
     pub attachments: Vec<Bytes>,
     /// Answers the event, when the server asked for an acknowledgement.
     pub reply: Option<Reply>,
+    /// Which connection it came by.
+    connection: u64,
 }
 
 impl Message {

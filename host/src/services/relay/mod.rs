@@ -40,6 +40,7 @@
 //! A token is presented in the connection's auth payload (`{"token": …}`), its query string (`?token=…`), or
 //! with `query` and `con` themselves. Limits per address are left to a proxy in front.
 
+pub mod client;
 pub mod events;
 mod handlers;
 pub mod state;

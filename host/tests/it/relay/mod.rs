@@ -1,4 +1,5 @@
 //! The relay: its state alone, and the whole of it over real sockets.
 
+mod clients;
 mod sockets;
 mod state;

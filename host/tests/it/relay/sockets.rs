@@ -14,6 +14,7 @@ use cloverleaf::socketio_client::{self, Client, Disconnect, Event, Events, Optio
 use cloverleaf::timeline::{Bus, Source};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use socketioxide::SocketIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -21,7 +22,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::support::Server;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A raw Engine.IO 4 connection over a WebSocket.
 struct Raw {
@@ -80,9 +81,9 @@ impl Raw {
     }
 }
 
-const A: &str = "0123456789abcdef0123456789abcdef";
+pub(super) const A: &str = "0123456789abcdef0123456789abcdef";
 
-fn id_of(number: usize) -> String {
+pub(super) fn id_of(number: usize) -> String {
     format!("{number:032x}")
 }
 
@@ -91,29 +92,48 @@ async fn server() -> Server {
 }
 
 /// The relay alone, so that its census can be asked.
-struct Alone {
+pub(super) struct Alone {
     service: Relay,
     timeline: Bus,
-    address: SocketAddr,
+    pub(super) address: SocketAddr,
+    io: SocketIo,
     task: JoinHandle<()>,
 }
 
 impl Alone {
-    async fn start(change: impl FnOnce(&mut relay::Options), exposure: Exposure) -> Self {
+    pub(super) async fn start(change: impl FnOnce(&mut relay::Options), exposure: Exposure) -> Self {
+        Self::listen(change, exposure, "127.0.0.1:0".parse().unwrap()).await
+    }
+
+    async fn listen(
+        change: impl FnOnce(&mut relay::Options),
+        exposure: Exposure,
+        address: SocketAddr,
+    ) -> Self {
         let mut options = ServerOptions::default().relay;
         change(&mut options);
         let timeline = Bus::new();
         let service = Relay::new(&options, &Context { timeline: timeline.clone(), exposure });
         let (layer, io) = socketio::server();
         service.mount(&io);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let app = Router::new().layer(layer);
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { service, timeline, address, task }
+        Self { service, timeline, address, io, task }
     }
 
-    fn client(&self) -> Options {
+    /// The same again at the same address, after every connection was lost.
+    pub(super) async fn restart(self) -> Self {
+        let address = self.address;
+        self.io.close().await;
+        drop(self);
+        // The old listener is gone once its task has been told to end.
+        tokio::task::yield_now().await;
+        Self::listen(|_| (), Exposure::Loopback, address).await
+    }
+
+    pub(super) fn client(&self) -> Options {
         Options::new(&format!("http://{}/relay", self.address)).unwrap()
     }
 

@@ -1,0 +1,55 @@
+//! `cloverleaf relay user`: send one command and wait for its end.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::services::relay::client::User;
+
+/// Send a command to a monitor and wait until it is carried out
+///
+/// Exits with 0 when the monitor reports it done, with 1 when it failed.
+#[derive(Debug, clap::Args)]
+pub(super) struct Command {
+    #[command(flatten)]
+    relay: super::Relay,
+
+    /// Give up after this time
+    #[arg(long, value_name = "SECONDS", default_value = "300")]
+    timeout: f64,
+
+    /// Print one JSON object: the outcome, and when the command was where
+    #[arg(long)]
+    json: bool,
+
+    /// The command
+    command: String,
+}
+
+impl Command {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let timeout = Duration::try_from_secs_f64(self.timeout)?;
+        let mut user = User::connect(self.relay.membership()?).await?;
+        let outcome = user.command(&self.command, timeout).await?;
+        user.close().await;
+        let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1000.0;
+        let (accepted, finished) = (outcome.accepted.map(milliseconds), milliseconds(outcome.finished));
+        if self.json {
+            let line = json!({
+                "command": self.command,
+                "outcome": if outcome.failed.is_none() { "done" } else { "failed" },
+                "reason": outcome.failed,
+                "times": outcome.times,
+                "accepted_ms": accepted,
+                "finished_ms": finished,
+            });
+            println!("{line}");
+        } else if let Some(reason) = &outcome.failed {
+            eprintln!("failed after {finished} ms: {reason}");
+        } else {
+            println!("done after {finished} ms (accepted after {} ms)", accepted.unwrap_or_default());
+        }
+        Ok(if outcome.failed.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}

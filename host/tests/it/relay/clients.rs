@@ -1,0 +1,158 @@
+//! The relay's clients: as a library, and as `cloverleaf relay`.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use cloverleaf::config::Exposure;
+use cloverleaf::services::relay::client::{ClientError, Membership, Notice, User, run_monitor};
+use cloverleaf::services::relay::events::MonitorId;
+use cloverleaf::socketio_client::Backoff;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::sync::mpsc;
+
+use super::sockets::{A, Alone, PATIENCE};
+
+fn membership(relay: &Alone) -> Membership {
+    let mut connection = relay.client();
+    let (first, max) = (Duration::from_millis(5), Duration::from_millis(50));
+    connection.reconnect = Some(Backoff { first, max, attempts: None });
+    Membership { connection, monitor_id: MonitorId::new(A).unwrap(), token: None }
+}
+
+/// A monitor that does what it is told, but for "jam"; its notices.
+fn obedient(membership: Membership) -> mpsc::UnboundedReceiver<Notice> {
+    let (sender, notices) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let execute = async |command: &str| if command == "jam" { Err("it jams".to_owned()) } else { Ok(()) };
+        run_monitor(&membership, execute, |notice| sender.send(notice).unwrap_or_default()).await
+    });
+    notices
+}
+
+async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("in time")
+}
+
+#[tokio::test]
+async fn a_user_hears_what_became_of_each_command_and_when() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let mut notices = obedient(membership(&relay));
+    assert_eq!(within(notices.recv()).await, Some(Notice::Registered));
+    let mut user = User::connect(membership(&relay)).await.unwrap();
+    for (command, failed) in
+        [("go", None), ("jam", Some("it jams")), ("", Some("Invalid command")), ("go", None)]
+    {
+        let outcome = user.command(command, PATIENCE).await.unwrap();
+        assert_eq!(outcome.failed.as_deref(), failed, "{command}");
+        assert_eq!(outcome.accepted.is_some(), !command.is_empty());
+        if let (Some(dispatched), Some(finished)) = (outcome.times.dispatched, outcome.times.finished) {
+            assert!(outcome.times.accepted <= dispatched && dispatched <= finished);
+        } else {
+            assert!(command.is_empty(), "{:?}", outcome.times);
+        }
+    }
+    user.close().await;
+}
+
+#[tokio::test]
+async fn both_sides_come_back_when_the_relay_does() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let mut notices = obedient(membership(&relay));
+    assert_eq!(within(notices.recv()).await, Some(Notice::Registered));
+    let mut user = User::connect(membership(&relay)).await.unwrap();
+    assert_eq!(user.command("go", PATIENCE).await.unwrap().failed, None);
+    let _relay = relay.restart().await;
+    assert!(matches!(within(notices.recv()).await, Some(Notice::Lost(_))));
+    assert_eq!(within(notices.recv()).await, Some(Notice::Registered));
+    assert_eq!(user.command("go", PATIENCE).await.unwrap().failed, None);
+}
+
+#[tokio::test]
+async fn a_monitor_whose_id_is_taken_is_told_so() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let mut notices = obedient(membership(&relay));
+    assert_eq!(within(notices.recv()).await, Some(Notice::Registered));
+    // The first answers the relay's probe, so this takes no second.
+    let second = within(run_monitor(&membership(&relay), async |_: &str| Ok(()), |_| ())).await;
+    assert!(matches!(second, Err(ClientError::Refused(reason)) if reason == "monitor_id already registered"));
+}
+
+fn cloverleaf(relay: &Alone, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
+    let url = format!("http://{}/relay", relay.address);
+    command.arg("relay").arg(arguments[0]).args(["--id", A, "--url", &url]).args(&arguments[1..]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    command
+}
+
+/// `cloverleaf relay monitor --json --exec sh -- -c SCRIPT`, registered.
+async fn monitor(relay: &Alone, limits: &[&str], script: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let arguments = [&["monitor", "--json", "--exec", "sh"], limits, &["--", "-c", script]].concat();
+    let mut child = cloverleaf(relay, &arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let notice = within(lines.next_line()).await.unwrap().unwrap();
+    assert_eq!(notice, format!("{{\"notice\":\"registered as {A}\"}}"));
+    (child, lines)
+}
+
+#[tokio::test]
+async fn the_program_gets_the_command_and_its_exit_code_becomes_the_outcome() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let script = "read line; echo got $line; [ \"$line\" != jam ] || { echo it jams >&2; exit 3; }";
+    let (_monitor, mut lines) = monitor(&relay, &[], script).await;
+    let table = [
+        ("lights on", 0, None, "got lights on\n"),
+        ("jam", 3, Some("exit status: 3: it jams"), "got jam\nit jams\n"),
+    ];
+    for (command, code, reason, output) in table {
+        let user = within(cloverleaf(&relay, &["user", "--json", command]).output()).await.unwrap();
+        assert_eq!(user.status.code(), Some(i32::from(code != 0)), "{command}");
+        let told: Value = serde_json::from_slice(&user.stdout).unwrap();
+        assert_eq!(told["reason"].as_str(), reason);
+        for time in ["sent", "accepted", "dispatched", "finished"] {
+            assert!(told["times"][time].is_f64(), "{time} in {told}");
+        }
+        let done: Value = serde_json::from_str(&within(lines.next_line()).await.unwrap().unwrap()).unwrap();
+        assert_eq!(done["exit_code"], code);
+        assert_eq!((done["command"].as_str(), done["output"].as_str()), (Some(command), Some(output)));
+    }
+}
+
+#[tokio::test]
+async fn a_program_without_end_is_killed_and_reported() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let table = [
+        (["--time-limit", "0.2"], "exec sleep 100", "killed after 0.2 s"),
+        (["--output-limit", "1000"], "exec yes", "killed after 1000 bytes of output"),
+        (["--time-limit", "60"], "kill -9 $$", "signal: 9 (SIGKILL)"),
+    ];
+    for (limits, script, reason) in table {
+        let (monitor, _lines) = monitor(&relay, &limits, script).await;
+        let user = within(cloverleaf(&relay, &["user", "go"]).output()).await.unwrap();
+        assert_eq!(user.status.code(), Some(1));
+        let said = String::from_utf8(user.stderr).unwrap();
+        assert!(said.trim_end().ends_with(reason), "{said}");
+        // The next one may have the id as soon as this one is gone.
+        drop(monitor);
+    }
+}
+
+#[tokio::test]
+async fn a_relay_that_is_not_there_is_an_error_and_not_a_wait() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let command = cloverleaf(&relay, &["user", "go"]).output();
+    let absent = within(command).await.unwrap();
+    assert_eq!(String::from_utf8(absent.stderr).unwrap().split(": ").nth(1), Some("Monitor not connected\n"));
+    let mut command = cloverleaf(&relay, &["user", "go"]);
+    command.env("CLOVERLEAF_RELAY_URL", "").args(["--url", "http://127.0.0.1:1"]);
+    let usage = within(command.output()).await.unwrap();
+    assert_eq!(usage.status.code(), Some(2), "--url twice");
+    drop(relay);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
+    command.args(["relay", "user", "--id", A, "--url", "http://127.0.0.1:1", "go"]);
+    let gone = within(command.output()).await.unwrap();
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8(gone.stderr).unwrap().starts_with("cloverleaf: cannot connect: "));
+}

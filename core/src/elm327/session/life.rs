@@ -26,6 +26,9 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(2_000);
 /// Without any answer of the car for so long, it is no longer there.
 const SILENCE: Duration = Duration::from_secs(5);
 
+/// After a command of the owner's the search for the car goes on no sooner.
+const RESPITE: Duration = Duration::from_millis(100);
+
 /// Below this many millivolts the ignition is off.
 const POWER: u32 = 6_000;
 
@@ -138,10 +141,16 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.begin(now, What::Resync { tries, prompted: false }, b"", RESYNC_TIMEOUT);
     }
 
+    /// An exchange is over: what was due meanwhile, on account of silence, is due a little later.
+    fn settle(&mut self, now: Instant) {
+        self.last_activity = now;
+        self.retry_at = self.retry_at.map(|at| at.max(now + RESPITE));
+    }
+
     /// The prompt is back.
     fn resume(&mut self, now: Instant) {
         self.exchange = None;
-        self.last_activity = now;
+        self.settle(now);
         let Some(Exchange { what, mut heard, .. }) = self.interrupted.take() else {
             return self.proceed(now);
         };
@@ -213,7 +222,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
 
     /// What follows an exchange.
     fn handle_end(&mut self, now: Instant, what: What, heard: Heard) {
-        self.last_activity = now;
+        self.settle(now);
         match what {
             What::Wake => {
                 self.phase = Phase::Resetting;

@@ -18,6 +18,9 @@ use super::{QueryError, Watched};
 /// How many items are polled at once; further ones are not asked for until others go.
 const ITEMS: usize = 256;
 
+/// Who said what.
+type Messages = Vec<(Address, Box<[u8]>)>;
+
 /// What to ask next.
 pub(super) enum Turn {
     /// One request for one or several items.
@@ -92,7 +95,7 @@ impl Polling {
                     self.keys.insert(item, (key, period));
                 }
                 Err(poll::Full) => {
-                    tracing::warn!("more than {ITEMS} items are watched; {} waits", item.name())
+                    tracing::warn!("more than {ITEMS} items are watched; {} waits", item.name());
                 }
             }
         }
@@ -123,7 +126,7 @@ impl Polling {
         now: Instant,
         result: &Result<Answer<'_, M, B>, Failure>,
     ) -> Vec<Reading> {
-        let mut outcomes: Vec<(Key, Result<Vec<(Address, Box<[u8]>)>, Failure>)> = Vec::new();
+        let mut outcomes: Vec<(Key, Result<Messages, Failure>)> = Vec::new();
         let collect = |key: Key, outcome: Outcome<'_>| {
             let known = outcomes.iter_mut().find(|(known, _)| *known == key);
             match (known, outcome) {
@@ -144,7 +147,7 @@ impl Polling {
             Err(failure) => self.poller.handle_failure(now, *failure, collect),
         }
         let time = Timestamp::now();
-        let reading = |(key, outcome): (Key, Result<Vec<_>, Failure>)| {
+        let reading = |(key, outcome): (Key, Result<Messages, Failure>)| {
             let item = self.items.get(&key)?.clone();
             Some(Reading { item, time, reply: outcome.map(Reply::from).map_err(QueryError::Failed) })
         };

@@ -1,6 +1,7 @@
 //! In-process tests: the server on a free port, no outside program.
 
 mod app;
+mod car;
 mod dashboard;
 mod decode;
 mod dfx;

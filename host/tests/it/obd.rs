@@ -122,3 +122,242 @@ async fn first_light_changing_rpm_reaches_a_client() {
         }
     }
 }
+
+/// Digits of a time in milliseconds become `T`, so that packets can be compared whole.
+fn timeless(event: &str) -> String {
+    match event.split_once(r#""time":"#) {
+        Some((before, after)) => {
+            let rest = after.trim_start_matches(|digit: char| digit.is_ascii_digit());
+            format!(r#"{before}"time":T{rest}"#)
+        }
+        None => event.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn every_event_of_the_original_is_answered_in_its_shape() {
+    let car = simulator::Options { pace: 0.0, ..instant() };
+    for namespace in ["", "/obd,"] {
+        let server = serve(&Simulator::new(car.clone())).await;
+        let mut client = Client::connect(&server, namespace).await;
+        client.connected().await;
+        #[rustfmt::skip]
+        let exchanges = [
+            (r#"["status"]"#,                   r#"["status","Car Connected"]"#),
+            (r#"["is_connected"]"#,             r#"["is_connected",true]"#),
+            (r#"["port_name"]"#,                r#"["port_name","sim"]"#),
+            (r#"["protocol_name"]"#,            r#"["protocol_name","ISO 15765-4 (CAN 11/500)"]"#),
+            (r#"["protocol_id"]"#,              r#"["protocol_id","6"]"#),
+            (r#"["supports","RPM"]"#,           r#"["supports",true]"#),
+            (r#"["supports","EGR_ERROR"]"#,     r#"["supports",false]"#),
+            (r#"["supports","BOGUS"]"#,         r#"["supports",false]"#),
+            (r#"["supports","rpm"]"#,           r#"["supports",false]"#),
+            (r#"["has_name","RPM"]"#,           r#"["has_name",true]"#),
+            (r#"["has_name","modes"]"#,         r#"["has_name",false]"#),
+            (r#"["query","BOGUS"]"#,            r#"["query",null]"#),
+            (r#"["query","RPM"]"#,              r#"["query",{"value":1771.75,"command":{"name":"RPM","desc":"Engine RPM","fast":true,"command":"010C","bytes":"4","ecu":2},"time":T,"unit":"revolutions_per_minute"}]"#),
+            (r#"["query","SPEED"]"#,            r#"["query",{"value":24.0,"command":{"name":"SPEED","desc":"Vehicle Speed","fast":true,"command":"010D","bytes":"3","ecu":2},"time":T,"unit":"kilometer_per_hour"}]"#),
+            (r#"["query","COOLANT_TEMP"]"#,     r#"["query",{"value":86,"command":{"name":"COOLANT_TEMP","desc":"Engine Coolant Temperature","fast":true,"command":"0105","bytes":"3","ecu":2},"time":T,"unit":"degree_Celsius"}]"#),
+            (r#"["query","VIN"]"#,              r#"["query",{"value":[49,67,76,86,82,76,69,65,51,84,77,48,48,48,48,52,50],"command":{"name":"VIN","desc":"Vehicle Identification Number","fast":true,"command":"0902","bytes":"22","ecu":2},"time":T,"unit":"<class 'bytearray'>"}]"#),
+            (r#"["query","STATUS"]"#,           r#"["query",{"value":{"MIL":true,"DTC_COUNT":1,"ignition_type":"spark"},"command":{"name":"STATUS","desc":"Status since DTCs cleared","fast":true,"command":"0101","bytes":"6","ecu":2},"time":T,"unit":"<class 'obd.OBDResponse.Status'>"}]"#),
+            (r#"["query","GET_DTC"]"#,          r#"["query",{"value":[["P0133","Powertrain, SAE: fuel and air metering"]],"command":{"name":"GET_DTC","desc":"Get DTCs","fast":false,"command":"03","bytes":"0","ecu":255},"time":T,"unit":"<class 'list'>"}]"#),
+            (r#"["query","O2_SENSORS"]"#,       r#"["query",{"value":[[],[false,false,false,false],[false,false,true,true]],"command":{"name":"O2_SENSORS","desc":"O2 Sensors Present","fast":true,"command":"0113","bytes":"3","ecu":2},"time":T,"unit":"<class 'tuple'>"}]"#),
+            (r#"["query","CVN"]"#,              r#"["query",{"value":"1791bc82","command":{"name":"CVN","desc":"Calibration Verification Numbers","fast":true,"command":"0906","bytes":"10","ecu":255},"time":T,"unit":"<class 'str'>"}]"#),
+            (r#"["query","ELM_VERSION"]"#,      r#"["query",{"value":"ELM327 v1.5","command":{"name":"ELM_VERSION","desc":"ELM327 version string","fast":false,"command":"ATI","bytes":"0","ecu":1},"time":T,"unit":"<class 'str'>"}]"#),
+            (r#"["query","MONITOR_CATALYST_B1"]"#, r#"["query",{"value":[{"tid":128,"name":"Unknown","desc":"Unknown","value":0.375,"min":0.0,"max":1.0,"unit":"ratio","passed":true}],"command":{"name":"MONITOR_CATALYST_B1","desc":"Catalyst Monitor Bank 1","fast":false,"command":"0621","bytes":"0","ecu":255},"time":T,"unit":"<class 'obd.OBDResponse.Monitor'>"}]"#),
+        ];
+        for (sent, expected) in exchanges {
+            client.emit_raw(sent).await;
+            assert_eq!(timeless(&client.event().await), expected, "after {sent}");
+        }
+        let commands = client.ask("supported_commands", Value::Null).await;
+        let first = r#"{"bytes":"6","command":"0100","desc":"Supported PIDs [01-20]","ecu":2,"fast":true,"name":"PIDS_A"}"#;
+        assert_eq!(commands[0], serde_json::from_str::<Value>(first).unwrap());
+        assert!(commands.as_array().unwrap().len() > 100);
+    }
+}
+
+#[tokio::test]
+async fn arguments_of_every_wrong_type_are_answered() {
+    let server = serve(&Simulator::new(instant())).await;
+    let mut client = Client::connect(&server, "/obd,").await;
+    client.connected().await;
+    let wrong =
+        ["null", "true", "7", "1e400", "[]", "[\"BOGUS\"]", "{}", r#"{"monitor_id":"x"}"#, r#""\u0000""#];
+    for argument in wrong {
+        for (event, answer) in [("supports", "false"), ("has_name", "false"), ("query", "null")] {
+            client.emit_raw(&format!(r#"["{event}",{argument}]"#)).await;
+            assert_eq!(client.event().await, format!(r#"["{event}",{answer}]"#), "{argument}");
+        }
+        for event in ["watch", "unwatch", "unwatch_all", "start", "stop", "no_such_event"] {
+            client.emit_raw(&format!(r#"["{event}",{argument}]"#)).await;
+        }
+    }
+    client.emit_raw(r#"["unwatch_all"]"#).await;
+    assert_eq!(client.ask("status", Value::Null).await, "Car Connected");
+}
+
+#[tokio::test]
+async fn large_payloads_are_refused_and_the_server_lives() {
+    let server = serve(&Simulator::new(instant())).await;
+    let mut client = Client::connect(&server, "").await;
+    client.connected().await;
+    let large = "x".repeat(900_000);
+    assert_eq!(client.ask("supports", json!(large)).await, false);
+    client.emit("watch", json!([large, "RPM"])).await;
+    assert_eq!(client.next("watching").await["command"]["name"], "RPM");
+    // Beyond the limit the connection ends, and only that one.
+    client.emit("supports", json!("x".repeat(1_100_000))).await;
+    let ended = timeout(Duration::from_secs(20), async {
+        while let Some(Ok(packet)) = client.socket.next().await {
+            if packet.is_close() {
+                break;
+            }
+        }
+    });
+    ended.await.expect("the connection ends");
+    let mut other = Client::connect(&server, "").await;
+    assert_eq!(other.ask("status", Value::Null).await, "Car Connected");
+}
+
+#[tokio::test]
+async fn each_client_watches_for_itself() {
+    let server = serve(&Simulator::new(instant())).await;
+    let mut one = Client::connect(&server, "").await;
+    let mut two = Client::connect(&server, "/obd,").await;
+    one.connected().await;
+    // A bad name, a name that the car lacks and one that is no name do not stop the good ones.
+    one.emit("watch", json!(["SPEED", "BOGUS", "EGR_ERROR", 7, "RPM"])).await;
+    two.emit("watch", json!("COOLANT_TEMP")).await;
+    for _ in 0..20 {
+        let name = one.next("watching").await["command"]["name"].clone();
+        assert!(name == "SPEED" || name == "RPM", "{name}");
+        assert_eq!(two.next("watching").await["command"]["name"], "COOLANT_TEMP");
+    }
+    one.emit("unwatch", json!(["SPEED"])).await;
+    one.emit("status", Value::Null).await;
+    one.next("status").await;
+    for _ in 0..20 {
+        assert_eq!(one.next("watching").await["command"]["name"], "RPM");
+    }
+    // `stop` without an argument, as the original's README has it.
+    one.emit_raw(r#"["stop"]"#).await;
+    one.emit_raw(r#"["status"]"#).await;
+    one.next("status").await;
+    two.next("watching").await;
+    two.next("watching").await;
+    one.emit_raw(r#"["is_connected"]"#).await;
+    let next = one.event().await;
+    assert_eq!(next, r#"["is_connected",true]"#, "nothing is pushed to a client that has stopped");
+    one.emit_raw(r#"["start"]"#).await;
+    assert_eq!(one.next("watching").await["command"]["name"], "RPM");
+}
+
+#[tokio::test]
+async fn a_rate_can_be_given_for_each_name() {
+    let server = serve(&Simulator::new(instant())).await;
+    let mut client = Client::connect(&server, "").await;
+    client.connected().await;
+    client.emit("watch", json!([{ "name": "RPM", "rate": 20 }, { "name": "SPEED", "rate": 2 }])).await;
+    let mut counts = std::collections::HashMap::new();
+    for _ in 0..44 {
+        let name = client.next("watching").await["command"]["name"].as_str().unwrap().to_owned();
+        *counts.entry(name).or_insert(0) += 1;
+    }
+    let (rpm, speed) = (counts["RPM"], counts["SPEED"]);
+    assert!((3..=7).contains(&speed) && rpm >= 36, "{counts:?}");
+}
+
+#[tokio::test]
+async fn close_tells_everyone_and_start_connects_again() {
+    let server = serve(&Simulator::new(instant())).await;
+    let mut one = Client::connect(&server, "").await;
+    let mut two = Client::connect(&server, "/obd,").await;
+    one.connected().await;
+    one.emit_raw(r#"["close"]"#).await;
+    assert_eq!(one.event().await, r#"["obd_closed"]"#);
+    assert_eq!(two.event().await, r#"["obd_closed"]"#);
+    while two.ask("status", Value::Null).await != "Not Connected" {}
+    for (event, answer) in [
+        ("is_connected", json!(false)),
+        ("port_name", json!("")),
+        ("protocol_name", json!("")),
+        ("protocol_id", json!("")),
+        ("supported_commands", json!([])),
+    ] {
+        assert_eq!(two.ask(event, Value::Null).await, answer, "{event}");
+    }
+    assert_eq!(two.ask("query", json!("RPM")).await, Value::Null);
+    two.emit_raw(r#"["start"]"#).await;
+    two.connected().await;
+}
+
+#[tokio::test]
+async fn an_acknowledgement_follows_the_answer() {
+    let server = serve(&Simulator::new(instant())).await;
+    let mut client = Client::connect(&server, "").await;
+    client.send(r#"427["is_connected"]"#.into()).await;
+    assert!(client.packet().await.starts_with(r#"42["is_connected","#));
+    assert_eq!(client.packet().await, "437[]");
+}
+
+#[tokio::test]
+async fn clients_of_the_older_protocol_are_served() {
+    let server = serve(&Simulator::new(instant())).await;
+    let url = format!("ws://{}/socket.io/?EIO=3&transport=websocket", server.address);
+    let (socket, _) = connect_async(url).await.expect("a WebSocket");
+    let mut client = Client { socket, namespace: "" };
+    assert!(client.packet().await.starts_with("0{"));
+    assert_eq!(client.packet().await, "40");
+    client.connected().await;
+    client.emit("watch", json!(["RPM"])).await;
+    assert_eq!(client.next("watching").await["command"]["name"], "RPM");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_gets_the_newest_values_later() {
+    let server = serve(&Simulator::new(instant())).await;
+    let mut slow = Client::connect(&server, "").await;
+    let mut quick = Client::connect(&server, "").await;
+    quick.connected().await;
+    slow.emit("watch", json!(["RPM", "SPEED"])).await;
+    quick.emit("watch", json!(["RPM"])).await;
+    // Far more values than the slow client's queue and socket hold; the quick one is not held up.
+    for _ in 0..20_000 {
+        quick.next("watching").await;
+    }
+    quick.emit_raw(r#"["unwatch_all"]"#).await;
+    let last = quick.ask("query", json!("RPM")).await["time"].as_i64().unwrap();
+    loop {
+        let response = slow.next("watching").await;
+        if response["time"].as_i64().unwrap() >= last {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_events_of_onboardpi_are_there_when_asked_for() {
+    let simulator = Simulator::new(instant());
+    let plain = serve(&simulator).await;
+    let mut client = Client::connect(&plain, "").await;
+    client.emit_raw(r#"["all_protocols"]"#).await;
+    client.emit_raw(r#"["is_connected"]"#).await;
+    assert!(client.event().await.starts_with(r#"["is_connected""#));
+
+    let defaults = Options::default();
+    let car = obd::CarOptions { adapter: Adapter::Simulated(simulator), ..defaults.obd.car.clone() };
+    let obd = obd::Options { car, onboardpi: true, ..defaults.obd.clone() };
+    let server = Server::start(&Options { obd, ..defaults }).await;
+    let mut client = Client::connect(&server, "").await;
+    client.connected().await;
+    assert_eq!(
+        client.ask("all_protocols", Value::Null).await[5],
+        json!({"id":"6","name":"ISO 15765-4 (CAN 11/500)"})
+    );
+    assert_eq!(client.ask("get_command", json!("RPM")).await["command"], "010C");
+    assert_eq!(client.ask("get_command", json!("BOGUS")).await, Value::Null);
+    assert!(client.ask("available_ports", Value::Null).await.is_array());
+    assert_eq!(client.ask("clear_dtc", Value::Null).await, true);
+    assert_eq!(client.ask("query", json!("GET_DTC")).await["value"], json!([]));
+}

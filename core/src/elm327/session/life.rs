@@ -165,7 +165,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     fn lose_adapter(&mut self, now: Instant) {
         let heard = self.interrupted.take().map(|exchange| exchange.heard).unwrap_or_default();
         let failure = match self.link {
-            Link::NotConnected if heard.any => Failure::NotAnAdapter,
+            // Noise need not have lines.
+            Link::NotConnected if heard.any || !self.line.is_empty() => Failure::NotAnAdapter,
             Link::NotConnected => Failure::Mute,
             _ => Failure::Timeout,
         };

@@ -41,7 +41,7 @@ impl Query {
                     }
                 }
                 reading => {
-                    let value = reading.and_then(|reading| Ok(reading.clean()?)).map_err(Failed::from);
+                    let value = reading.and_then(|reading| reading.clean()).map_err(Failed::from);
                     self.print(&item, None, value.as_ref());
                     failed = failed.or(value.err());
                 }

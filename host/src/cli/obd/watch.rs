@@ -36,7 +36,7 @@ impl Command {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let period = match self.rate {
             rate if rate > 0.0 => Duration::try_from_secs_f64(1.0 / rate).unwrap_or(Duration::MAX),
-            rate if rate == 0.0 => Duration::ZERO,
+            0.0 => Duration::ZERO,
             _ => return Err(Failed::Usage("a rate is a number from 0 on".into()).into()),
         };
         let car = self.connection.open().await?;

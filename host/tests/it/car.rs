@@ -1,0 +1,329 @@
+//! The link to the car, with everything that can go wrong on it.
+
+use std::time::Duration;
+
+use cloverleaf::car::{self, Car, Item, QueryError, Reading};
+use cloverleaf::timeline::{Bus, Source, Value};
+use cloverleaf::transport::Adapter;
+use cloverleaf::transport::simulator::{Fault, Options, Simulator, Timing};
+use cloverleaf_core::bus::Protocol;
+use cloverleaf_core::elm327::session::{Filter, Link};
+use cloverleaf_core::obd2::Command;
+use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+use tokio_serial::{SerialPort, SerialStream};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn real() -> Options {
+    Options { warm: Duration::from_secs(600), ..Options::default() }
+}
+
+fn connect(adapter: Adapter) -> Car {
+    Car::connect(car::Options { adapter, ..car::Options::default() }, Bus::new())
+}
+
+async fn connected(simulator: &Simulator) -> Car {
+    let car = connect(Adapter::Simulated(simulator.clone()));
+    car.connected(PATIENCE).await.expect("a car");
+    car
+}
+
+fn item(name: &str) -> Item {
+    Item::standard(Command::named(name).expect("a command"))
+}
+
+async fn reaches(car: &Car, link: Link) {
+    let mut states = car.states();
+    let reached = timeout(PATIENCE, states.wait_for(|state| state.link == link)).await;
+    assert!(reached.is_ok(), "{:?} instead of {link:?}", car.state());
+}
+
+/// The next reading with a value.
+async fn value(readings: &mut tokio::sync::broadcast::Receiver<std::sync::Arc<Reading>>) -> Value {
+    loop {
+        let reading = timeout(PATIENCE, readings.recv()).await.expect("a reading").expect("a link");
+        if let Ok(value) = reading.clean() {
+            return value;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_connects_within_a_second_beyond_the_adapters_own_delays() {
+    // 500 ms for the reset, 350 ms for the search.
+    let begun = Instant::now();
+    let car = connected(&Simulator::new(real())).await;
+    let took = begun.elapsed();
+    assert!(took < Duration::from_millis(850 + 1_000), "{took:?}");
+    let state = car.state();
+    assert_eq!((state.link, state.port.as_str()), (Link::CarConnected, "sim"));
+    assert_eq!(state.protocol, Some(Protocol::Can11Fast));
+    assert_eq!(state.banner, "ELM327 v1.5");
+    assert!(car.supports(&item("RPM")) && car.supports(&item("MONITOR_CATALYST_B1")));
+    assert!(!car.supports(&item("HYBRID_BATTERY_REMAINING")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_bus_gives_the_same_car() {
+    for protocol in Protocol::ALL {
+        if protocol == Protocol::J1939 {
+            continue;
+        }
+        let car = connected(&Simulator::new(Options { protocol, ..real() })).await;
+        assert_eq!(car.state().protocol, Some(protocol));
+        let text = async |name: &str| {
+            let reading =
+                car.query(&item(name)).await.unwrap_or_else(|error| panic!("{protocol:?} {name}: {error}"));
+            serde_json::to_value(reading.clean().unwrap()).unwrap()
+        };
+        assert_eq!(text("VIN").await, "1CLVRLEA3TM000042", "{protocol:?}");
+        assert_eq!(text("GET_DTC").await[0]["code"], "P0133", "{protocol:?}");
+        assert_eq!(text("CALIBRATION_ID").await, "CLV-ENG-2.0-0042", "{protocol:?}");
+        assert!(text("RPM").await["value"].as_f64().unwrap() > 600.0, "{protocol:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_watched_is_published_round_after_round() {
+    let simulator = Simulator::new(real());
+    let bus = Bus::new();
+    let mut timeline = bus.subscribe();
+    let options = car::Options { adapter: Adapter::Simulated(simulator), ..car::Options::default() };
+    let car = Car::connect(options, bus);
+    car.connected(PATIENCE).await.unwrap();
+    let watcher = car.watcher();
+    watcher.watch(["RPM", "SPEED", "VIN", "ELM_VOLTAGE"].map(|name| (item(name), Duration::ZERO)));
+    let mut counts = std::collections::HashMap::new();
+    while counts.len() < 4 || counts["RPM"] < 20 {
+        let entry =
+            timeout(PATIENCE, timeline.next()).await.expect("values").expect("open").expect("in time");
+        assert_eq!(entry.source, Source::Car);
+        if Command::named(&entry.topic).is_some() {
+            *counts.entry(entry.topic.clone()).or_insert(0) += 1;
+        }
+    }
+    drop(watcher);
+    let mut readings = car.readings();
+    let more = timeout(Duration::from_secs(30), async {
+        // What was under way may still come.
+        for _ in 0..8 {
+            readings.recv().await.unwrap();
+        }
+    });
+    assert!(more.await.is_err(), "still polling although nobody watches");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rate_is_kept() {
+    let car = connected(&Simulator::new(real())).await;
+    let mut readings = car.readings();
+    let watcher = car.watcher();
+    watcher.watch([(item("RPM"), Duration::from_millis(200))]);
+    value(&mut readings).await;
+    let begun = Instant::now();
+    for _ in 0..50 {
+        value(&mut readings).await;
+    }
+    let took = begun.elapsed().as_secs_f64();
+    assert!((9.5..10.5).contains(&took), "50 values at 5 Hz took {took} s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_fault_is_an_error_within_two_seconds_and_never_a_value() {
+    for fault in [
+        Fault::Mute,
+        Fault::Garbage,
+        Fault::Unplug,
+        Fault::NoData,
+        Fault::CanError,
+        Fault::DataError,
+        Fault::Slow(Duration::from_secs(3)),
+    ] {
+        let simulator = Simulator::new(real());
+        let car = connected(&simulator).await;
+        car.query(&item("RPM")).await.expect("healthy at first");
+        simulator.inject(fault);
+        let begun = Instant::now();
+        let answer = car.query(&item("RPM")).await;
+        let took = begun.elapsed();
+        let value = answer.and_then(|reading| reading.clean());
+        assert!(value.is_err(), "{fault:?} gave {value:?}");
+        assert!(took <= Duration::from_secs(2), "{fault:?} took {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn polling_resumes_by_itself_after_every_fault() {
+    for fault in [
+        Fault::Mute,
+        Fault::Garbage,
+        Fault::Unplug,
+        Fault::NoData,
+        Fault::CanError,
+        Fault::DataError,
+        Fault::Slow(Duration::from_secs(3)),
+    ] {
+        let simulator = Simulator::new(real());
+        let car = connected(&simulator).await;
+        let watcher = car.watcher();
+        watcher.watch([(item("RPM"), Duration::ZERO), (item("SPEED"), Duration::ZERO)]);
+        let mut readings = car.readings();
+        value(&mut readings).await;
+        simulator.inject(fault);
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        simulator.inject(Fault::None);
+        reaches(&car, Link::CarConnected).await;
+        let mut readings = car.readings();
+        let Value::Quantity { .. } = value(&mut readings).await else { panic!("{fault:?}") };
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adapter_that_loses_power_is_set_up_again() {
+    let simulator = Simulator::new(real());
+    let car = connected(&simulator).await;
+    let watcher = car.watcher();
+    watcher.watch([(item("RPM"), Duration::ZERO)]);
+    let mut readings = car.readings();
+    for _ in 0..5 {
+        value(&mut readings).await;
+        simulator.brown_out();
+        reaches(&car, Link::ElmConnected).await;
+        reaches(&car, Link::CarConnected).await;
+        readings = car.readings();
+    }
+    value(&mut readings).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_state_follows_the_ignition() {
+    let simulator = Simulator::new(real());
+    simulator.ignition(false);
+    let car = connect(Adapter::Simulated(simulator.clone()));
+    reaches(&car, Link::ObdConnected).await;
+    let error = car.query(&item("RPM")).await.unwrap_err();
+    assert!(matches!(error, QueryError::NotConnected(_)), "{error:?}");
+    simulator.ignition(true);
+    reaches(&car, Link::CarConnected).await;
+    simulator.ignition(false);
+    // Nobody asks; the link finds out by itself.
+    reaches(&car, Link::ObdConnected).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_queries_than_can_wait_are_refused_and_the_others_answered() {
+    let car = connected(&Simulator::new(real())).await;
+    let rpm = item("RPM");
+    let answers = futures_util::future::join_all((0..200).map(|_| car.query(&rpm))).await;
+    let busy = answers.iter().filter(|answer| matches!(answer, Err(QueryError::Busy))).count();
+    let answered = answers.iter().filter(|answer| answer.is_ok()).count();
+    assert_eq!((answered + busy, answered >= 64), (200, true), "{answered} answered, {busy} refused");
+}
+
+#[tokio::test(start_paused = true)]
+async fn monitoring_tells_frames_until_nobody_takes_them() {
+    let car = connected(&Simulator::new(real())).await;
+    let mut frames = car.monitor(Filter::Pass { pattern: 0x0C9, mask: 0x7FF }).unwrap();
+    for _ in 0..100 {
+        let frame = timeout(PATIENCE, frames.recv()).await.unwrap().unwrap().unwrap();
+        assert!(frame.hex.starts_with("0C9"), "{frame:?}");
+        assert_eq!(frame.lost, 0);
+    }
+    drop(frames);
+    car.query(&item("RPM")).await.expect("questions are answered again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_closed_connection_stays_closed_until_it_is_opened() {
+    let car = connected(&Simulator::new(real())).await;
+    car.close();
+    reaches(&car, Link::NotConnected).await;
+    assert!(car.state().closed && car.state().port.is_empty());
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(car.state().link, Link::NotConnected);
+    car.query(&item("RPM")).await.unwrap_err();
+    car.open();
+    car.connected(PATIENCE).await.expect("open again");
+}
+
+#[tokio::test]
+async fn a_network_adapter_is_found_lost_and_found_again() {
+    let simulator = Simulator::new(Options { timing: Timing::None, ..real() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = tokio::spawn({
+        let simulator = simulator.clone();
+        async move { simulator.listen(listener).await }
+    });
+    let car = connect(format!("tcp://{address}").parse().unwrap());
+    car.connected(PATIENCE).await.unwrap();
+    assert_eq!(car.state().port, format!("tcp://{address}"));
+    simulator.inject(Fault::Unplug);
+    reaches(&car, Link::NotConnected).await;
+    simulator.inject(Fault::None);
+    car.connected(PATIENCE).await.unwrap();
+    serving.abort();
+}
+
+#[tokio::test]
+async fn a_serial_adapter_is_a_path() {
+    let (ours, theirs) = SerialStream::pair().expect("a pseudo-terminal");
+    let path = theirs.name().expect("a path");
+    // Someone keeps the other end open, without a lock, so that the terminal lives until the link comes.
+    let _open = std::fs::File::open(&path).unwrap();
+    drop(theirs);
+    let simulator = Simulator::new(Options { timing: Timing::None, ..real() });
+    let serving = tokio::spawn(async move { simulator.attach(ours).await });
+    let car = connect(path.parse().unwrap());
+    car.connected(PATIENCE).await.unwrap();
+    assert_eq!(car.state().port, path);
+    let reading = car.query(&item("VIN")).await.unwrap();
+    assert_eq!(reading.clean().unwrap(), Value::Text("1CLVRLEA3TM000042".into()));
+
+    // A second program is told that the port is taken.
+    let second = connect(path.parse().unwrap());
+    let mut states = second.states();
+    let trouble = timeout(PATIENCE, states.wait_for(|state| state.trouble.is_some())).await.unwrap().unwrap();
+    let expected = format!("{path}: the port is in use by another program");
+    assert_eq!(trouble.trouble.as_deref(), Some(expected.as_str()));
+    drop(trouble);
+    serving.abort();
+}
+
+#[tokio::test]
+async fn what_cannot_be_opened_is_named() {
+    let unused = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    for (adapter, trouble) in [
+        (
+            "/dev/ttyUSB99".to_owned(),
+            "/dev/ttyUSB99: no such serial port; `cloverleaf obd ports` lists those that exist".to_owned(),
+        ),
+        (file!().replace("host/", ""), format!("{}: not a serial port", file!().replace("host/", ""))),
+        (format!("tcp://{unused}"), format!("tcp://{unused}: nothing listens there (connection refused)")),
+    ] {
+        let car = connect(adapter.parse().unwrap());
+        let mut states = car.states();
+        let state =
+            timeout(PATIENCE, states.wait_for(|state| state.trouble.is_some())).await.unwrap().unwrap();
+        assert_eq!(state.trouble.as_ref(), Some(&trouble));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adapter_that_is_none_is_said_to_be_none() {
+    for (fault, expected) in [
+        (Fault::Mute, "nothing answers: is an adapter connected, and is the serial rate right?"),
+        (Fault::Garbage, "what answers is no ELM327, or the serial rate is wrong"),
+    ] {
+        let simulator = Simulator::new(real());
+        simulator.inject(fault);
+        let car = connect(Adapter::Simulated(simulator));
+        let mut states = car.states();
+        let begun = Instant::now();
+        let state =
+            timeout(PATIENCE, states.wait_for(|state| state.trouble.is_some())).await.unwrap().unwrap();
+        assert_eq!(state.trouble.as_deref(), Some(expected));
+        assert!(begun.elapsed() < Duration::from_secs(6), "{fault:?} took {:?}", begun.elapsed());
+    }
+}

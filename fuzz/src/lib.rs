@@ -14,6 +14,7 @@ mod json;
 mod laws;
 mod obd2_decode;
 mod phoenix_frame;
+mod tscbm;
 
 pub use bus_reassembly::bus_reassembly;
 pub use dfx_body::dfx_body;
@@ -23,3 +24,4 @@ pub use elm327_session::elm327_session;
 pub use json::json;
 pub use obd2_decode::obd2_decode;
 pub use phoenix_frame::phoenix_frame;
+pub use tscbm::tscbm;

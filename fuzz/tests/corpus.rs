@@ -14,6 +14,7 @@ const TARGETS: &[Target] = &[
     ("json", cloverleaf_fuzz::json),
     ("obd2_decode", cloverleaf_fuzz::obd2_decode),
     ("phoenix_frame", cloverleaf_fuzz::phoenix_frame),
+    ("tscbm", cloverleaf_fuzz::tscbm),
 ];
 
 #[test]

@@ -69,6 +69,7 @@ impl App {
         let road = octane::start(&options.octane, &context, &io).await?;
         let hub = Hub::new(&options.hub, &context, hub::Topics::new()).await?;
         let router = dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline));
+        let router = router.merge(octane::rest::routes(Arc::clone(&road)));
         let router = dfx.at_root(router.merge(dfx.routes()));
         // The guard is outermost so that it also answers for the Socket.IO transports.
         let origins = Origins::new(&options.allow_origin, exposure);

@@ -4,6 +4,7 @@
 
 mod dfx;
 mod obd;
+mod octane;
 mod relay;
 mod serve;
 mod simulator;
@@ -27,6 +28,7 @@ enum Command {
     Obd(obd::Command),
     Dfx(dfx::Command),
     Relay(relay::Command),
+    Octane(octane::Command),
 }
 
 impl Cli {
@@ -39,6 +41,7 @@ impl Cli {
             Command::Obd(command) => command.run(),
             Command::Dfx(command) => command.run(),
             Command::Relay(command) => command.run(),
+            Command::Octane(command) => command.run(),
         };
         match result {
             Ok(code) => code,

@@ -68,6 +68,11 @@ impl Octane {
         self.handle_event(input, None);
     }
 
+    /// Looks at the state.
+    pub fn look<T>(&self, work: impl FnOnce(&State) -> T) -> T {
+        work(&self.lock().state)
+    }
+
     /// Looks at the state, or changes it and carries out what comes of it.
     pub fn with<T, E>(&self, work: impl FnOnce(&mut State) -> Result<(T, Vec<Output>), E>) -> Result<T, E> {
         let mut inner = self.lock();

@@ -5,7 +5,8 @@
 //!  state       who may do and hears what (pure)      resource    what there is and what can be asked of it (pure)
 //!  publish     what the road tells by itself (pure)  view        the road in OCTANE's words (pure)
 //!  handlers    carries it all out                    fanout      to thousands, of whom some read slowly
-//!  keys        who is who
+//!  keys        who is who                            rest        /api, and apidocs what it looks like
+//!  client      for real OCTANE servers               source      datagrams of real controllers
 //! ```
 //!
 //! # Differences from the original
@@ -22,14 +23,21 @@
 //! | channels that are not announced | announced nowhere | can be joined, stay out of the listing |
 //! | a source that falls silent | its last state lives on | `"stale": true` in updates and REST, a `facility_message` |
 //! | a reader that is too slow | unbounded memory, or lost messages | telemetry conflates by signal, messages never; then disconnected |
+//! | return values of a robot's handlers | lost | `POST /api/robot/{id}/proxy` answers with them |
+//! | a request outside of what a key allows | not defined | REST 403 |
+//! | safety equipment, maintenance, sessions, job queues, past weather | REST resources | none of them here: 404 |
 
+pub mod apidocs;
 pub mod channel;
+pub mod client;
 pub mod events;
 mod fanout;
 pub mod handlers;
 pub mod keys;
 pub mod publish;
 pub mod resource;
+pub mod rest;
+pub mod source;
 pub mod state;
 pub mod view;
 
@@ -43,6 +51,7 @@ use tokio::time::MissedTickBehavior;
 
 use self::handlers::Octane;
 use self::keys::{Keys, KeysError};
+use self::source::Feed;
 use self::state::{Settings, State};
 use self::view::{IdsAs, PhasesAs};
 use super::Context;
@@ -105,6 +114,15 @@ pub struct Options {
         default_value_t = 2.0
     )]
     pub silent_after: f64,
+
+    /// Show what the controller of an intersection sends (TSCBM over UDP) instead of simulating it (repeatable)
+    #[arg(
+        long = "octane-tscbm",
+        env = "CLOVERLEAF_OCTANE_TSCBM",
+        value_name = "ID=ADDR:PORT",
+        value_delimiter = ','
+    )]
+    pub feeds: Vec<Feed>,
 }
 
 /// Why the road could not be started.
@@ -129,6 +147,16 @@ pub enum StartError {
         path: String,
         /// What is wrong.
         error: Box<FacilityError>,
+    },
+    /// Datagrams cannot be listened for.
+    #[error("--octane-tscbm {intersection}={listen}: {error}")]
+    Feed {
+        /// For which intersection.
+        intersection: u32,
+        /// Where.
+        listen: std::net::SocketAddr,
+        /// Why not.
+        error: std::io::Error,
     },
 }
 
@@ -170,6 +198,14 @@ pub async fn start(options: &Options, context: &Context, io: &SocketIo) -> Resul
     let road = Road::new(facility, Timestamp::now());
     let octane = Octane::new(State::new(settings, road), keys, context.timeline.clone());
     octane.attach(io);
+    for feed in &options.feeds {
+        let Feed { intersection, listen } = *feed;
+        source::listen(&octane, *feed).await.map_err(|error| StartError::Feed {
+            intersection,
+            listen,
+            error,
+        })?;
+    }
     let ticking = Arc::downgrade(&octane);
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(TICK);

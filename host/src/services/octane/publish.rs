@@ -9,6 +9,8 @@ use super::channel::Channel;
 use super::events::Update;
 use super::resource::{Kind, id_of};
 use super::state::{Output, Publication, State, publication};
+use crate::road::junction::Junction;
+use crate::road::mover::Position;
 
 /// Beacons and pedestrians are told of every so many tenths of a second.
 const BEACONS_EVERY: u64 = 2;
@@ -114,14 +116,7 @@ impl State {
                 outputs.push(telemetry(channels, "v2x_raw", id, &raw));
             }
             if tenths.is_multiple_of(INTERSECTIONS_EVERY) {
-                let state = json!({
-                    "id": id,
-                    "type": "rsu",
-                    "enabled": true,
-                    "latitude": junction.site.place.latitude,
-                    "longitude": junction.site.place.longitude,
-                    "updated": junction.updated().map(|at| view.date(at)),
-                });
+                let state = self.rsu(junction);
                 let update = json!({"id": id, "serviced": view.now(), "state": state});
                 outputs.push(publication(&["v2x"], "v2x_update", &update, Some(format!("v2x/{id}"))));
             }
@@ -139,6 +134,45 @@ impl State {
                 }
             }
         }
+    }
+
+    /// Every radio: of intersections, of vehicles, of pedestrians.
+    pub fn radios(&self) -> Vec<Value> {
+        let view = self.view();
+        let on_board = |id: String, kind: &str, position: Position| {
+            let updated = view.now();
+            let state = json!({
+                "angle": 0.0,
+                "elevation": 0.0,
+                "heading": position.heading,
+                "speed": position.speed,
+                "latitude": position.place.latitude,
+                "longitude": position.place.longitude,
+                "updated": updated,
+            });
+            json!({"id": id, "type": kind, "state": state})
+        };
+        let rsus = self.road.junctions.values().map(|junction| self.rsu(junction));
+        let obus = self.road.vehicles().map(|(vehicle, at)| on_board(vehicle.id.clone(), "obu", at));
+        let vrus = self
+            .road
+            .beacons()
+            .enumerate()
+            .map(|(number, (_, at))| on_board(format!("{:08x}", number + 1), "vru", at));
+        rsus.chain(obus).chain(vrus).collect()
+    }
+
+    fn rsu(&self, junction: &Junction) -> Value {
+        let supported = |kind: &str, set: &str| json!({"messageType": kind, "messageSet": set, "txEnabled": true, "rxEnabled": true});
+        json!({
+            "id": junction.site.v2x,
+            "type": "rsu",
+            "enabled": true,
+            "latitude": junction.site.place.latitude,
+            "longitude": junction.site.place.longitude,
+            "radiosSupported": [supported("SPAT", "NTCIP"), supported("BSM", "J2735_201603"), supported("PSM", "J2735_201603")],
+            "updated": junction.updated().map(|at| self.view().date(at)),
+        })
     }
 
     /// The channels of a radio that anybody has joined.

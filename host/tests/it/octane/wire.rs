@@ -12,14 +12,14 @@ use crate::support::Server;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn options() -> Options {
+pub(super) fn options() -> Options {
     let mut options = Options::default();
     options.octane.keys = vec!["goodkey".parse().unwrap()];
     options
 }
 
 /// One Engine.IO connection over WebSocket that answers pings and shows the rest.
-struct Wire {
+pub(super) struct Wire {
     socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
 }
 
@@ -31,11 +31,11 @@ impl Wire {
         wire
     }
 
-    async fn send(&mut self, packet: &str) {
+    pub(super) async fn send(&mut self, packet: &str) {
         self.socket.send(Message::text(packet)).await.unwrap();
     }
 
-    async fn receive(&mut self) -> String {
+    pub(super) async fn receive(&mut self) -> String {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a packet in time");
             match message.expect("open").expect("well-formed") {
@@ -47,7 +47,7 @@ impl Wire {
     }
 
     /// Asks something that is always answered, and shows that nothing else was said before.
-    async fn expect_silence(&mut self) {
+    pub(super) async fn expect_silence(&mut self) {
         self.send(r#"42/octane,["leave",{"channel":"gate"}]"#).await;
         assert_eq!(self.receive().await, r#"42/octane,["leave",{"leave":"gate"}]"#);
     }
@@ -141,7 +141,7 @@ async fn a_key_may_come_in_a_header_or_with_connect() {
 }
 
 /// A member that has heard everything said on entry.
-async fn member(server: &Server) -> Wire {
+pub(super) async fn member(server: &Server) -> Wire {
     let mut wire = Wire::open(server, "EIO=4&X-API-KEY=goodkey").await;
     wire.play("> 40/octane,\n< 40/octane,*\n< *auth_ok*\n< *user*\n< *facility*\n< *channels*").await;
     wire

@@ -1,0 +1,229 @@
+//! A client for OCTANE servers, real ones and this one: logs in, joins, and does both again after a reconnect.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), cloverleaf::services::octane::client::ConnectError> {
+//! use cloverleaf::services::octane::client::{Event, Options, connect};
+//!
+//! let options = Options { channels: vec!["intersection".into()], ..Options::new("http://localhost:5000", "key") };
+//! let (client, mut events) = connect(options).await?;
+//! while let Some(Event::Message { name, data }) = events.next().await {
+//!     println!("{name} {data}");
+//! }
+//! # drop(client);
+//! # Ok(())
+//! # }
+//! ```
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::handlers::NAMESPACE;
+use crate::socketio_client::{self, Backoff, CallError, Disconnect, EmitError, UrlError};
+
+/// How long a server may take to say whether a key is good.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whom to connect to, and how.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `http://host:5000`.
+    pub url: String,
+    /// The namespace; `/octane` everywhere so far.
+    pub namespace: String,
+    /// The key; a server that needs none takes any.
+    pub key: String,
+    /// What to join, after every login.
+    pub channels: Vec<String>,
+    /// Whether and how to come back after the connection broke.
+    pub reconnect: Option<Backoff>,
+}
+
+impl Options {
+    /// The usual for a server and a key.
+    pub fn new(url: &str, key: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            namespace: NAMESPACE.to_owned(),
+            key: key.to_owned(),
+            channels: Vec::new(),
+            reconnect: Some(Backoff::default()),
+        }
+    }
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL cannot be used.
+    #[error(transparent)]
+    Url(#[from] UrlError),
+    /// The server cannot be reached, or does not speak Socket.IO.
+    #[error(transparent)]
+    Connect(#[from] socketio_client::ConnectError),
+    /// The key is not good.
+    #[error("the server refuses the key: {0}")]
+    Refused(String),
+    /// The connection broke, or the server did not say whether the key is good.
+    #[error("the server did not answer the login")]
+    Silent,
+}
+
+/// What happens.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The server said something.
+    Message {
+        /// The event.
+        name: String,
+        /// Its argument.
+        data: Value,
+    },
+    /// The connection is lost.
+    Lost {
+        /// Why.
+        reason: Disconnect,
+        /// Whether it will be tried again.
+        retrying: bool,
+    },
+    /// There is a connection again; the login has been sent, and the joins follow when it succeeds.
+    Back,
+}
+
+/// The speaking half.
+#[derive(Clone, Debug)]
+pub struct Client {
+    client: socketio_client::Client,
+    joined: Arc<Mutex<BTreeSet<String>>>,
+}
+
+/// The listening half.
+#[derive(Debug)]
+pub struct Events {
+    events: socketio_client::Events,
+    client: Client,
+    key: String,
+}
+
+/// Connects, logs in, and joins.
+///
+/// # Errors
+/// When the first connection or login fails; later ones are tried again as [`Options::reconnect`] says.
+pub async fn connect(options: Options) -> Result<(Client, Events), ConnectError> {
+    let base = socketio_client::Options::new(&options.url)?;
+    let socket =
+        socketio_client::Options { namespace: options.namespace, reconnect: options.reconnect, ..base };
+    let (client, events) = socketio_client::connect(socket).await?;
+    let joined = Arc::new(Mutex::new(options.channels.into_iter().collect()));
+    let client = Client { client, joined };
+    let mut events = Events { events, client: client.clone(), key: options.key };
+    tokio::time::timeout(PATIENCE, events.log_in()).await.unwrap_or(Err(ConnectError::Silent))?;
+    Ok((client, events))
+}
+
+impl Client {
+    /// Joins a channel, now and after every reconnect. The server echoes a `join`.
+    ///
+    /// # Errors
+    /// When there is no connection at this moment; it is joined as soon as there is one again.
+    pub async fn join(&self, channel: &str) -> Result<(), EmitError> {
+        self.joined().insert(channel.to_owned());
+        self.send("join", &[json!({"channel": channel})]).await
+    }
+
+    /// Leaves a channel for good.
+    ///
+    /// # Errors
+    /// When there is no connection at this moment; it is not joined again then.
+    pub async fn leave(&self, channel: &str) -> Result<(), EmitError> {
+        self.joined().remove(channel);
+        self.send("leave", &[json!({"channel": channel})]).await
+    }
+
+    /// Sends any event.
+    ///
+    /// # Errors
+    /// When there is no connection at this moment.
+    pub async fn send(&self, event: &str, arguments: &[Value]) -> Result<(), EmitError> {
+        self.client.emit(event, arguments).await
+    }
+
+    /// Sends any event, and waits until the server has taken it.
+    ///
+    /// # Errors
+    /// When it is not acknowledged in time.
+    pub async fn confirm(
+        &self,
+        event: &str,
+        arguments: &[Value],
+        patience: Duration,
+    ) -> Result<(), CallError> {
+        self.client.call(event, arguments, patience).await.map(drop)
+    }
+
+    /// Leaves, after everything sent before has gone.
+    pub async fn disconnect(&self) {
+        self.client.disconnect().await;
+    }
+
+    fn joined(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Events {
+    /// What happens next; none once the connection is over for good. Logs in and joins again on the way, so it has to
+    /// be called for that to happen.
+    pub async fn next(&mut self) -> Option<Event> {
+        match self.events.next().await? {
+            socketio_client::Event::Message(message) => {
+                if message.event == "auth_ok" {
+                    self.join_all().await;
+                }
+                let data = message.data().clone();
+                Some(Event::Message { name: message.event, data })
+            }
+            socketio_client::Event::Connected { .. } => {
+                self.show_key().await;
+                Some(Event::Back)
+            }
+            socketio_client::Event::Disconnected { reason, retrying } => {
+                Some(Event::Lost { reason, retrying })
+            }
+        }
+    }
+
+    async fn log_in(&mut self) -> Result<(), ConnectError> {
+        self.show_key().await;
+        while let Some(event) = self.next().await {
+            match event {
+                Event::Message { name, .. } if name == "auth_ok" => return Ok(()),
+                Event::Message { name, data } if name == "auth_fail" => {
+                    let why = data["message"].as_str().unwrap_or("it does not say why").to_owned();
+                    return Err(ConnectError::Refused(why));
+                }
+                _ => {}
+            }
+        }
+        Err(ConnectError::Silent)
+    }
+
+    /// A connection that is lost meanwhile is told of by the next event.
+    async fn show_key(&self) {
+        if let Err(error) = self.client.send("auth", &[json!({"x-api-key": self.key})]).await {
+            tracing::debug!(%error, "the key was not sent");
+        }
+    }
+
+    async fn join_all(&self) {
+        let channels: Vec<String> = self.client.joined().iter().cloned().collect();
+        for channel in channels {
+            if let Err(error) = self.client.send("join", &[json!({"channel": channel})]).await {
+                tracing::debug!(%error, channel, "not joined again");
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The client, against this server; and real controllers, by their datagrams.
+
+use std::time::Duration;
+
+use cloverleaf::services::octane::client::{ConnectError, Event, Events, Options, connect};
+use cloverleaf::services::octane::source::Feed;
+use cloverleaf_core::tscbm::{Message, Phases};
+use serde_json::{Value, json};
+use tokio::net::UdpSocket;
+
+use super::wire::options;
+use crate::support::Server;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The argument of the next `event`.
+async fn next(events: &mut Events, event: &str) -> Value {
+    let found = async {
+        loop {
+            match events.next().await.expect("not the end") {
+                Event::Message { name, data } if name == event => return data,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no {event} in time"))
+}
+
+#[tokio::test]
+async fn it_logs_in_joins_listens_and_speaks() {
+    let server = Server::start(&options()).await;
+    let channels = vec!["v2x_rsu_0124_parsed".into()];
+    let (client, mut events) =
+        connect(Options { channels, ..Options::new(&server.url(), "goodkey") }).await.unwrap();
+    assert_eq!(next(&mut events, "v2x_SPaT").await["id"], "0124");
+    client.leave("v2x_rsu_0124_parsed").await.unwrap();
+    client.join("ipc").await.unwrap();
+    let trigger = json!({"type": "TRIGGER", "payload": {"id": 1}});
+    client.send("ipc_message", std::slice::from_ref(&trigger)).await.unwrap();
+    assert_eq!(next(&mut events, "ipc_message").await, trigger);
+    let hello = [json!({"message": "hello"})];
+    let confirming = client.confirm("user_message", &hello, PATIENCE);
+    let (confirmed, heard) = tokio::join!(confirming, next(&mut events, "user_message"));
+    confirmed.unwrap();
+    assert_eq!(heard, json!({"message": "hello"}));
+    client.disconnect().await;
+}
+
+#[tokio::test]
+async fn a_bad_key_is_an_error_with_the_servers_words() {
+    let server = Server::start(&options()).await;
+    match connect(Options::new(&server.url(), "badkey")).await {
+        Err(ConnectError::Refused(why)) => assert_eq!(why, "API key is missing or invalid"),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_controllers_datagrams_become_the_intersections_state() {
+    let mut options = options();
+    let probe = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let listen = probe.local_addr().unwrap();
+    drop(probe);
+    options.octane.feeds = vec![Feed { intersection: 4, listen }];
+    let server = Server::start(&options).await;
+    let channels = vec!["v2x_rsu_0124_parsed".into()];
+    let (_client, mut events) =
+        connect(Options { channels, ..Options::new(&server.url(), "goodkey") }).await.unwrap();
+    let controller = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let message = Message { green: Phases::of(&[3, 7]), sequence: 9, ..Message::default() };
+    // What is not a TSCBM before it changes nothing.
+    for datagram in [&b"noise"[..], &message.emit()[..244], &message.emit()] {
+        controller.send_to(datagram, listen).await.unwrap();
+    }
+    let said = next(&mut events, "v2x_SPaT").await;
+    assert_eq!((&said["id"], &said["green"]), (&json!("0124"), &json!("0000000001000100")));
+}
+
+#[test]
+fn a_feed_is_an_intersection_and_an_address() {
+    let feed: Feed = "4=0.0.0.0:6054".parse().unwrap();
+    assert_eq!((feed.intersection, feed.listen.port()), (4, 6054));
+    for bad in ["", "4", "4=", "x=0.0.0.0:1", "4=0.0.0.0"] {
+        assert!(bad.parse::<Feed>().is_err(), "{bad}");
+    }
+}

@@ -1,6 +1,9 @@
 //! `cloverleaf dfx …`: the driver's vital signs from the command line.
 
 mod decode;
+mod measure;
+mod plot;
+mod serve;
 
 use std::process::ExitCode;
 
@@ -15,12 +18,16 @@ pub(super) struct Command {
 
 #[derive(Debug, Subcommand)]
 enum Action {
+    Measure(measure::Command),
+    Serve(serve::Command),
     Decode(decode::Command),
 }
 
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self.action {
+            Action::Measure(command) => command.run(),
+            Action::Serve(command) => command.run(),
             Action::Decode(command) => command.run(),
         }
     }

@@ -42,7 +42,7 @@ impl Command {
 }
 
 /// Ctrl-C, or the request to terminate that service supervisors send.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return std::future::pending().await };
     tokio::select! {

@@ -339,3 +339,35 @@ async fn a_message_beyond_the_limit_ends_only_its_own_connection() {
     other.send_bytes(b"0100call000001{}").await;
     assert_eq!(other.next().await, ("call000001".into(), 200, br#"{"StatusID":"ACTIVE"}"#.to_vec()));
 }
+
+#[tokio::test]
+async fn results_are_on_the_timeline() {
+    use cloverleaf::timeline::{Source, Value};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let app = cloverleaf::app::App::new(&Options::default()).await.unwrap();
+    let mut timeline = app.timeline().subscribe();
+    let serving = tokio::spawn(app.serve(listener, std::future::pending()));
+    let client = reqwest::Client::new();
+    let post = async |path: &str, body: serde_json::Value| -> serde_json::Value {
+        let request = client.post(format!("http://{address}{path}")).bearer_auth("t").json(&body);
+        request.send().await.unwrap().json().await.unwrap()
+    };
+    let created = post("/measurements", serde_json::json!({})).await;
+    let path = format!("/dfx/measurements/{}/data", created["ID"].as_str().unwrap());
+    use base64::Engine;
+    let payload = base64::engine::general_purpose::STANDARD.encode(pulse(66.0, 5.0));
+    let ack = post(&path, serde_json::json!({ "Action": "LAST::PROCESS", "Payload": payload })).await;
+    assert_eq!(ack["ChunkOrder"], 0);
+    let rate = async {
+        loop {
+            let entry = timeline.next().await.expect("a timeline").expect("nothing missed");
+            if entry.source == Source::Driver && entry.topic == "heart_rate" {
+                break entry.value.clone();
+            }
+        }
+    };
+    let rate = tokio::time::timeout(std::time::Duration::from_secs(10), rate).await.expect("in time");
+    assert!(matches!(rate, Value::Quantity { value, unit: "bpm" } if (value - 66.0).abs() < 1.0), "{rate:?}");
+    serving.abort();
+}

@@ -5,6 +5,7 @@ mod car;
 mod dashboard;
 mod decode;
 mod dfx;
+mod dfx_cli;
 mod dfx_client;
 mod hub;
 mod obd;

@@ -67,6 +67,11 @@ impl Measurement {
         self.measurements
     }
 
+    /// When a chunk of this length can have been measured: what [`Pace::RealTime`] waits for. `None` for the first.
+    pub fn due(&self, length: Duration) -> Option<Instant> {
+        Some(self.earliest? + length)
+    }
+
     async fn begin(&mut self) -> Result<(), CallError> {
         self.id = self.client.create_measurement(&self.create).await?;
         self.results.push(self.client.subscribe(&self.id).await?);
@@ -93,8 +98,8 @@ impl Measurement {
     /// # Errors
     /// [`CallError`]; on [`RateLimited`](CallError::RateLimited) wait and add the chunk again.
     pub async fn add(&mut self, payload: &[u8], length: Duration, last: bool) -> Result<DataAck, CallError> {
-        if let Some(earliest) = self.earliest.filter(|_| self.pace == Pace::RealTime) {
-            sleep_until(earliest + length).await;
+        if let Some(due) = self.due(length).filter(|_| self.pace == Pace::RealTime) {
+            sleep_until(due).await;
         }
         let ack = match self.send(payload, last).await {
             // Not if it was not begun by us: then it would be closed again and again.

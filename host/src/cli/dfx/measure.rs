@@ -1,0 +1,307 @@
+//! `cloverleaf dfx measure`: files in, vital signs out.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use clap::ValueEnum;
+use cloverleaf_core::dfx::body::code;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::plot::plot;
+use crate::services::dfx::client::{CallError, Connect, Measurement, Pace, Protocol, ResultError};
+use crate::services::dfx::events::{Create, Outcome};
+use crate::services::dfx::state::Signal;
+
+/// Measure vital signs from recorded data
+///
+/// A file of numbers (one a line; of several columns the last; a first line of names is skipped) is a signal: it is
+/// cut into chunks and plotted. Any other file is one chunk as it is, such as the payloads of the DFX SDK.
+///
+/// With --json each result is one object a line. The exit code is 0 when every chunk gave a result.
+#[derive(Debug, clap::Args)]
+pub(super) struct Command {
+    /// What to measure
+    #[arg(long, short, value_name = "FILE", required = true, num_args = 1..)]
+    input: Vec<PathBuf>,
+
+    /// How long a chunk is
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = length)]
+    chunk: Duration,
+
+    /// Samples a second in files of numbers
+    #[arg(long, value_name = "HZ", default_value_t = 30.0, value_parser = rate)]
+    rate: f64,
+
+    /// The server
+    #[arg(long, env = "CLOVERLEAF_DFX_URL", value_name = "URL", default_value = "ws://127.0.0.1:5000/dfx")]
+    url: String,
+
+    /// The token of a device or a user
+    #[arg(
+        long,
+        env = "CLOVERLEAF_DFX_TOKEN",
+        value_name = "TOKEN",
+        default_value = "local",
+        hide_env_values = true
+    )]
+    token: String,
+
+    /// The study that says what to measure
+    #[arg(long, value_name = "ID", default_value = "")]
+    study: String,
+
+    /// The subprotocol to offer
+    #[arg(long, value_enum, default_value_t = Subprotocol::Json)]
+    protocol: Subprotocol,
+
+    /// Send as fast as the server takes it, instead of in real time
+    #[arg(long)]
+    at_once: bool,
+
+    /// Print one JSON object for each result
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Subprotocol {
+    /// JSON bodies
+    Json,
+    /// Protobuf bodies
+    Proto,
+    /// No subprotocol: protobuf bodies, as the first clients had them
+    None,
+}
+
+/// How long to wait for results after the last chunk.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a chunk is sent again after RATE_LIMIT.
+const RETRIES: usize = 5;
+
+struct Chunk {
+    payload: Vec<u8>,
+    length: Duration,
+}
+
+/// One line of the results.
+#[derive(Debug, Serialize)]
+struct Row {
+    measurement: String,
+    chunk: Option<u32>,
+    /// Beats a minute.
+    heart_rate: Option<f64>,
+    /// dB.
+    signal_to_noise: Option<f64>,
+    code: String,
+}
+
+impl From<Outcome> for Row {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            chunk: outcome.chunk(),
+            heart_rate: outcome.values("HR_BPM").last(),
+            signal_to_noise: outcome.values("SNR").last(),
+            measurement: outcome.measurement_id,
+            code: outcome.error.code,
+        }
+    }
+}
+
+impl Command {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let mut chunks = Vec::new();
+        for path in &self.input {
+            chunks.extend(self.chunks(path)?);
+        }
+        ensure!(!chunks.is_empty(), "there is nothing in the input to measure");
+        crate::cli::block_on(self.measure(chunks))
+    }
+
+    /// The chunks of one file.
+    fn chunks(&self, path: &Path) -> anyhow::Result<Vec<Chunk>> {
+        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let Some(samples) = std::str::from_utf8(&bytes).ok().and_then(numbers) else {
+            return Ok(vec![Chunk { payload: bytes, length: self.chunk }]);
+        };
+        if !self.json {
+            println!("{} · {:.1} s", path.display(), samples.len() as f64 / self.rate);
+            plot(&samples, 78, 8).iter().for_each(|line| println!("{line}"));
+        }
+        let count = ((self.chunk.as_secs_f64() * self.rate) as usize).max(1);
+        let cut = samples.chunks(count).map(|samples| {
+            let signal = Signal { rate: self.rate, samples: samples.to_vec() };
+            Chunk { payload: signal.to_payload(), length: Duration::from_secs_f64(signal.seconds()) }
+        });
+        Ok(cut.collect())
+    }
+
+    async fn measure(&self, chunks: Vec<Chunk>) -> anyhow::Result<ExitCode> {
+        let protocol = match self.protocol {
+            Subprotocol::Json => Protocol::Json,
+            Subprotocol::Proto => Protocol::Proto,
+            Subprotocol::None => Protocol::Unnamed,
+        };
+        let connect = Connect { protocol, ..Connect::new(&self.url, &self.token) };
+        let client = connect.connect().await.with_context(|| self.url.clone())?;
+        let create = Create { study_id: self.study.clone(), ..Create::default() };
+        let mut measurement = Measurement::start(client, create, Pace::AtOnce).await?;
+        let progress = if self.json { ProgressBar::hidden() } else { ProgressBar::new(chunks.len() as u64) };
+        progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} chunks  {msg}")?);
+        let mut rows = Vec::new();
+        for (index, chunk) in chunks.iter().enumerate() {
+            if let Some(due) = measurement.due(chunk.length).filter(|_| !self.at_once) {
+                self.results_until(&mut measurement, due, &progress, &mut rows).await?;
+            }
+            add(&mut measurement, chunk, index + 1 == chunks.len(), &progress).await?;
+            progress.inc(1);
+        }
+        while rows.len() < chunks.len() {
+            match timeout(PATIENCE, measurement.next()).await {
+                Ok(Some(result)) => self.result(result, &progress, &mut rows)?,
+                Ok(None) => break,
+                Err(_) => {
+                    eprintln!("no more results within {PATIENCE:?}");
+                    break;
+                }
+            }
+        }
+        progress.finish_and_clear();
+        if !self.json {
+            table(&rows);
+        }
+        Ok(if rows.len() < chunks.len() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    async fn results_until(
+        &self,
+        measurement: &mut Measurement,
+        due: Instant,
+        progress: &ProgressBar,
+        rows: &mut Vec<Row>,
+    ) -> anyhow::Result<()> {
+        loop {
+            tokio::select! {
+                () = sleep_until(due) => return Ok(()),
+                result = measurement.next() => match result {
+                    Some(result) => self.result(result, progress, rows)?,
+                    None => bail!("the server ended the measurement"),
+                },
+            }
+        }
+    }
+
+    fn result(
+        &self,
+        result: Result<Outcome, ResultError>,
+        progress: &ProgressBar,
+        rows: &mut Vec<Row>,
+    ) -> anyhow::Result<()> {
+        let row = match result {
+            Ok(outcome) => Row::from(outcome),
+            Err(error @ (ResultError::Missed(_) | ResultError::BadResult(_))) => {
+                eprintln!("{error}");
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if self.json {
+            println!("{}", serde_json::to_string(&row)?);
+        }
+        progress.set_message(row.heart_rate.map_or_else(|| row.code.clone(), |bpm| format!("{bpm:.0} bpm")));
+        rows.push(row);
+        Ok(())
+    }
+}
+
+async fn add(
+    measurement: &mut Measurement,
+    chunk: &Chunk,
+    last: bool,
+    progress: &ProgressBar,
+) -> anyhow::Result<()> {
+    for _ in 0..RETRIES {
+        match measurement.add(&chunk.payload, chunk.length, last).await {
+            Err(CallError::RateLimited { retry_after, .. }) => {
+                progress.set_message(format!("rate limit: waiting {retry_after:.1?}"));
+                sleep(retry_after).await;
+            }
+            added => return Ok(added.map(drop)?),
+        }
+    }
+    bail!("the server keeps saying {}", code::RATE_LIMIT)
+}
+
+fn table(rows: &[Row]) {
+    let number = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.1}"));
+    println!("{:>5}  {:>10}  {:>8}  code", "chunk", "heart rate", "SNR");
+    for Row { chunk, heart_rate, signal_to_noise, code, .. } in rows {
+        let chunk = chunk.map_or_else(|| "?".into(), |chunk| chunk.to_string());
+        println!("{chunk:>5}  {:>6} bpm  {:>5} dB  {code}", number(*heart_rate), number(*signal_to_noise));
+    }
+}
+
+/// The last number of each line; `None` when the text is something else.
+fn numbers(text: &str) -> Option<Vec<f64>> {
+    let last =
+        |line: &str| line.split([',', ';', '\t', ' ']).rfind(|word| !word.is_empty())?.trim().parse().ok();
+    let mut samples = Vec::new();
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        match last(line).filter(|sample: &f64| sample.is_finite()) {
+            Some(sample) => samples.push(sample),
+            None if index == 0 => {}
+            None => return None,
+        }
+    }
+    (!samples.is_empty()).then_some(samples)
+}
+
+/// `5s`, `2.5s`, `500ms` or seconds.
+fn length(text: &str) -> Result<Duration, String> {
+    let (number, unit) = match text.strip_suffix("ms") {
+        Some(number) => (number, 0.001),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let seconds: f64 = number.trim().parse().map_err(|_| "expected a time such as 5s or 500ms")?;
+    let seconds = seconds * unit;
+    if (0.1..=120.0).contains(&seconds) {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("a chunk has 0.1 to 120 seconds".into())
+    }
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (1.0..=1000.0).contains(&rate) => Ok(rate),
+        _ => Err("expected 1 to 1000".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_numbers_are_told_from_others() {
+        assert_eq!(numbers("1\n2.5\n-3e1\n"), Some(vec![1.0, 2.5, -30.0]));
+        assert_eq!(numbers("time,value\n0.0,7\n0.1,8\n"), Some(vec![7.0, 8.0]));
+        assert_eq!(numbers("a text\nof words\n"), None);
+        assert_eq!(numbers("1\nNaN\n"), None);
+        assert_eq!(numbers(""), None);
+    }
+
+    #[test]
+    fn lengths_have_units_and_bounds() {
+        assert_eq!(length("5s"), Ok(Duration::from_secs(5)));
+        assert_eq!(length("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(length("2.5"), Ok(Duration::from_millis(2500)));
+        for bad in ["", "s", "-1s", "0", "1e9s", "NaN"] {
+            assert!(length(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,46 @@
+//! `cloverleaf dfx serve`: the DFX endpoint alone.
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+
+use crate::config::Exposure;
+use crate::origin::Origins;
+use crate::services::Context;
+use crate::services::dfx::{Dfx, Options};
+use crate::timeline::Bus;
+
+/// Serve the DFX API alone: WebSocket at / and /dfx, REST at /measurements and its kin
+#[derive(Debug, clap::Args)]
+pub(super) struct Command {
+    /// Where to listen; port 0 picks a free one
+    #[arg(long, env = "CLOVERLEAF_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Command {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        crate::cli::block_on(async {
+            let listener = TcpListener::bind(self.listen).await;
+            let listener = listener.with_context(|| format!("cannot listen on {}", self.listen))?;
+            let exposure = Exposure::of(self.listen);
+            let dfx = Dfx::new(&self.options, &Context { timeline: Bus::new(), exposure })?;
+            let router = Origins::new(&[], exposure).guard(dfx.at_root(dfx.routes()));
+            eprintln!("{}", dfx.summary());
+            println!("listening on ws://{}", listener.local_addr()?);
+            let listener = listener.tap_io(|stream| {
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY was refused");
+                }
+            });
+            axum::serve(listener, router).with_graceful_shutdown(crate::cli::serve::interrupted()).await?;
+            Ok(ExitCode::SUCCESS)
+        })
+    }
+}

@@ -113,7 +113,7 @@ mod tests {
             (
                 "GET_DTC",
                 "43 01 01 33",
-                r#"[{"code":"P0133","description":"Powertrain, SAE: fuel and air metering"}]"#,
+                r#"[{"code":"P0133","description":"Powertrain, SAE: oxygen sensor, bank 1, sensor 1, slow"}]"#,
             ),
             (
                 "MONITOR_CATALYST_B1",

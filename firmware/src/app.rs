@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 use cloverleaf_core::bus::Message;
 use cloverleaf_core::driver::{Clock, Driver};
 use cloverleaf_core::elm327::poll::{Item, Key, Next, Outcome, Poller, Question, Tuning};
-use cloverleaf_core::elm327::session::{Event, Failure, Link, Refused, Request, Session, Settings};
+use cloverleaf_core::elm327::session::{Event, Link, Refused, Request, Session, Settings};
 use cloverleaf_core::obd2::{self, Command, Value};
 use cloverleaf_core::time::Duration;
 use defmt::Display2Format;
@@ -156,20 +156,15 @@ async fn exchange<RW: BufRead + Write, C: Clock>(
                 poller.handle_answer(asked, answer.messages(), answer.lines, answer.fault, &mut on_outcome);
             }
             Event::Reply(Err(failure)) => {
+                defmt::warn!("{}", Display2Format(&failure));
                 poller.handle_failure(asked, failure, &mut on_outcome);
-                return ControlFlow::Break(Some(failure));
             }
             _ => return ControlFlow::Continue(()),
         }
-        ControlFlow::Break(None)
+        ControlFlow::Break(())
     });
-    match step.await.map_err(|_| Trouble::Link)? {
-        Some(failure @ (Failure::Timeout | Failure::Restarted)) => {
-            defmt::warn!("{}", Display2Format(&failure));
-            Err(Trouble::Lost)
-        }
-        _ => Ok(()),
-    }
+    step.await.map_err(|_| Trouble::Link)?;
+    if driver.machine.is_ready() { Ok(()) } else { Err(Trouble::Lost) }
 }
 
 /// A value, or why there is none, in one line.

@@ -202,6 +202,15 @@ struct Asked {
     counted: bool,
 }
 
+/// Whether requests for several items carry a response count. Some adapters know it only for one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GroupCounts {
+    Given,
+    /// The last group with one failed: the next goes without, to see which of the two it was.
+    Doubted,
+    Withheld,
+}
+
 /// Keeps the link full; see the [module](self). Holds up to `N` items.
 #[derive(Clone, Debug)]
 pub struct Poller<const N: usize = 64> {
@@ -214,6 +223,8 @@ pub struct Poller<const N: usize = 64> {
     group: u8,
     /// Answers in order since it last changed.
     successes: u8,
+    /// Whether groups get a response count.
+    counts: GroupCounts,
     /// How long answers take, in sixteenths of a millisecond: an average that follows slowly.
     usual: Option<u64>,
 }
@@ -229,6 +240,7 @@ impl<const N: usize> Poller<N> {
             asked: None,
             group: tuning.group,
             successes: 0,
+            counts: GroupCounts::Given,
             usual: None,
         }
     }
@@ -238,6 +250,7 @@ impl<const N: usize> Poller<N> {
         self.tuning = tuning;
         self.group = tuning.group;
         self.successes = 0;
+        self.counts = GroupCounts::Given;
         self.asked = None;
         self.usual = None;
         for slot in &mut self.slots {
@@ -380,8 +393,11 @@ impl<const N: usize> Poller<N> {
         }
         if all {
             self.grow();
+            if self.counts == GroupCounts::Doubted {
+                self.counts = GroupCounts::Withheld;
+            }
         } else {
-            self.take_apart(now, &asked.keys, &answered);
+            self.fail_group(now, &asked, &answered);
         }
     }
 
@@ -406,7 +422,7 @@ impl<const N: usize> Poller<N> {
             _ => {}
         }
         if asked.keys.len() > 1 {
-            return self.take_apart(now, &asked.keys, &[]);
+            return self.fail_group(now, &asked, &[]);
         }
         for &key in &asked.keys {
             if let Some(slot) = self.slot_mut(key) {
@@ -429,7 +445,7 @@ impl<const N: usize> Poller<N> {
 
     /// How many lines will answer, if that is known.
     fn lines(&self, keys: &[Key], target: Target, answer: Option<usize>) -> Option<u8> {
-        if !self.tuning.count {
+        if !self.tuning.count || (keys.len() > 1 && self.counts != GroupCounts::Given) {
             return None;
         }
         let learned = match keys {
@@ -563,7 +579,23 @@ impl<const N: usize> Poller<N> {
         }
     }
 
-    /// A group failed, all of it or some: those are asked alone, and groups become smaller.
+    /// A group failed, all of it or some.
+    fn fail_group(&mut self, now: Instant, asked: &Asked, answered: &[Key]) {
+        match self.counts {
+            GroupCounts::Given if asked.counted && answered.is_empty() => {
+                self.counts = GroupCounts::Doubted;
+                self.make_due(now, &asked.keys);
+            }
+            counts => {
+                if counts == GroupCounts::Doubted {
+                    self.counts = GroupCounts::Given;
+                }
+                self.take_apart(now, &asked.keys, answered);
+            }
+        }
+    }
+
+    /// Takes what failed out of its group: those are asked alone, and groups become smaller.
     fn take_apart(&mut self, now: Instant, keys: &[Key], answered: &[Key]) {
         self.group = (self.group / 2).max(1);
         self.successes = 0;

@@ -22,6 +22,8 @@ enum Quirk {
     NoGroups,
     /// The adapter does not know response counts.
     NoCount,
+    /// The adapter knows response counts only for one PID.
+    NoGroupCount,
     /// PID 05 answers with one byte more inside a group than alone.
     OddLength,
 }
@@ -61,6 +63,10 @@ impl Car {
         if self.quirk == Quirk::NoCount && request.lines.is_some() {
             self.take(10_000.0);
             return Err(Failure::Adapter(Status::WrongHexCount));
+        }
+        if self.quirk == Quirk::NoGroupCount && request.lines.is_some() && asked.len() > 1 {
+            self.take(1_400_000.0);
+            return Err(Failure::Timeout);
         }
         let mut pids: Vec<u8> = asked.iter().copied().filter(|pid| self.pids.contains_key(pid)).collect();
         match self.quirk {
@@ -275,6 +281,18 @@ fn an_adapter_without_response_counts_is_not_given_any() {
     let mut poller = poller(&car, TWENTY.iter().take(3).map(|(pid, length)| item(*pid, *length)));
     let counts = drive(&mut poller, &mut car, 10_000);
     assert!(counts.values().all(|count| *count > 100), "{counts:?}");
+}
+
+#[test]
+fn groups_go_without_response_count_where_only_single_requests_may_have_one() {
+    let mut car = Car::new(&TWENTY);
+    car.quirk = Quirk::NoGroupCount;
+    let mut poller = poller(&car, TWENTY.iter().take(6).map(|(pid, length)| item(*pid, *length)));
+    drive(&mut poller, &mut car, 5_000);
+    let before = car.questions;
+    let counts = drive(&mut poller, &mut car, 10_000);
+    assert_eq!(counts.values().sum::<u32>(), 6 * (car.questions - before), "all in groups: {counts:?}");
+    assert!(counts.values().all(|count| *count > 150), "{counts:?}");
 }
 
 #[test]

@@ -4,5 +4,6 @@
 //! missing tool fails the test that needs it; nothing is skipped.
 
 mod dfx;
+mod firmware;
 mod python_obd;
 mod support;

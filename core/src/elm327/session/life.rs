@@ -3,7 +3,7 @@
 use heapless::String;
 
 use crate::bus::Protocol;
-use crate::elm327::command::Command;
+use crate::elm327::command::{Command, Text};
 use crate::elm327::wire::{self, Status};
 use crate::time::{Duration, Instant};
 
@@ -135,10 +135,12 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         }
     }
 
-    /// Interrupts whatever the adapter does, and waits for its prompt.
+    /// Interrupts whatever the adapter does, and waits for its prompt. A lone carriage return also repeats the last
+    /// command of an adapter that is idle; when nothing answers that, there must be something to answer.
     pub(super) fn resync(&mut self, now: Instant, tries: u8) {
         self.last_line.clear();
-        self.begin(now, What::Resync { tries, prompted: false }, b"", RESYNC_TIMEOUT);
+        let line = if tries > 1 { Command::Echo(false).text() } else { Text::new() };
+        self.begin(now, What::Resync { tries, prompted: false }, &line, RESYNC_TIMEOUT);
     }
 
     /// An exchange is over: what was due meanwhile, on account of silence, is due a little later.

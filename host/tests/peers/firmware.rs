@@ -1,0 +1,74 @@
+//! The firmware in QEMU, its UART a TCP connection to an adapter: ours and ELM327-emulator.
+
+use std::path::Path;
+
+use cloverleaf::transport::simulator::{Options, Simulator};
+use tokio::net::TcpListener;
+use tokio::process::Command;
+
+use crate::support::{self, Peer};
+
+/// The firmware in QEMU with its UART 0 at this TCP port. It logs what it does and ends with an exit code.
+fn chip(port: u16) -> Peer {
+    let built = "../target/thumbv7em-none-eabihf/firmware/cloverleaf-firmware";
+    let elf = Path::new(env!("CARGO_MANIFEST_DIR")).join(built);
+    assert!(elf.exists(), "{} is missing: run `cargo fw`, which builds it", elf.display());
+    let mut command = Command::new("qemu-run");
+    command.args(["--machine", "mps2-an386", "-l", "{s}", "--arg"]);
+    command.arg(format!("serial=tcp:127.0.0.1:{port}")).arg(elf);
+    Peer::start(command)
+}
+
+/// The value of a logged line `NAME of ECU: VALUE`.
+fn value<'a>(log: &'a [String], name: &str) -> Vec<&'a str> {
+    let of = |line: &'a String| line.strip_prefix(name)?.strip_prefix(" of ")?.split_once(": ");
+    log.iter().filter_map(of).map(|(_, value)| value).collect()
+}
+
+fn number(value: &str, unit: &str) -> f64 {
+    let digits = value.strip_suffix(unit).unwrap_or_else(|| panic!("{value} is not in {unit}"));
+    digits.trim().parse().unwrap_or_else(|_| panic!("{value} is no number"))
+}
+
+/// Whether the log is that of a car that idles or drives.
+fn check(log: &[String]) {
+    for line in ["ELM Connected", "OBD Connected", "Car Connected", "adapter: ELM327 v1.5"] {
+        assert!(log.iter().any(|logged| logged == line), "{line} is missing: {log:#?}");
+    }
+    for (name, unit, range) in
+        [("RPM", "rpm", 0.0..16_384.0), ("SPEED", "km/h", 0.0..256.0), ("COOLANT_TEMP", "°C", -40.0..216.0)]
+    {
+        let values = value(log, name);
+        assert!(values.len() >= 9, "{name} was read {} times: {log:#?}", values.len());
+        for value in values {
+            assert!(range.contains(&number(value, unit)), "{name}: {value}");
+        }
+    }
+    let [vin] = value(log, "VIN")[..] else { panic!("one VIN: {log:#?}") };
+    assert!(vin.len() == 17 && vin.chars().all(|letter| letter.is_ascii_alphanumeric()), "{vin}");
+    assert!(!value(log, "GET_DTC").is_empty(), "trouble codes were read: {log:#?}");
+}
+
+#[tokio::test]
+async fn firmware_reads_the_simulated_car() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let simulator = Simulator::new(Options::default());
+    tokio::spawn(async move { simulator.listen(listener).await });
+    let log = chip(port).finish().await;
+    check(&log);
+}
+
+#[tokio::test]
+async fn firmware_reads_elm327_emulator() {
+    let port = {
+        let free = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        free.local_addr().expect("an address").port()
+    };
+    let mut command = support::python("elm327-emulator-4.0.0", "elm");
+    command.args(["-s", "car", "-n", &port.to_string(), "-b", "/dev/stdout"]);
+    let mut emulator = Peer::start(command);
+    emulator.line_with("End of batch commands.").await;
+    let log = chip(port).finish().await;
+    check(&log);
+}

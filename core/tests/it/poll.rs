@@ -28,6 +28,9 @@ enum Quirk {
     OddLength,
 }
 
+/// The messages of an answer, and how many lines they took.
+type Answered = (Vec<(Address, Vec<u8>)>, u8);
+
 struct Car {
     /// The length of each PID's data.
     pids: BTreeMap<u8, u8>,
@@ -55,8 +58,8 @@ impl Car {
         Instant::from_millis(self.micros / 1_000)
     }
 
-    /// Takes its time, then answers: the messages and how many lines they took.
-    fn answer(&mut self, question: &Question) -> Result<(Vec<(Address, Vec<u8>)>, u8), Failure> {
+    /// Takes its time, then answers.
+    fn answer(&mut self, question: &Question) -> Result<Answered, Failure> {
         self.questions += 1;
         let request = question.request();
         let (&service, asked) = request.data.split_first().unwrap();

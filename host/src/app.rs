@@ -30,6 +30,9 @@ pub enum BuildError {
     /// The DFX endpoint.
     #[error(transparent)]
     Dfx(#[from] dfx::BuildError),
+    /// The dashboard.
+    #[error(transparent)]
+    Dashboard(#[from] dashboard::UnknownName),
     /// The hub's database cannot be opened.
     #[error(transparent)]
     Hub(#[from] hub::history::OpenError),
@@ -68,7 +71,8 @@ impl App {
         let dfx = Dfx::new(&options.dfx, &context)?;
         let road = octane::start(&options.octane, &context, &io).await?;
         let hub = Hub::new(&options.hub, &context, hub::Topics::new()).await?;
-        let router = dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline));
+        let router =
+            dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline), obd.car().clone())?;
         let router = router.merge(octane::rest::routes(Arc::clone(&road)));
         let router = dfx.at_root(router.merge(dfx.routes()));
         // The guard is outermost so that it also answers for the Socket.IO transports.

@@ -45,3 +45,21 @@ async fn the_timeline_is_open_on_loopback_and_needs_its_key_elsewhere() {
     assert_eq!(status(&exposed, "?key=wrong").await, 401);
     assert_eq!(status(&exposed, "?key=open%20sesame").await, 200);
 }
+
+#[tokio::test]
+async fn while_somebody_looks_the_car_is_asked() {
+    let (url, _bus) = server(&Options::default()).await;
+    let mut stream = reqwest::get(format!("{url}/timeline")).await.unwrap().bytes_stream();
+    let mut text = String::new();
+    while !text.contains(r#""topic":"RPM""#) {
+        text.push_str(std::str::from_utf8(&stream.next().await.unwrap().unwrap()).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_the_car_does_not_know_is_refused_at_the_start() {
+    let mut options = Options::default();
+    options.dashboard.dashboard_watch.push("RMP".into());
+    let error = App::new(&options).await.unwrap_err().to_string();
+    assert!(error.contains("RMP") && error.contains("--dashboard-watch"), "{error}");
+}

@@ -8,6 +8,7 @@ use socketioxide::SocketIo;
 use socketioxide::extract::{SocketRef, TryData};
 use tokio::net::TcpListener;
 
+use crate::car::{Car, orders};
 use crate::config::{Exposure, Options};
 use crate::dashboard;
 use crate::origin::Origins;
@@ -16,6 +17,7 @@ use crate::services::hub::{self, Hub};
 use crate::services::obd::{self, Obd};
 use crate::services::octane::handlers::Octane;
 use crate::services::relay::Relay;
+use crate::services::relay::events::{MonitorId, decode};
 use crate::services::{Context, octane};
 use crate::socketio::{self, Incoming};
 use crate::timeline::{Bus, Latest};
@@ -79,8 +81,14 @@ impl App {
         let origins = Origins::new(&options.allow_origin, exposure);
         // The hub checks origins as Phoenix does, the guard all others.
         let router = origins.clone().guard(router.layer(layer)).merge(hub.router(&origins));
-        let summary =
+        let mut summary =
             vec![obd.summary(), relay.summary().to_owned(), hub.summary(), dfx.summary().to_owned()];
+        if options.relay.relay_car {
+            let id = offer_car(&relay, obd.car().clone());
+            summary.push(format!(
+                "relay    the car is monitor {id} (try: cloverleaf relay user --id {id} help)"
+            ));
+        }
         Ok(Self { router, io, hub, timeline, summary, road })
     }
 
@@ -154,4 +162,24 @@ fn serve_root(io: &SocketIo, obd: &Obd, relay: &Relay) {
         });
         std::future::ready(())
     });
+}
+
+/// Makes the car a monitor of the relay, so that users can read it. Returns its id, which is new every time.
+fn offer_car(relay: &Relay, car: Car) -> MonitorId {
+    loop {
+        let id = uuid::Uuid::new_v4().simple().to_string();
+        let Some(id) = MonitorId::new(&id) else { continue };
+        // More orders than that wait in the relay.
+        let Some((reports, mut orders)) = relay.attach(id.clone(), 64) else { continue };
+        tokio::spawn(async move {
+            while let Some(order) = orders.recv().await {
+                let text = order.payload.command.map(|command| decode(&command.0)).unwrap_or_default();
+                match orders::obey(&car, &text).await {
+                    Ok(line) => reports.done(&(line + "\n")),
+                    Err(error) => reports.failed(&error.to_string()),
+                }
+            }
+        });
+        return id;
+    }
 }

@@ -8,6 +8,7 @@
 pub mod decode;
 mod item;
 mod link;
+pub mod orders;
 mod polling;
 mod reading;
 pub mod signals;

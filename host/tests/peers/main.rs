@@ -6,4 +6,5 @@
 mod dfx;
 mod firmware;
 mod python_obd;
+mod relay;
 mod support;

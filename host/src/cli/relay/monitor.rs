@@ -15,7 +15,8 @@ const MAX_REASON: usize = 1000;
 /// Be a monitor that runs a program for every command
 ///
 /// The program gets the command on its standard input, one command at a time. Exit code 0 reports the command done;
-/// any other reports an error with the last line that the program wrote. Comes back after a lost connection; ends
+/// any other reports an error with the last line that the program wrote. What it writes goes back to the user (the first
+/// 64 KiB of it). Comes back after a lost connection; ends
 /// with Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
@@ -80,7 +81,7 @@ impl Command {
                 let verdict = run.result.as_ref().map_or_else(String::as_str, |()| "done");
                 eprintln!("{command:?}: {verdict}");
             }
-            run.result
+            run.result.map(|()| run.output)
         };
         let notice = |notice: Notice| {
             let text = match notice {

@@ -9,7 +9,7 @@ use crate::services::relay::client::User;
 
 /// Send a command to a monitor and wait until it is carried out
 ///
-/// Exits with 0 when the monitor reports it done, with 1 when it failed.
+/// Prints what the monitor says came of it. Exits with 0 when the monitor reports it done, with 1 when it failed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]
@@ -40,6 +40,7 @@ impl Command {
                 "command": self.command,
                 "outcome": if outcome.failed.is_none() { "done" } else { "failed" },
                 "reason": outcome.failed,
+                "output": outcome.output,
                 "times": outcome.times,
                 "accepted_ms": accepted,
                 "finished_ms": finished,
@@ -48,7 +49,8 @@ impl Command {
         } else if let Some(reason) = &outcome.failed {
             eprintln!("failed after {finished} ms: {reason}");
         } else {
-            println!("done after {finished} ms (accepted after {} ms)", accepted.unwrap_or_default());
+            print!("{}", outcome.output);
+            eprintln!("done after {finished} ms (accepted after {} ms)", accepted.unwrap_or_default());
         }
         Ok(if outcome.failed.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }

@@ -109,7 +109,7 @@ pub enum Notice {
 }
 
 /// Be a monitor until the connection is lost for good: `execute` is given one command after the other, and
-/// its result is reported. `notice` hears of the rest. Cancel by dropping the future.
+/// its result is reported: what came of it (if anything), or why it failed. `notice` hears of the rest. Cancel by dropping the future.
 ///
 /// A taken id is an error at first, but not when coming back: the relay may not have missed this side yet.
 ///
@@ -121,7 +121,7 @@ pub async fn run_monitor<F>(
     mut notice: impl FnMut(Notice),
 ) -> Result<std::convert::Infallible, ClientError>
 where
-    F: AsyncFnMut(&str) -> Result<(), String>,
+    F: AsyncFnMut(&str) -> Result<String, String>,
 {
     let (client, mut events) = membership.join("con").await?;
     notice(Notice::Registered);
@@ -162,10 +162,11 @@ where
 async fn report(
     client: &socketio_client::Client,
     task: &Message,
-    result: Result<(), String>,
+    result: Result<String, String>,
 ) -> Result<(), EmitError> {
     let (event, mut data) = match result {
-        Ok(()) => ("command done", json!({})),
+        Ok(output) if output.is_empty() => ("command done", json!({})),
+        Ok(output) => ("command done", json!({"output": output})),
         Err(reason) => ("command error", json!({"reason": reason})),
     };
     if let Some(id) = task.data().get("id") {
@@ -190,6 +191,8 @@ pub struct User {
 pub struct Outcome {
     /// Why it failed, in the monitor's or the relay's words; `None` when it is done.
     pub failed: Option<String>,
+    /// What the monitor says came of it; empty when it says nothing.
+    pub output: String,
     /// When it passed which point of its way, as far as the server tells.
     pub times: Times,
     /// From sending to the server's `command ok`, as seen here.
@@ -269,7 +272,8 @@ impl User {
             };
             let times = serde_json::from_value(message.data()["times"].clone()).unwrap_or_default();
             let times = Times { sent: Some(sent), ..times };
-            return Ok(Outcome { failed, times, accepted, finished: began.elapsed() });
+            let output = message.data()["output"].as_str().unwrap_or_default().to_owned();
+            return Ok(Outcome { failed, output, times, accepted, finished: began.elapsed() });
         }
     }
 

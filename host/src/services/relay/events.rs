@@ -67,6 +67,8 @@ pub enum Request<'a> {
     Done {
         /// The id of the command, if it came with one and the monitor echoes it.
         id: Option<&'a RawValue>,
+        /// What came of it, for the user, as any JSON.
+        output: Option<&'a RawValue>,
     },
     /// A monitor has failed to carry out a command.
     Error {
@@ -114,7 +116,10 @@ impl<'a> Request<'a> {
                 let sent = payload.sent.and_then(|raw| serde_json::from_str(raw.get()).ok());
                 Some(Self::Send(Submission { command, id: payload.id, sent }))
             }
-            "command done" => Some(Self::Done { id: object::<DonePayload<'_>>(data).id }),
+            "command done" => {
+                let payload: DonePayload<'_> = object(data);
+                Some(Self::Done { id: payload.id, output: payload.output })
+            }
             "command error" => {
                 let payload: DonePayload<'_> = object(data);
                 Some(Self::Error { reason: payload.reason, id: payload.id })
@@ -149,6 +154,8 @@ struct SendPayload<'a> {
 struct DonePayload<'a> {
     #[serde(borrow)]
     reason: Option<&'a RawValue>,
+    #[serde(borrow)]
+    output: Option<&'a RawValue>,
     #[serde(borrow)]
     id: Option<&'a RawValue>,
 }
@@ -295,6 +302,9 @@ pub struct Payload {
     /// The id that the user gave the command.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub id: Option<Text>,
+    /// What the monitor says came of the command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<Text>,
     /// When the command passed which point; only to users who gave an id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub times: Option<Times>,
@@ -382,7 +392,10 @@ mod tests {
         for json in ["null", "{}", r#""text""#, r#"{"id":null}"#, "[]"] {
             let data = raw(json);
             assert!(
-                matches!(Request::parse("command done", &data), Some(Request::Done { id: None })),
+                matches!(
+                    Request::parse("command done", &data),
+                    Some(Request::Done { id: None, output: None })
+                ),
                 "{json}"
             );
         }

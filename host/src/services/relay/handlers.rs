@@ -417,9 +417,11 @@ pub struct LocalReports {
 }
 
 impl LocalReports {
-    /// The oldest command is done.
-    pub fn done(&self) {
-        self.switchboard.input(self.peer, Input::Request(Request::Done { id: None }));
+    /// The oldest command is done, and this came of it.
+    pub fn done(&self, output: &str) {
+        let output = serde_json::value::to_raw_value(output).ok();
+        self.switchboard
+            .input(self.peer, Input::Request(Request::Done { id: None, output: output.as_deref() }));
     }
 
     /// The oldest command has failed.

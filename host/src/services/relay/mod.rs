@@ -23,6 +23,7 @@
 //! | `command error` | always an exception | `command failed` with its reason; another type becomes a string, none becomes "Command failed" |
 //! | whose completion is it | every user of the monitor is told of every command | only the sender, oldest command first; `--relay-broadcast` tells all |
 //! | `id` in `command send` | dropped | goes to the monitor and comes back with the replies, with the times; a monitor that echoes ids may report in any order. Without an `id` not a byte differs |
+//! | what came of a command | not told | a monitor may send `{"output": …}` with `command done`; its sender gets it with `command finish`, as a string |
 //! | order of `command ok` and `command finish` | can be reversed | never: both leave under one lock, in the order `command do`, `command ok`, `command finish` |
 //! | a second `con` for a taken id | refused, also for a minute after the first has gone | freed with the connection, however it ends; a holder whose connection still stands is probed for `--relay-probe` seconds: if it breaks, the id changes hands, else "monitor_id already registered". 0 refuses at once |
 //! | `con` again with another id | the first id is reserved for ever | the first is released at once, its commands fail |
@@ -122,6 +123,10 @@ pub struct Options {
     /// Seconds after which a command that its monitor does not report has failed; 0 is never
     #[arg(long, env = "CLOVERLEAF_RELAY_TIMEOUT", value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     pub relay_timeout: Duration,
+
+    /// Offer the car as a monitor that answers `obd query RPM`, `obd dtc` and other read-only commands
+    #[arg(long, env = "CLOVERLEAF_RELAY_CAR")]
+    pub relay_car: bool,
 
     /// Seconds for which the holder of a taken monitor id is probed; 0 refuses at once
     #[arg(long, env = "CLOVERLEAF_RELAY_PROBE", value_name = "SECONDS", default_value = "1", value_parser = seconds)]

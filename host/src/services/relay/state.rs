@@ -195,10 +195,14 @@ impl<P: Copy + Eq + Hash> State<P> {
                     Request::Query(who) => self.query(now, from, who, out),
                     Request::Con(who) => self.con(now, from, who, out),
                     Request::Send(command) => self.send(now, from, command, out),
-                    Request::Done { id } => self.report(now, from, id, None, out),
+                    Request::Done { id, output } => {
+                        let output = output.and_then(|output| self.bounded(output));
+                        self.report(now, from, id, Ok(output), out);
+                    }
                     Request::Error { reason, id } => {
-                        let failed = self.monitors_reason(reason);
-                        self.report(now, from, id, Some(failed), out);
+                        let why = reason.and_then(|reason| self.bounded(reason));
+                        let why = why.map_or(Reason::Ours(reason::NO_REASON), Reason::Monitors);
+                        self.report(now, from, id, Err(why), out);
                     }
                 }
             }
@@ -324,7 +328,7 @@ impl<P: Copy + Eq + Hash> State<P> {
                 if let Some(peer) = self.peers.get_mut(&from) {
                     peer.pending += 1;
                 }
-                self.finish(now, &target, command, Some(Reason::Ours(reason::NOT_CONNECTED)), out);
+                self.finish(now, &target, command, Err(Reason::Ours(reason::NOT_CONNECTED)), out);
             }
             Some(monitor) => {
                 monitor.waiting_bytes += command.command.0.get().len();
@@ -394,7 +398,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         now: Duration,
         from: P,
         echo: Option<&RawValue>,
-        failed: Option<Reason>,
+        result: Result<Option<Text>, Reason>,
         out: &mut Vec<Output<P>>,
     ) {
         let id = self.peers.get(&from).and_then(|peer| peer.monitor.clone());
@@ -411,7 +415,7 @@ impl<P: Copy + Eq + Hash> State<P> {
                 }),
         };
         if let Some(command) = position.and_then(|position| monitor.take(position)) {
-            self.finish(now, &id, command, failed, out);
+            self.finish(now, &id, command, result, out);
             self.dispatch(now, &id, out);
         }
     }
@@ -422,12 +426,16 @@ impl<P: Copy + Eq + Hash> State<P> {
         now: Duration,
         monitor_id: &MonitorId,
         command: Command<P>,
-        failed: Option<Reason>,
+        result: Result<Option<Text>, Reason>,
         out: &mut Vec<Output<P>>,
     ) {
         let Some(sender) = command.sender else { return };
         let times = command.times(self.settings.epoch_ms, Some(now));
         let shown = command.id.is_some().then_some(times);
+        let (failed, output) = match result {
+            Ok(output) => (None, output),
+            Err(reason) => (Some(reason), None),
+        };
         let message = match &failed {
             Some(reason) => failure(reason.clone(), command.id, shown),
             None => Message {
@@ -435,6 +443,7 @@ impl<P: Copy + Eq + Hash> State<P> {
                 payload: Payload {
                     reason: Some(Reason::Ours(reason::COMMAND_FINISH)),
                     id: command.id,
+                    output,
                     times: shown,
                     ..Payload::default()
                 },
@@ -492,7 +501,7 @@ impl<P: Copy + Eq + Hash> State<P> {
             };
             if let Some(command) = command {
                 debug_assert!(command.sender == Some(sender));
-                self.finish(now, id, command, Some(Reason::Ours(reason::TIMED_OUT)), out);
+                self.finish(now, id, command, Err(Reason::Ours(reason::TIMED_OUT)), out);
             }
         }
         self.dispatch(now, id, out);
@@ -521,7 +530,7 @@ impl<P: Copy + Eq + Hash> State<P> {
     fn release(&mut self, now: Duration, id: &MonitorId, out: &mut Vec<Output<P>>) {
         let Some(monitor) = self.monitors.remove(id) else { return };
         for command in monitor.commands {
-            self.finish(now, id, command, Some(Reason::Ours(reason::DISCONNECTED)), out);
+            self.finish(now, id, command, Err(Reason::Ours(reason::DISCONNECTED)), out);
         }
         out.push(Output::Presence(id.clone(), false));
         if let Some(claim) = monitor.claim {
@@ -576,19 +585,15 @@ impl<P: Copy + Eq + Hash> State<P> {
         }
     }
 
-    /// A monitor's reason as a string of bounded length, whatever it sent.
-    fn monitors_reason(&self, raw: Option<&RawValue>) -> Reason {
-        let Some(raw) = raw else { return Reason::Ours(reason::NO_REASON) };
+    /// A monitor's text as a string of bounded length, whatever JSON it sent.
+    fn bounded(&self, raw: &RawValue) -> Option<Text> {
         let max = self.settings.max_command;
         if is_string(raw) && raw.get().len() <= max {
-            return Reason::Monitors(raw.into());
+            return Some(raw.into());
         }
         let mut text = decode(raw);
         text.truncate(text.floor_char_boundary(max));
-        match serde_json::value::to_raw_value(&text) {
-            Ok(raw) => Reason::Monitors(Text(raw.into())),
-            Err(_) => Reason::Ours(reason::NO_REASON),
-        }
+        Some(Text(serde_json::value::to_raw_value(&text).ok()?.into()))
     }
 }
 

@@ -3,12 +3,14 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use cloverleaf::config::Exposure;
+use cloverleaf::app::App;
+use cloverleaf::config::{Exposure, Options as ServerOptions};
 use cloverleaf::services::relay::client::{ClientError, Membership, Notice, User, run_monitor};
 use cloverleaf::services::relay::events::MonitorId;
-use cloverleaf::socketio_client::Backoff;
+use cloverleaf::socketio_client::{Backoff, Options};
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::sync::mpsc;
 
@@ -25,7 +27,9 @@ fn membership(relay: &Alone) -> Membership {
 fn obedient(membership: Membership) -> mpsc::UnboundedReceiver<Notice> {
     let (sender, notices) = mpsc::unbounded_channel();
     tokio::spawn(async move {
-        let execute = async |command: &str| if command == "jam" { Err("it jams".to_owned()) } else { Ok(()) };
+        let execute = async |command: &str| {
+            if command == "jam" { Err("it jams".to_owned()) } else { Ok(command.to_owned()) }
+        };
         run_monitor(&membership, execute, |notice| sender.send(notice).unwrap_or_default()).await
     });
     notices
@@ -46,6 +50,7 @@ async fn a_user_hears_what_became_of_each_command_and_when() {
     {
         let outcome = user.command(command, PATIENCE).await.unwrap();
         assert_eq!(outcome.failed.as_deref(), failed, "{command}");
+        assert_eq!(outcome.output, if failed.is_none() { command } else { "" });
         assert_eq!(outcome.accepted.is_some(), !command.is_empty());
         if let (Some(dispatched), Some(finished)) = (outcome.times.dispatched, outcome.times.finished) {
             assert!(outcome.times.accepted <= dispatched && dispatched <= finished);
@@ -75,7 +80,7 @@ async fn a_monitor_whose_id_is_taken_is_told_so() {
     let mut notices = obedient(membership(&relay));
     assert_eq!(within(notices.recv()).await, Some(Notice::Registered));
     // The first answers the relay's probe, so this takes no second.
-    let second = within(run_monitor(&membership(&relay), async |_: &str| Ok(()), |_| ())).await;
+    let second = within(run_monitor(&membership(&relay), async |_: &str| Ok(String::new()), |_| ())).await;
     assert!(matches!(second, Err(ClientError::Refused(reason)) if reason == "monitor_id already registered"));
 }
 
@@ -111,6 +116,7 @@ async fn the_program_gets_the_command_and_its_exit_code_becomes_the_outcome() {
         assert_eq!(user.status.code(), Some(i32::from(code != 0)), "{command}");
         let told: Value = serde_json::from_slice(&user.stdout).unwrap();
         assert_eq!(told["reason"].as_str(), reason);
+        assert_eq!(told["output"], if code == 0 { output } else { "" });
         for time in ["sent", "accepted", "dispatched", "finished"] {
             assert!(told["times"][time].is_f64(), "{time} in {told}");
         }
@@ -155,4 +161,47 @@ async fn a_relay_that_is_not_there_is_an_error_and_not_a_wait() {
     let gone = within(command.output()).await.unwrap();
     assert_eq!(gone.status.code(), Some(1));
     assert!(String::from_utf8(gone.stderr).unwrap().starts_with("cloverleaf: cannot connect: "));
+}
+
+#[tokio::test]
+async fn the_car_is_a_monitor_that_only_reads() {
+    let mut options = ServerOptions::default();
+    options.relay.relay_car = true;
+    let app = App::new(&options).await.unwrap();
+    let line = app.summary().iter().find_map(|line| line.split("the car is monitor ").nth(1));
+    let id = line.expect("the id is told").split(' ').next().unwrap().parse().unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let connection = Options::new(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(app.serve(listener, std::future::pending()));
+    let mut user = User::connect(Membership { connection, monitor_id: id, token: None }).await.unwrap();
+    let rpm = within(async {
+        loop {
+            let outcome = user.command("obd query RPM", PATIENCE).await.unwrap();
+            match outcome.failed {
+                None => return outcome.output,
+                // The simulated car takes as long to connect as a real one.
+                Some(reason) => assert!(reason.starts_with("not connected"), "{reason}"),
+            }
+        }
+    })
+    .await;
+    let rpm: Value = serde_json::from_str(&rpm).unwrap();
+    assert_eq!(rpm["unit"], "rpm");
+    assert!(rpm["value"].is_f64());
+    let table = [
+        ("obd supports RPM", Ok("true\n")),
+        ("obd query NONSENSE", Err("unknown name: NONSENSE")),
+        ("obd query CLEAR_DTC", Err("CLEAR_DTC does not only read")),
+        ("rm -rf /", Err("unknown command; try: ")),
+    ];
+    for (command, want) in table {
+        let outcome = user.command(command, PATIENCE).await.unwrap();
+        match (want, outcome.failed) {
+            (Ok(output), None) => assert_eq!(outcome.output, output),
+            (Err(start), Some(reason)) => assert!(reason.starts_with(start), "{reason}"),
+            (_, failed) => panic!("{command}: {failed:?}"),
+        }
+    }
+    let codes = user.command("obd dtc", PATIENCE).await.unwrap();
+    assert!(codes.output.starts_with('['), "{codes:?}");
 }

@@ -138,6 +138,24 @@ fn completions_without_data_complete_too() {
 }
 
 #[test]
+fn what_came_of_a_command_reaches_its_sender_as_a_string() {
+    for (sent, output) in [(r#""42\n""#, r#""42\n""#), ("[1,2]", r#""[1,2]""#)] {
+        pair(
+            settings(),
+            &format!(
+                r#"
+                u > command send {{"command":"a"}}
+                m < command do {{"command":"a"}}
+                u < command ok {{"reason":"Command ok"}}
+                m > command done {{"output":{sent}}}
+                u < command finish {{"reason":"Command finish","output":{output}}}
+                "#
+            ),
+        );
+    }
+}
+
+#[test]
 fn errors_reach_the_user_as_strings() {
     let max = format!("\"{}\"", "x".repeat(100));
     let table = [

@@ -1,0 +1,64 @@
+//! A few words with which someone far away can read the car, and nothing else.
+//!
+//! ```text
+//! obd query NAME        the value of a command or signal, as JSON: obd query RPM
+//! obd dtc               the stored trouble codes, as JSON
+//! obd supports NAME     true or false
+//! obd status            what the link reaches
+//! help                  this list
+//! ```
+
+use serde_json::{Value, json};
+
+use super::{Car, QueryError};
+
+const HELP: &str = "obd query NAME | obd dtc | obd supports NAME | obd status | help";
+
+/// Why an order has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OrderError {
+    /// Not one of the words.
+    #[error("unknown command; try: {HELP}")]
+    Unknown,
+    /// No command or signal has this name.
+    #[error("unknown name: {0}")]
+    Name(String),
+    /// It would change something in the car.
+    #[error("{0} does not only read")]
+    NotReading(String),
+    /// The car did not answer.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+}
+
+/// Carries out one order and returns one line without its end.
+///
+/// # Errors
+/// [`OrderError`]
+pub async fn obey(car: &Car, text: &str) -> Result<String, OrderError> {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    match words.as_slice() {
+        ["obd", "query", name] => query(car, name).await.map(|value| value.to_string()),
+        ["obd", "dtc"] => query(car, "GET_DTC").await.map(|value| value.to_string()),
+        ["obd", "supports", name] => {
+            let item = car.find(name).ok_or_else(|| OrderError::Name((*name).to_owned()))?;
+            Ok(car.supports(&item).to_string())
+        }
+        ["obd", "status"] => {
+            let state = car.state();
+            Ok(json!({"link": format!("{:?}", state.link), "trouble": state.trouble}).to_string())
+        }
+        ["help"] => Ok(HELP.to_owned()),
+        _ => Err(OrderError::Unknown),
+    }
+}
+
+async fn query(car: &Car, name: &str) -> Result<Value, OrderError> {
+    let item = car.find(name).ok_or_else(|| OrderError::Name(name.to_owned()))?;
+    // What these services do is to read; those that clear, control or write are not among them.
+    if !matches!(item.request().first(), None | Some(0x01..=0x03 | 0x05..=0x07 | 0x09 | 0x0A | 0x21 | 0x22)) {
+        return Err(OrderError::NotReading(name.to_owned()));
+    }
+    let reading = car.query(&item).await?;
+    Ok(serde_json::to_value(reading.clean()?).unwrap_or_default())
+}

@@ -1,0 +1,84 @@
+"""Users and monitors with python-socketio: session.py URL TRANSPORTS(JSON) BURST
+
+Prints one JSON array per thing heard: [who, event, payload].
+"""
+import json
+import queue
+import sys
+
+import socketio
+
+url, transports, burst = sys.argv[1], json.loads(sys.argv[2]), int(sys.argv[3])
+A = "0123456789abcdef0123456789abcdef"
+
+
+class Peer:
+    def __init__(self, who):
+        self.who, self.heard = who, queue.Queue()
+        self.client = socketio.Client(reconnection=False)
+        self.client.on("*", lambda event, *args: self.heard.put((event, *args)))
+        self.client.on("disconnect", lambda *_: self.heard.put(("disconnect",)))
+        self.client.connect(url, transports=transports)
+
+    def hear(self, *events):
+        for event in events:
+            heard = self.heard.get(timeout=30)
+            while heard[0] == "relay probe":
+                heard = self.heard.get(timeout=30)
+            assert heard[0] == event, (self.who, event, heard)
+            print(json.dumps([self.who, *heard], ensure_ascii=False), flush=True)
+
+    def ask(self, event, data, *answers):
+        self.client.emit(event, data)
+        self.hear(*answers)
+
+
+monitor, user = Peer("monitor"), Peer("user")
+monitor.ask("con", {"monitor_id": A}, "con ok")
+user.ask("query", {"monitor_id": A}, "query ok")
+for text, report in [("lights on", ["command done"]), ("ünï \u2028 \"\\ 🚗", ["command done", {}]), ("door open", ["command error", {"reason": "jam"}])]:
+    user.client.emit("command send", {"command": text})
+    monitor.hear("command do")
+    user.hear("command ok")
+    monitor.client.emit(*report)
+    user.hear("command finish" if report[0] == "command done" else "command failed")
+
+answer = queue.Queue()
+user.client.emit("command send", {"command": "ack"}, callback=lambda *args: answer.put(list(args)))
+monitor.hear("command do")
+user.hear("command ok")
+print(json.dumps(["user", "ack", answer.get(timeout=30)]))
+monitor.client.emit("command done")
+user.hear("command finish")
+
+second = Peer("second")
+second.ask("con", {"monitor_id": A}, "con failed", "disconnect")
+for data in [None, {}, {"monitor_id": "short"}, {"monitor_id": None}, 7, [A]]:
+    Peer("stranger").ask("query", data, "query failed", "disconnect")
+
+for number in range(burst):
+    user.client.emit("command send", {"command": str(number)})
+disorder = 0
+for number in range(burst):
+    event, data = monitor.heard.get(timeout=30)
+    disorder += (event, data) != ("command do", {"command": str(number)})
+    monitor.client.emit("command done", {})
+accepted = finished = 0
+while finished < burst:
+    event, _ = user.heard.get(timeout=30)
+    accepted, finished = accepted + (event == "command ok"), finished + (event == "command finish")
+    disorder += finished > accepted
+print(json.dumps(["burst", [burst, accepted, finished], disorder]))
+
+for text in "123":
+    user.client.emit("command send", {"command": text})
+for _ in range(3):
+    assert monitor.heard.get(timeout=30)[0] == "command do"
+monitor.client.disconnect()
+failures = []
+while len(failures) < 3:
+    event, data = user.heard.get(timeout=30)
+    if event == "command failed":
+        failures.append(data["reason"])
+print(json.dumps(["user", "command failed", failures]))
+user.client.disconnect()

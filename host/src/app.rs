@@ -80,7 +80,9 @@ impl App {
         // The guard is outermost so that it also answers for the Socket.IO transports.
         let origins = Origins::new(&options.allow_origin, exposure);
         // The hub checks origins as Phoenix does, the guard all others.
-        let router = origins.clone().guard(router.layer(layer)).merge(hub.router(&origins));
+        // Merged in this order: of two routers without a fallback of their own the second's is kept, and Socket.IO
+        // answers from around it.
+        let router = hub.router(&origins).merge(origins.guard(router.layer(layer)));
         let mut summary =
             vec![obd.summary(), relay.summary().to_owned(), hub.summary(), dfx.summary().to_owned()];
         if options.relay.relay_car {

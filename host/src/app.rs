@@ -82,7 +82,7 @@ impl App {
         // The hub checks origins as Phoenix does, the guard all others.
         // Merged in this order: of two routers without a fallback of their own the second's is kept, and Socket.IO
         // answers from around it.
-        let router = hub.router(&origins).merge(origins.guard(router.layer(layer)));
+        let router = hub.router(&origins).merge(origins.guard(socketio::attach(router, layer)));
         let mut summary =
             vec![obd.summary(), relay.summary().to_owned(), hub.summary(), dfx.summary().to_owned()];
         if options.relay.relay_car {

@@ -11,6 +11,8 @@
 //!
 //! because socketioxide spawns the returned future as a task of its own, and tasks of one client run in any order.
 
+mod connect_query;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +26,8 @@ use socketioxide::handler::FromMessageParts;
 use socketioxide::layer::SocketIoLayer;
 use socketioxide::socket::Socket;
 use socketioxide_core::Value;
+
+pub use connect_query::attach;
 
 /// The largest WebSocket message or polling body a client may send, in bytes.
 pub const MAX_MESSAGE: usize = 1_000_000;

@@ -1,0 +1,369 @@
+//! Namespaces with a query: what clients of Socket.IO 2 send and its successors do not.
+//!
+//! Such a client puts the query of a namespace's URL into the CONNECT packet: `40/octane?X-API-KEY=secret,`. The
+//! server below takes all of that for the namespace's name. Here the query becomes the payload of CONNECT,
+//! `40/octane,{"X-API-KEY":"secret"}`, before the server sees it: in polling bodies, and in the first frames of a
+//! WebSocket that begins as one, [`FRAMES`] of them at most. Everything else passes untouched, and clients of Engine.IO 4 are not looked
+//! at.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Query, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use http::{Method, StatusCode, Uri, header};
+use hyper_util::rt::TokioIo;
+use socketioxide::layer::SocketIoLayer;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tower::{Layer, Service};
+
+use super::MAX_MESSAGE;
+
+/// How many frames of a WebSocket are looked at: a probe, an upgrade, pings, and CONNECT packets of a few namespaces.
+const FRAMES: u8 = 16;
+/// A longer frame ends the looking: a CONNECT packet is short.
+const MAX_FRAME: usize = 4096;
+
+/// Puts the Socket.IO server in front of a router.
+pub fn attach(router: Router, layer: SocketIoLayer) -> Router {
+    let sockets = layer.layer(());
+    router.layer(layer).layer(from_fn(move |request: Request, next: Next| {
+        let sockets = sockets.clone();
+        async move {
+            if !is_old(&request) {
+                return next.run(request).await;
+            }
+            if *request.method() == Method::POST {
+                return polled(request, next).await;
+            }
+            let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
+            let Some(key) = key.filter(|_| begins_with_websocket(&request)) else {
+                return next.run(request).await;
+            };
+            let accept = derive_accept_key(key.as_bytes());
+            let (mut parts, body) = request.into_parts();
+            let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
+            let Some(upgrade) = upgrade else { return next.run(Request::from_parts(parts, body)).await };
+            tokio::spawn(async move {
+                match upgrade.await {
+                    Ok(upgraded) => {
+                        let stream = Watched::new(TokioIo::new(upgraded));
+                        let mut sockets = sockets;
+                        let served = Service::call(&mut sockets, (stream, Request::from_parts(parts, ())));
+                        if let Err(error) = served.await {
+                            tracing::debug!(%error, "a WebSocket of Engine.IO 3 was refused");
+                        }
+                    }
+                    Err(error) => tracing::debug!(%error, "a WebSocket of Engine.IO 3 did not come about"),
+                }
+            });
+            let headers = [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "websocket")];
+            (StatusCode::SWITCHING_PROTOCOLS, headers, [(header::SEC_WEBSOCKET_ACCEPT, accept)])
+                .into_response()
+        }
+    }))
+}
+
+fn is_old(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.uri().path().starts_with("/socket.io") && query.split('&').any(|pair| pair == "EIO=3")
+}
+
+/// Whether a client wants a WebSocket without having polled: one that has sent its CONNECT packets by then, and its
+/// session is with the server of the polls.
+fn begins_with_websocket(request: &Request) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    let has_polled = query.split('&').any(|pair| pair.starts_with("sid="));
+    let upgrade = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
+    !has_polled && upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
+}
+
+async fn polled(request: Request, next: Next) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, MAX_MESSAGE).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let rewritten = std::str::from_utf8(&body).ok().and_then(rewrite_payload);
+    let body = match rewritten {
+        Some(rewritten) => {
+            parts.headers.remove(header::CONTENT_LENGTH);
+            Body::from(rewritten)
+        }
+        None => Body::from(body),
+    };
+    next.run(Request::from_parts(parts, body)).await
+}
+
+// payload = *( length ":" packet )      the length counts characters
+fn rewrite_payload(payload: &str) -> Option<String> {
+    let (mut rest, mut rewritten, mut changed) = (payload, String::with_capacity(payload.len()), false);
+    while !rest.is_empty() {
+        let (length, packets) = rest.split_once(':')?;
+        let length: usize = length.parse().ok()?;
+        let end = packets.char_indices().map(|(at, _)| at).chain([packets.len()]).nth(length)?;
+        let (packet, behind) = packets.split_at_checked(end)?;
+        let better = rewrite(packet);
+        changed |= better.is_some();
+        let packet = better.as_deref().unwrap_or(packet);
+        rewritten.push_str(&format!("{}:{packet}", packet.chars().count()));
+        rest = behind;
+    }
+    changed.then_some(rewritten)
+}
+
+// connect = "40" namespace "?" query [ "," ]
+fn rewrite(packet: &str) -> Option<String> {
+    let (namespace, rest) = packet.strip_prefix("40")?.split_once('?')?;
+    let query = rest.strip_suffix(',').unwrap_or(rest);
+    if !namespace.starts_with('/') || namespace.contains(',') || query.contains(',') {
+        return None;
+    }
+    let uri: Uri = format!("/?{query}").parse().ok()?;
+    let Query(pairs) = Query::<serde_json::Map<String, serde_json::Value>>::try_from_uri(&uri).ok()?;
+    Some(format!("40{namespace},{}", serde_json::Value::Object(pairs)))
+}
+
+/// A client's stream of WebSocket frames, in which CONNECT packets with a query are rewritten.
+struct Watched<S> {
+    stream: S,
+    /// Bytes that have come and are not a whole frame yet.
+    raw: Vec<u8>,
+    /// Bytes to be read, from `taken` on.
+    ready: Vec<u8>,
+    taken: usize,
+    /// How many more frames to look at.
+    left: u8,
+}
+
+impl<S> Watched<S> {
+    fn new(stream: S) -> Self {
+        Self { stream, raw: Vec::new(), ready: Vec::new(), taken: 0, left: FRAMES }
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.raw.extend_from_slice(bytes);
+        while self.left > 0 {
+            match frame_length(&self.raw) {
+                Length::Unknown => return,
+                Length::TooLong => self.left = 0,
+                Length::Known(length) if length > self.raw.len() => return,
+                Length::Known(length) => {
+                    let frame: Vec<u8> = self.raw.drain(..length).collect();
+                    self.ready.extend(rewrite_frame(&frame).unwrap_or(frame));
+                    self.left -= 1;
+                }
+            }
+        }
+        self.ready.append(&mut self.raw);
+    }
+}
+
+enum Length {
+    Unknown,
+    Known(usize),
+    TooLong,
+}
+
+fn header_length(frame: &[u8]) -> Option<usize> {
+    match frame.get(1)? & 0x7F {
+        127 => None,
+        126 => Some(8),
+        _ => Some(6),
+    }
+}
+
+/// The length of the masked frame that begins here.
+fn frame_length(bytes: &[u8]) -> Length {
+    let Some(second) = bytes.get(1) else { return Length::Unknown };
+    let length = match (second & 0x80, second & 0x7F) {
+        // Clients must mask; whoever does not is the server's to refuse.
+        (0, _) | (_, 127) => return Length::TooLong,
+        (_, 126) => match (bytes.get(2), bytes.get(3)) {
+            (Some(high), Some(low)) => 8 + usize::from(u16::from_be_bytes([*high, *low])),
+            _ => return Length::Unknown,
+        },
+        (_, short) => 6 + usize::from(short),
+    };
+    if length > MAX_FRAME { Length::TooLong } else { Length::Known(length) }
+}
+
+fn rewrite_frame(frame: &[u8]) -> Option<Vec<u8>> {
+    const TEXT: u8 = 0x81;
+    if *frame.first()? != TEXT {
+        return None;
+    }
+    let (head, payload) = frame.split_at_checked(header_length(frame)?)?;
+    let mask = head.get(head.len() - 4..)?;
+    let masked = |bytes: &[u8]| {
+        bytes.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect::<Vec<u8>>()
+    };
+    let packet = rewrite(std::str::from_utf8(&masked(payload)).ok()?)?;
+    let mut rewritten = vec![TEXT];
+    match u8::try_from(packet.len()) {
+        Ok(short) if short < 126 => rewritten.push(0x80 | short),
+        _ => {
+            rewritten.push(0x80 | 126);
+            rewritten.extend(u16::try_from(packet.len()).ok()?.to_be_bytes());
+        }
+    }
+    rewritten.extend_from_slice(mask);
+    rewritten.extend(masked(packet.as_bytes()));
+    Some(rewritten)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            let this = &mut *self;
+            if this.taken < this.ready.len() {
+                let count = buf.remaining().min(this.ready.len() - this.taken);
+                buf.put_slice(&this.ready[this.taken..this.taken + count]);
+                this.taken += count;
+                if this.taken == this.ready.len() {
+                    // Nothing is kept for the rest of a long connection.
+                    (this.ready, this.taken) = (Vec::new(), 0);
+                }
+                return Poll::Ready(Ok(()));
+            }
+            if this.left == 0 {
+                return Pin::new(&mut this.stream).poll_read(cx, buf);
+            }
+            let mut chunk = [0; 1024];
+            let mut chunk = ReadBuf::new(&mut chunk);
+            ready!(Pin::new(&mut this.stream).poll_read(cx, &mut chunk))?;
+            if chunk.filled().is_empty() {
+                // The end: what is left of a frame is passed on as it is.
+                this.left = 0;
+                this.ready.append(&mut this.raw);
+                if this.ready.is_empty() {
+                    return Poll::Ready(Ok(()));
+                }
+                continue;
+            }
+            let bytes = chunk.filled().to_vec();
+            this.take(&bytes);
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn masked_frame(text: &str) -> Vec<u8> {
+        let mask = [1, 2, 3, 4];
+        let mut frame = vec![0x81];
+        if text.len() < 126 {
+            frame.push(0x80 | text.len() as u8);
+        } else {
+            frame.push(0x80 | 126);
+            frame.extend((text.len() as u16).to_be_bytes());
+        }
+        frame.extend(mask);
+        frame.extend(text.bytes().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        frame
+    }
+
+    #[test]
+    fn a_query_becomes_the_payload_of_connect() {
+        let cases = [
+            ("40/octane?X-API-KEY=goodkey,", Some(r#"40/octane,{"X-API-KEY":"goodkey"}"#)),
+            ("40/octane?X-API-KEY=a%20b", Some(r#"40/octane,{"X-API-KEY":"a b"}"#)),
+            ("40/octane,", None),
+            ("40/octane", None),
+            ("40", None),
+            (r#"42/octane,["auth",{"x":"?"}]"#, None),
+            (r#"40/octane,{"x":"?"}"#, None),
+        ];
+        for (packet, expected) in cases {
+            assert_eq!(rewrite(packet).as_deref(), expected, "{packet}");
+        }
+    }
+
+    #[test]
+    fn polling_bodies_keep_their_other_packets() {
+        assert_eq!(
+            rewrite_payload(r#"1:228:40/octane?X-API-KEY=goodkey,9:42["ю",1]"#).as_deref(),
+            Some(r#"1:233:40/octane,{"X-API-KEY":"goodkey"}9:42["ю",1]"#)
+        );
+        for same in ["", "1:2", "10:40/octane,", "99:40", "x", "3:40", ":"] {
+            assert_eq!(rewrite_payload(same), None, "{same}");
+        }
+    }
+
+    #[tokio::test]
+    async fn frames_are_rewritten_however_they_are_cut() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let long = format!("42[\"{}\"]", "x".repeat(300));
+        let sent =
+            [masked_frame("2probe"), masked_frame("40/octane?X-API-KEY=goodkey,"), masked_frame(&long)]
+                .concat();
+        let expected = [
+            masked_frame("2probe"),
+            masked_frame(r#"40/octane,{"X-API-KEY":"goodkey"}"#),
+            masked_frame(&long),
+        ]
+        .concat();
+        for size in [1, 2, 7, 64, sent.len()] {
+            let (mut client, server) = tokio::io::duplex(8192);
+            for piece in sent.chunks(size) {
+                client.write_all(piece).await.unwrap();
+            }
+            drop(client);
+            let mut received = Vec::new();
+            Watched::new(server).read_to_end(&mut received).await.unwrap();
+            assert_eq!(received, expected, "in pieces of {size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_no_connect_passes_untouched() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let huge = masked_frame(&"y".repeat(5000));
+        for sent in
+            [huge, b"\x81\x05hello".to_vec(), vec![0x81], vec![0x88, 0x80, 1, 2, 3, 4], vec![0xFF; 40]]
+        {
+            let (mut client, server) = tokio::io::duplex(8192);
+            client.write_all(&sent).await.unwrap();
+            drop(client);
+            let mut received = Vec::new();
+            Watched::new(server).read_to_end(&mut received).await.unwrap();
+            assert_eq!(received, sent);
+        }
+    }
+}

@@ -1,0 +1,114 @@
+"""What users' scripts do: python scripts.py SERVER KEY WHAT, where WHAT is one of the functions below."""
+import sys
+import threading
+
+import socketio
+
+server, key, what = sys.argv[1:4]
+namespace = "/octane"
+
+
+def client(on_auth_ok=None, good_key=key):
+    """A client that logs in from its connect handler and reports auth_fail and disconnect."""
+    sio = socketio.Client(reconnection=False)
+    sio.over = threading.Event()
+    sio.on("connect", lambda: sio.emit("auth", {"x-api-key": good_key}, namespace=namespace), namespace=namespace)
+    sio.on("auth_ok", on_auth_ok or (lambda data: None), namespace=namespace)
+    sio.on("auth_fail", lambda data: print("auth_fail", data, flush=True), namespace=namespace)
+    sio.on("disconnect", lambda *_: sio.over.set(), namespace=namespace)
+    return sio
+
+
+def member(channel):
+    """A client that joined a channel within auth_ok, once the echo is there."""
+    joined = threading.Event()
+    sio = client(lambda data: sio.emit("join", {"channel": channel}, namespace=namespace))
+    sio.on("join", lambda data: data["join"] == channel and joined.set(), namespace=namespace)
+    sio.connect(server, namespaces=[namespace])
+    assert joined.wait(20), "no echo of join"
+    return sio
+
+
+def trigger():
+    """trigger-proxy: a callback without arguments has to be called, and a listener hears the same."""
+    heard, called = threading.Event(), threading.Event()
+    listener = member("ipc")
+    listener.on("ipc_message", lambda data: (print("heard", data, flush=True), heard.set()), namespace=namespace)
+    sender = member("ipc")
+    message = {"type": "TRIGGER", "payload": {"id": 1, "triggerType": "software", "state": {"activated": True}}}
+    sender.emit("ipc_message", message, namespace=namespace, callback=lambda: called.set())
+    assert called.wait(20) and heard.wait(20)
+    for sio in (listener, sender):
+        sio.disconnect()
+
+
+def robot():
+    """MAPP: a command reaches the robot and not the one who commands; the robot's result comes back."""
+    done, called = threading.Event(), threading.Event()
+    machine, commander = member("robot"), member("robot")
+
+    def obey(data):
+        print("robot", data, flush=True)
+        machine.emit("robot_proxy", {"id": 1, "type": "goal_result", "data": "{}"}, namespace=namespace)
+
+    machine.on("robot_proxy", obey, namespace=namespace)
+    commander.on("robot_proxy", lambda data: (print("commander", data, flush=True), done.set()), namespace=namespace)
+    commander.emit("robot_proxy", {"id": 1, "type": "estop"}, namespace=namespace, callback=lambda: called.set())
+    assert called.wait(20) and done.wait(20)
+    for sio in (machine, commander):
+        sio.disconnect()
+
+
+def v2x():
+    """python-v2x: the first `channels` means "logged in"; joining from its handler must not go round for ever."""
+    listings, seen = [], threading.Event()
+    sio = client()
+
+    def on_channels(data):
+        listings.append(data)
+        sio.emit("join", {"channel": "v2x_rsu_0129_parsed"}, namespace=namespace)
+
+    sio.on("channels", on_channels, namespace=namespace)
+    sio.on("v2x_SPaT", lambda data: (data["id"] == "0129" or sys.exit("another radio")) and seen.set(), namespace=namespace)
+    sio.connect(server, namespaces=[namespace])
+    assert seen.wait(20)
+    sio.sleep(1)
+    print("listings", len(listings), flush=True)
+    sio.disconnect()
+
+
+def beacon():
+    """publish-proxy-location starts before it is logged in; a consumer reads id and dynamics."""
+    seen = threading.Event()
+    consumer = member("beacon")
+
+    def on_update(data):
+        if data["id"] == "B7A5A2":
+            print("beacon", data["state"]["dynamics"]["latitude"], "updated" in data["state"]["dynamics"], flush=True)
+            seen.set()
+
+    consumer.on("beacon_update", on_update, namespace=namespace)
+    producer = client()
+    producer.connect(server, namespaces=[namespace])
+    while not seen.wait(0.2):
+        dynamics = {"longitude": -83.69, "latitude": 42.3, "heading": 1.0, "velocity": 2.0}
+        producer.emit("beacon_message", {"id": "B7A5A2", "payload": {"state": {"dynamics": dynamics}}}, namespace=namespace)
+    for sio in (consumer, producer):
+        sio.disconnect()
+
+
+def bad_key():
+    """A bad key a hundred times: the reason always comes before the end."""
+    for count in range(100):
+        reasons = []
+        sio = client(good_key="badkey")
+        sio.on("auth_fail", reasons.append, namespace=namespace)
+        transports = ["polling"] if count % 2 else ["websocket"]
+        sio.connect(server, namespaces=[namespace], transports=transports)
+        assert sio.over.wait(20), "not disconnected"
+        assert reasons == [{"message": "API key is missing or invalid"}], reasons
+        sio.disconnect()
+    print("refused 100", flush=True)
+
+
+globals()[what]()

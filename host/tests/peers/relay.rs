@@ -85,6 +85,8 @@ async fn socket_io_clients_of_both_protocols_are_users_and_monitors() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_socketio_clients_are_users_and_monitors() {
     for (transports, burst) in TRANSPORTS {
+        // By polling this client takes at most 16 packets at once and gives up the connection for one more.
+        let burst = if transports == TRANSPORTS[1].0 { 5 } else { burst };
         let url = serve().await;
         let mut command = python("socketio-5.18.1", "python");
         command.arg(script("relay/session.py")).args([&url, transports, &burst.to_string()]);

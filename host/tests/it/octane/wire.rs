@@ -52,6 +52,12 @@ impl Wire {
         assert_eq!(self.receive().await, r#"42/octane,["leave",{"leave":"gate"}]"#);
     }
 
+    /// Asks something that is always answered, and passes over whatever else is said.
+    async fn expect_answer(&mut self) {
+        self.send(r#"42/octane,["leave",{"channel":"gate"}]"#).await;
+        while self.receive().await != r#"42/octane,["leave",{"leave":"gate"}]"# {}
+    }
+
     /// Plays a transcript: `>` lines are sent, `<` lines must come; `*` stands for any text.
     async fn play(&mut self, transcript: &str) {
         for line in transcript.lines() {
@@ -226,4 +232,57 @@ async fn the_signals_of_one_radio_come_ten_times_a_second() {
         let packet = wire.receive().await;
         assert!(packet.starts_with(r#"42/octane,["v2x_SPaT",{"id":"0129","messageSet":"NTCIP""#), "{packet}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reader_that_stalls_delays_nobody_and_then_gets_the_newest_of_each_signal() {
+    const SENT: usize = 9_000;
+    const SIGNALS: usize = 5;
+    let server = Server::start(&options()).await;
+    let (mut producer, mut reader, mut stalled) =
+        (member(&server).await, member(&server).await, member(&server).await);
+    for wire in [&mut reader, &mut stalled] {
+        wire.send(r#"42/octane,["join",{"channel":"v2x_obu_parsed"}]"#).await;
+        assert_eq!(wire.receive().await, r#"42/octane,["join",{"join":"v2x_obu_parsed"}]"#);
+    }
+    // Far more than the queue and the buffers of the connection hold.
+    let padding = "-".repeat(4096);
+    let sending = async {
+        for count in 0..SENT {
+            let id = count % SIGNALS;
+            producer
+                .send(&format!(
+                    r#"42/octane,["v2x_BSM",{{"payload":{{"id":"s{id}","n":{count},"x":"{padding}"}}}}]"#
+                ))
+                .await;
+        }
+    };
+    /// Signal and number of a message; none for those of the road's own vehicles.
+    fn number(packet: &str) -> Option<(usize, usize)> {
+        let (id, rest) = packet.strip_prefix(r#"42/octane,["v2x_BSM",{"id":"s"#)?.split_once('"')?;
+        let number = rest.strip_prefix(r#","n":"#)?.split_once(',')?.0;
+        Some((id.parse().ok()?, number.parse().ok()?))
+    }
+    let reading = async {
+        let mut next = 0;
+        while next < SENT {
+            if let Some((_, count)) = number(&reader.receive().await) {
+                // A value may be repeated while the one who stalls is set apart, but none is missing.
+                assert!(count == next || count + 1 == next, "{count} after {next}");
+                next = next.max(count + 1);
+            }
+        }
+    };
+    tokio::join!(sending, reading);
+
+    let (mut newest, mut heard) = ([0; SIGNALS], 0);
+    while newest.iter().any(|count| *count < SENT - SIGNALS) {
+        if let Some((id, count)) = number(&stalled.receive().await) {
+            assert!(count >= newest[id], "signal {id} went back from {} to {count}", newest[id]);
+            newest[id] = count;
+            heard += 1;
+        }
+    }
+    assert!(heard < SENT, "nothing was conflated");
+    stalled.expect_answer().await;
 }

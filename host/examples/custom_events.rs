@@ -1,0 +1,91 @@
+//! A server of one's own around the car: the events of obd-socketio, one event more, and a page.
+//!
+//! ```sh
+//! cargo run --example custom_events            # then, in a browser: http://127.0.0.1:5001
+//! ```
+//!
+//! `shift_light` answers whether the driver should shift up, and is pushed whenever that changes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::response::Html;
+use axum::routing::get;
+use cloverleaf::config::{Exposure, Options};
+use cloverleaf::services::Context;
+use cloverleaf::services::obd::Obd;
+use cloverleaf::socketio::{self, Incoming};
+use cloverleaf::timeline::{Bus, Value};
+use socketioxide::extract::SocketRef;
+use tokio::sync::broadcast::error::RecvError;
+
+/// Shift up from this engine speed on.
+const SHIFT_AT: f64 = 2_200.0;
+
+static SHIFT: AtomicBool = AtomicBool::new(false);
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let (layer, io) = socketio::server();
+    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
+    let obd = Obd::new(&Options::default().obd, &context)?;
+
+    // Whatever the service knows is its own; the rest is ours.
+    let service = obd.clone();
+    io.ns("/", move |socket: SocketRef| {
+        let client = service.join(&socket);
+        let leaving = client.clone();
+        socket.on_disconnect(move || {
+            leaving.leave();
+            std::future::ready(())
+        });
+        socket.on_fallback(move |socket: SocketRef, incoming: Incoming| {
+            if client.knows(&incoming) {
+                client.handle(incoming);
+            } else if incoming.event == "shift_light"
+                && let Err(error) = socket.emit("shift_light", &SHIFT.load(Ordering::Relaxed))
+            {
+                eprintln!("a client does not read: {error}");
+            }
+            std::future::ready(())
+        });
+        std::future::ready(())
+    });
+
+    // The car itself: ask for RPM ten times a second and tell everyone when the light changes.
+    let car = obd.car().clone();
+    let everyone = io.clone();
+    tokio::spawn(async move {
+        let Some(rpm) = car.find("RPM") else { return };
+        let watcher = car.watcher();
+        watcher.watch([(rpm, Duration::from_millis(100))]);
+        let mut readings = car.readings();
+        loop {
+            let reading = match readings.recv().await {
+                Ok(reading) => reading,
+                // Too slow for some; the next is newer anyway.
+                Err(RecvError::Lagged(_)) => continue,
+                Err(RecvError::Closed) => return,
+            };
+            // What clients watch comes by here as well.
+            if reading.item.name() == "RPM"
+                && let Ok(Value::Quantity { value, .. }) = reading.clean()
+            {
+                let shift = value >= SHIFT_AT;
+                if SHIFT.swap(shift, Ordering::Relaxed) != shift
+                    && let Err(error) = everyone.emit("shift_light", &shift).await
+                {
+                    eprintln!("not everyone was told: {error}");
+                }
+            }
+        }
+    });
+
+    let page = get(async || Html("<h1>Cloverleaf</h1><p>Connect a Socket.IO client to this port.</p>"));
+    let router = Router::new().route("/", page).layer(layer);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:5001").await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    axum::serve(listener, router).await?;
+    Ok(())
+}

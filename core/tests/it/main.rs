@@ -10,5 +10,6 @@ mod layout;
 mod obd2;
 mod obd2_tables;
 mod phoenix;
+mod phoenix_client;
 mod poll;
 mod tscbm;

@@ -1,4 +1,8 @@
-//! The rules of joining and leaving.
+//! The rules of joining and leaving: what a [server](route) does with a message, and a [`Client`].
+
+mod client;
+
+pub use client::{Client, Event, Full, Ref, reconnect_after};
 
 use super::wire::{Message, Token};
 

@@ -1,0 +1,329 @@
+//! The hub against a raw tokio-tungstenite broadcast, in interleaved rounds of one run: only the ratios count.
+//!
+//! `cargo bench -p cloverleaf --bench hub`. Each server is a process of its own on one core (if `taskset` is there) with
+//! one worker; the load is on another. Every delivery is counted; a round with a lost one does not end.
+
+use std::cell::{Cell, RefCell};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use cloverleaf::config::Exposure;
+use cloverleaf::origin::Origins;
+use cloverleaf::services::Context;
+use cloverleaf::services::hub::{Hub, Options, Topics};
+use cloverleaf::timeline::Bus;
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio_tungstenite::tungstenite::Message;
+
+const SUBSCRIBERS: usize = 1000;
+const ROUND: Duration = Duration::from_secs(3);
+const ROUNDS: usize = 3;
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let worker =
+        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    match arguments.next().as_deref() {
+        Some("serve-hub") => worker().block_on(serve_hub()),
+        Some("serve-raw") => worker().block_on(serve_raw()),
+        _ => {
+            let load = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            tokio::task::LocalSet::new().block_on(&load, measure());
+        }
+    }
+}
+
+async fn serve_hub() {
+    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
+    let options = Options { hub_test_channels: true, ..Options::default() };
+    let hub = Hub::new(&options, &context, Topics::new()).await.unwrap();
+    let listener = listen().await;
+    let router = hub.router(&Origins::new(&[], Exposure::Loopback));
+    use axum::serve::ListenerExt;
+    axum::serve(listener.tap_io(|stream| stream.set_nodelay(true).unwrap()), router).await.unwrap();
+}
+
+/// Whatever a client sends goes to all clients, by way of a queue and a task for each.
+async fn serve_raw() {
+    let listener = listen().await;
+    let everybody = tokio::sync::broadcast::Sender::<Message>::new(4096);
+    loop {
+        let (stream, _) = listener.accept().await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let everybody = everybody.clone();
+        tokio::spawn(async move {
+            let Ok(socket) = tokio_tungstenite::accept_async(stream).await else { return };
+            let (mut sink, mut source) = socket.split();
+            let mut inbox = everybody.subscribe();
+            tokio::spawn(async move {
+                while let Ok(message) = inbox.recv().await {
+                    if sink.feed(message).await.is_err() {
+                        return;
+                    }
+                    while let Ok(message) = inbox.try_recv() {
+                        if sink.feed(message).await.is_err() {
+                            return;
+                        }
+                    }
+                    if sink.flush().await.is_err() {
+                        return;
+                    }
+                }
+            });
+            while let Some(Ok(message)) = source.next().await {
+                let _ = everybody.send(message);
+            }
+        });
+    }
+}
+
+async fn listen() -> TcpListener {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    listener
+}
+
+/// A server in a process of its own.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(which: &str) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let pinned = Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_ok();
+        let mut command = if pinned {
+            let mut command = Command::new("taskset");
+            command.args(["-c", "1"]).arg(program);
+            command
+        } else {
+            Command::new(program)
+        };
+        let mut child = command.arg(which).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, port: line.trim().parse().unwrap() }
+    }
+
+    /// Resident memory in kB.
+    fn memory(&self) -> f64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse().unwrap()
+    }
+
+    async fn connect(&self, path: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        stream.set_nodelay(true).unwrap();
+        let request = format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        stream
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A text frame of a client with a mask of zeros.
+fn frame(text: &str) -> Vec<u8> {
+    let mut frame = vec![0x81];
+    match text.len() {
+        length @ ..=125 => frame.push(0x80 | length as u8),
+        length => {
+            frame.push(0x80 | 126);
+            frame.extend_from_slice(&(length as u16).to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(text.as_bytes());
+    frame
+}
+
+/// Waits until nothing comes for a while.
+async fn drain(stream: &mut TcpStream, quiet: Duration) {
+    let mut buffer = [0; 4096];
+    while let Ok(Ok(1..)) = tokio::time::timeout(quiet, stream.read(&mut buffer)).await {}
+}
+
+async fn measure() {
+    println!("fan-out of 200-byte messages to {SUBSCRIBERS} subscribers, thousand deliveries a second");
+    println!("{:>10} {:>10} {:>10} {:>10}", "in flight", "hub", "raw", "ratio");
+    for in_flight in [1, 16] {
+        let mut ratios = Vec::new();
+        for _ in 0..ROUNDS {
+            let hub = fan_out("serve-hub", in_flight).await;
+            let raw = fan_out("serve-raw", in_flight).await;
+            println!("{in_flight:>10} {:>10.0} {:>10.0} {:>10.2}", hub / 1e3, raw / 1e3, hub / raw);
+            ratios.push(hub / raw);
+        }
+        ratios.sort_by(f64::total_cmp);
+        println!("{in_flight:>10} {:>10} {:>10} {:>10.2}  (median)", "", "", ratios[ROUNDS / 2]);
+    }
+    idle().await;
+    storm().await;
+}
+
+/// Deliveries a second with so many messages on their way at any time.
+async fn fan_out(which: &str, in_flight: usize) -> f64 {
+    let server = Server::start(which);
+    let hub = which == "serve-hub";
+    let body = "x".repeat(140);
+    let payload = format!(r#"{{"body":"{body}","channel":"bench","name":"robin"}}"#);
+    let (message, delivered) = if hub {
+        (
+            format!(r#"["1","2","fan:bench","shout",{payload}]"#),
+            4 + format!(r#"[null,null,"fan:bench","shout",{payload}]"#).len(),
+        )
+    } else {
+        let message = format!(r#"[null,null,"fan:bench","shout",{payload}]"#);
+        (message.clone(), 4 + message.len())
+    };
+    let publish = frame(&message);
+    let received = Rc::new(Cell::new(0));
+    let wanted = Rc::new(Cell::new(usize::MAX));
+    let progress = Rc::new(Notify::new());
+    let buffer = Rc::new(RefCell::new(vec![0; 1 << 16]));
+    let mut publisher = None;
+    let mut readers = Vec::new();
+    for index in 0..SUBSCRIBERS {
+        let mut stream = server.connect(if hub { "/socket/websocket?vsn=2.0.0" } else { "/" }).await;
+        if hub {
+            stream.write_all(&frame(r#"["1","1","fan:bench","phx_join",{}]"#)).await.unwrap();
+            let mut reply =
+                vec![0; 2 + r#"["1","1","fan:bench","phx_reply",{"response":{},"status":"ok"}]"#.len()];
+            stream.read_exact(&mut reply).await.unwrap();
+        }
+        let (reader, writer) = stream.into_split();
+        if index == 0 {
+            publisher = Some(writer);
+        } else {
+            std::mem::forget(writer);
+        }
+        let (received, wanted, progress, buffer) =
+            (Rc::clone(&received), Rc::clone(&wanted), Rc::clone(&progress), Rc::clone(&buffer));
+        readers.push(tokio::task::spawn_local(read(reader, received, wanted, progress, buffer)));
+    }
+    let mut publisher = publisher.unwrap();
+    let bytes = SUBSCRIBERS * delivered;
+    let start = Instant::now();
+    let mut sent = 0;
+    while start.elapsed() < ROUND {
+        let room = in_flight - (sent - received.get() / bytes).min(in_flight);
+        if room == 0 {
+            wanted.set((received.get() / bytes + 1) * bytes);
+            progress.notified().await;
+            continue;
+        }
+        publisher.write_all(&publish.repeat(room)).await.unwrap();
+        sent += room;
+    }
+    while received.get() < sent * bytes {
+        wanted.set(sent * bytes);
+        progress.notified().await;
+    }
+    let rate = (sent * SUBSCRIBERS) as f64 / start.elapsed().as_secs_f64();
+    readers.iter().for_each(tokio::task::JoinHandle::abort);
+    rate
+}
+
+async fn read(
+    reader: OwnedReadHalf,
+    received: Rc<Cell<usize>>,
+    wanted: Rc<Cell<usize>>,
+    progress: Rc<Notify>,
+    buffer: Rc<RefCell<Vec<u8>>>,
+) {
+    loop {
+        reader.readable().await.unwrap();
+        let result = reader.try_read(&mut buffer.borrow_mut());
+        match result {
+            Ok(0) => return,
+            Ok(count) => received.set(received.get() + count),
+            Err(_) => continue,
+        }
+        if received.get() >= wanted.get() {
+            wanted.set(usize::MAX);
+            progress.notify_one();
+        }
+    }
+}
+
+/// Memory of connections that have joined and say nothing.
+async fn idle() {
+    const COUNT: usize = 4000;
+    let server = Server::start("serve-hub");
+    let before = server.memory();
+    let mut streams = Vec::new();
+    for index in 0..COUNT {
+        let mut stream = server.connect("/socket/websocket?vsn=2.0.0").await;
+        let join = format!(r#"["1","1","room:{}","phx_join",{{"username":"user{index}"}}]"#, index / 10);
+        stream.write_all(&frame(&join)).await.unwrap();
+        streams.push(stream);
+    }
+    for stream in &mut streams {
+        drain(stream, Duration::from_millis(1)).await;
+    }
+    println!("memory of a joined idle connection: {:.1} kB", (server.memory() - before) / COUNT as f64);
+}
+
+/// Everybody joins one room with presence at once.
+async fn storm() {
+    let server = Server::start("serve-hub");
+    let mut streams = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        streams.push(server.connect("/socket/websocket?vsn=2.0.0").await);
+    }
+    let before = server.memory();
+    let start = Instant::now();
+    let mut readers = Vec::new();
+    for (index, mut stream) in streams.into_iter().enumerate() {
+        let join = frame(&format!(r#"["1","1","room:storm","phx_join",{{"username":"user{index:04}"}}]"#));
+        readers.push(tokio::task::spawn_local(async move {
+            stream.write_all(&join).await.unwrap();
+            // Everybody is told of once, in the state or in a diff.
+            let needle = b"\"phx_ref\"";
+            let mut seen = 0;
+            let mut carried = 0;
+            let mut buffer = vec![0; 1 << 16];
+            while seen < SUBSCRIBERS {
+                let count = stream.read(&mut buffer[carried..]).await.unwrap();
+                assert!(count > 0, "the server closed a connection");
+                let filled = carried + count;
+                seen += buffer[..filled].windows(needle.len()).filter(|window| window == needle).count();
+                let kept = filled.min(needle.len() - 1);
+                buffer.copy_within(filled - kept..filled, 0);
+                carried = kept;
+            }
+            assert_eq!(seen, SUBSCRIBERS);
+            stream
+        }));
+    }
+    let mut settled = Vec::new();
+    for reader in readers {
+        settled.push(reader.await.unwrap());
+    }
+    let elapsed = start.elapsed();
+    println!(
+        "{SUBSCRIBERS} members join one room with presence: settled after {:.2} s, {:.1} MB more memory",
+        elapsed.as_secs_f64(),
+        (server.memory() - before) / 1024.0
+    );
+}

@@ -222,10 +222,10 @@ impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Presence<S
             if self.sessions.iter().any(updates) {
                 tell(Change::Updated { key: &session.key, meta });
                 // Room for the new one even when all is taken: the old one is removed right after.
-                if self.sessions.is_full() {
-                    if let Some(index) = self.sessions.iter().position(updates) {
-                        self.sessions.remove(index);
-                    }
+                if self.sessions.is_full()
+                    && let Some(index) = self.sessions.iter().position(updates)
+                {
+                    self.sessions.remove(index);
                 }
             } else {
                 let first = self.sessions.iter().all(|other| other.key != session.key);

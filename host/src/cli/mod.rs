@@ -3,6 +3,7 @@
 //! Exit codes: 0 success, 1 the command failed (the reason is on standard error), 2 wrong usage.
 
 mod dfx;
+mod hub;
 mod obd;
 mod octane;
 mod relay;
@@ -27,6 +28,7 @@ enum Command {
     Simulator(simulator::Command),
     Obd(obd::Command),
     Dfx(dfx::Command),
+    Hub(hub::Command),
     Relay(relay::Command),
     Octane(octane::Command),
 }
@@ -40,6 +42,7 @@ impl Cli {
             Command::Simulator(command) => command.run(),
             Command::Obd(command) => command.run(),
             Command::Dfx(command) => command.run(),
+            Command::Hub(command) => command.run(),
             Command::Relay(command) => command.run(),
             Command::Octane(command) => command.run(),
         };

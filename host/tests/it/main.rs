@@ -8,6 +8,7 @@ mod dfx;
 mod dfx_cli;
 mod dfx_client;
 mod hub;
+mod hub_rooms;
 mod obd;
 mod octane;
 mod relay;

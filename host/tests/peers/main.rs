@@ -5,6 +5,7 @@
 
 mod dfx;
 mod firmware;
+mod hub;
 mod obd;
 mod octane;
 mod python_obd;

@@ -19,14 +19,18 @@
 //! | JSON nested deeper than 512 levels | accepted | closed with 1011 | the same |
 //! | origin of browsers | the configured host | the server's rule (this machine, `--allow-origin`), or the hosts in `--hub-origin` | the same |
 //! | a failing database | the channel crashes | the shout is delivered, not kept, and logged | the same |
+//! | long polling: a message that is none | no answer for 10 s | `{"status":400}` and the session ends | the same |
 //! | history on the socket | none | `--hub-replay` sends it to joiners | the same |
 
 mod canonical;
 pub mod channel;
+pub mod client;
 mod events;
 mod fixture;
 mod handlers;
 pub mod history;
+mod longpoll;
+mod page;
 mod presence;
 mod room;
 mod rooms;
@@ -36,7 +40,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::routing::any;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{any, get};
 use http::StatusCode;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
@@ -74,6 +79,10 @@ pub struct Options {
     #[arg(long, env = "CLOVERLEAF_HUB_REPLAY")]
     pub hub_replay: bool,
 
+    /// Also offer long polling at /socket/longpoll
+    #[arg(long, env = "CLOVERLEAF_HUB_LONGPOLL")]
+    pub hub_longpoll: bool,
+
     /// Let in only web pages of these hosts, such as example.com,*.example.org (by default the server's rule)
     #[arg(long, env = "CLOVERLEAF_HUB_ORIGIN", value_name = "HOST", value_delimiter = ',')]
     pub hub_origin: Vec<String>,
@@ -109,7 +118,7 @@ pub struct Options {
     /// Offer the channels of the server that Phoenix's behaviour was recorded from, to replay recordings
     ///
     /// test:* (echo, push, broadcast, stop, crash, …), fan:* (shout without presence), the mount /asocket that takes
-    /// tokens, the connect parameters `deny` and `uid`, and localhost as the only origin.
+    /// tokens, the connect parameters `deny` and `uid`, long polling, and localhost as the only origin.
     #[arg(long, env = "CLOVERLEAF_HUB_TEST_CHANNELS")]
     pub hub_test_channels: bool,
 }
@@ -161,6 +170,8 @@ struct Inner {
     hosts: Vec<String>,
     key: Option<Key>,
     test_channels: bool,
+    longpoll: bool,
+    sessions: longpoll::Sessions,
 }
 
 impl Hub {
@@ -200,6 +211,8 @@ impl Hub {
             hosts,
             key: options.hub_token.clone(),
             test_channels: options.hub_test_channels,
+            longpoll: options.hub_longpoll || options.hub_test_channels,
+            sessions: longpoll::Sessions::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -208,7 +221,13 @@ impl Hub {
     pub fn router(&self, origins: &Origins) -> Router {
         let mount = |path: &str, tokens: bool| {
             let mount = Mount { hub: self.clone(), tokens, origins: origins.clone() };
-            Router::new()
+            let router = if self.inner.longpoll {
+                Router::new().route(&format!("{path}/longpoll"), any(longpoll::longpoll))
+            } else {
+                Router::new()
+            };
+            router
+                .layer(DefaultBodyLimit::max(self.inner.limits.frame))
                 .route(&format!("{path}/websocket"), any(handlers::websocket))
                 .route(&format!("{path}/websocket/"), any(handlers::websocket))
                 .route(path, any(nothing))
@@ -216,7 +235,11 @@ impl Hub {
                 .route(&format!("{path}/{{*rest}}"), any(nothing))
                 .with_state(mount)
         };
-        let router = mount("/socket", self.inner.key.is_some());
+        let pages = Router::new()
+            .route("/c", get(page::lobby))
+            .route("/c/{room}", get(page::room))
+            .with_state(self.clone());
+        let router = mount("/socket", self.inner.key.is_some()).merge(pages);
         if self.inner.test_channels {
             router.merge(mount("/asocket", true)).route("/websocket", any(nothing))
         } else {
@@ -226,7 +249,7 @@ impl Hub {
 
     /// What is served and where, for people.
     pub fn summary(&self) -> String {
-        "crew     Phoenix Channels /socket/websocket".to_owned()
+        "crew     Phoenix Channels /socket/websocket, rooms at /c/ROOM".to_owned()
     }
 
     /// Sends an event to all members of a topic.

@@ -1,0 +1,302 @@
+//! The hub's rooms beyond what was recorded: kept messages, the page, long polling, our own client, large rooms,
+//! and channels that fail.
+
+use std::time::Duration;
+
+use cloverleaf::config::{Exposure, Options};
+use cloverleaf::services::Context;
+use cloverleaf::services::hub::channel::{Answer, Channel, Join, Member, Payload, Refusal, Topic};
+use cloverleaf::services::hub::client::{Chat, Told};
+use cloverleaf::services::hub::history::History;
+use cloverleaf::services::hub::{self, Hub, Shout, Topics};
+use cloverleaf::timeline::Bus;
+use cloverleaf_core::phoenix::presence::Presence;
+use cloverleaf_core::phoenix::wire::Body;
+use futures_util::{SinkExt, StreamExt};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::support::{Server, exchange};
+
+type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn connect(server: &Server) -> Client {
+    connect_async(format!("ws://{}/socket/websocket?vsn=2.0.0", server.address)).await.expect("a hub").0
+}
+
+async fn send(client: &mut Client, message: Value) {
+    client.send(Message::text(message.to_string())).await.expect("an open connection");
+}
+
+/// The next message with this event, whatever comes before.
+async fn expect(client: &mut Client, event: &str) -> Value {
+    let search = async {
+        loop {
+            let message = client.next().await.expect("not the end").expect("no error");
+            if let Message::Text(text) = message {
+                let message: Value = serde_json::from_str(&text).expect("JSON");
+                if message[3] == event {
+                    return message;
+                }
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("no {event}"))
+}
+
+fn shout(name: &str, body: &str) -> Shout {
+    Shout { name: name.into(), body: body.into(), channel: "lobby".into() }
+}
+
+#[tokio::test]
+async fn valid_messages_are_kept_shown_and_replayed() {
+    let mut options = Options::default();
+    options.hub.hub_replay = true;
+    let server = Server::start(&options).await;
+    let mut robin = connect(&server).await;
+    send(&mut robin, json!(["1", "1", "room:lobby", "phx_join", {"username": "robin"}])).await;
+    for payload in [
+        json!({"name": "robin", "body": "<b>hey</b>", "channel": "lobby"}),
+        json!({"name": "robin", "body": "  ", "channel": "lobby"}),
+        json!({"name": "robin", "channel": "lobby"}),
+        json!({"name": "robin", "body": "elsewhere", "channel": "other"}),
+        json!({"message": "hello"}),
+    ] {
+        send(&mut robin, json!(["1", null, "room:lobby", "shout", payload])).await;
+        assert_eq!(expect(&mut robin, "shout").await[4], payload, "kept or not, it is sent to all");
+    }
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let (_, head, page) = exchange(server.address, &get("/c/lobby")).await;
+    assert!(head.contains(" 200 ") && head.contains("text/html"), "{head}");
+    assert!(page.contains("<li><b>robin</b> &lt;b&gt;hey&lt;/b&gt;</li>"), "{page}");
+    assert!(!page.contains("elsewhere") && !page.contains("hello"));
+    for path in ["/c", "/c/empty"] {
+        assert!(exchange(server.address, &get(path)).await.1.contains(" 200 "), "{path}");
+    }
+    let mut late = connect(&server).await;
+    send(&mut late, json!(["1", "1", "room:lobby", "phx_join", {"username": "late"}])).await;
+    assert_eq!(
+        expect(&mut late, "shout").await,
+        json!(["1", null, "room:lobby", "shout", {"name": "robin", "body": "<b>hey</b>", "channel": "lobby"}])
+    );
+}
+
+#[tokio::test]
+async fn messages_are_kept_for_an_hour() {
+    let history = History::open("sqlite::memory:").await.unwrap();
+    let now = Timestamp::now();
+    let ago = |minutes: i64| now - jiff::SignedDuration::from_mins(minutes);
+    history.keep_at(ago(61), shout("a", "old"));
+    history.keep_at(ago(59), shout("a", "young"));
+    history.keep_at(now, shout("a", "now"));
+    assert_eq!(history.recent("lobby").await, [shout("a", "young"), shout("a", "now")]);
+    history.sweep(now + jiff::SignedDuration::from_mins(2)).await;
+    assert_eq!(history.recent("lobby").await, [shout("a", "now")]);
+}
+
+#[tokio::test]
+async fn a_database_file_outlives_the_hub() {
+    let file = std::env::temp_dir().join(format!("cloverleaf-{}.db", uuid::Uuid::new_v4()));
+    let url = format!("sqlite://{}", file.display());
+    let history = History::open(&url).await.unwrap();
+    history.keep(shout("a", "hello"));
+    assert_eq!(history.recent("lobby").await.len(), 1);
+    drop(history);
+    let again = History::open(&url).await.unwrap();
+    assert_eq!(again.recent("lobby").await, [shout("a", "hello")]);
+    std::fs::remove_file(file).unwrap();
+    assert!(History::open("sqlite:///no/such/folder/x.db").await.is_err());
+}
+
+#[tokio::test]
+async fn long_polling_carries_a_conversation() {
+    let mut options = Options::default();
+    options.hub.hub_longpoll = true;
+    let server = Server::start(&options).await;
+    let call = |method: &str, query: &str, kind: &str, payload: &str| {
+        let request = format!(
+            "{method} /socket/longpoll?vsn=2.0.0{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+             Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{payload}",
+            payload.len()
+        );
+        let address = server.address;
+        async move {
+            let (_, head, body) = exchange(address, &request).await;
+            assert!(head.contains(" 200 "), "{head}");
+            serde_json::from_str::<Value>(&body).expect("JSON")
+        }
+    };
+    let opened = call("GET", "", "text/plain", "").await;
+    assert_eq!((&opened["status"], &opened["messages"]), (&json!(410), &json!([])));
+    let token = format!("&token={}", opened["token"].as_str().expect("a token"));
+    let join = r#"["1","1","room:lp","phx_join",{"username":"ann"}]"#;
+    assert_eq!(call("POST", &token, "application/json", join).await, json!({"status": 200}));
+    let lines = "[\"1\",\"2\",\"room:lp\",\"shout\",{\"a\":1}]\n[null,\"3\",\"phoenix\",\"heartbeat\",{}]\n";
+    assert_eq!(call("POST", &token, "application/x-ndjson", lines).await["status"], 200);
+    let polled = call("GET", &token, "text/plain", "").await;
+    let events: Vec<Value> = polled["messages"]
+        .as_array()
+        .expect("messages")
+        .iter()
+        .map(|message| {
+            serde_json::from_str::<Value>(message.as_str().expect("text")).expect("JSON")[3].clone()
+        })
+        .collect();
+    assert_eq!(events, ["phx_reply", "presence_state", "presence_diff", "shout", "phx_reply"]);
+    assert_eq!(call("POST", "&token=wrong", "text/plain", join).await["status"], 410);
+    assert_eq!(call("POST", &token, "text/plain", "garbage").await["status"], 400);
+    assert_eq!(call("GET", &token, "text/plain", "").await["status"], 410, "the session is gone");
+    let refused = call("GET", "&vsn=3.0.0", "text/plain", "").await;
+    assert_eq!(refused, json!({"status": 403}));
+}
+
+#[tokio::test]
+async fn long_polling_is_off_unless_asked_for() {
+    let server = Server::start(&Options::default()).await;
+    let request = "GET /socket/longpoll?vsn=2.0.0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert!(exchange(server.address, request).await.1.contains(" 404 "));
+}
+
+/// What a chat tells, until something in particular.
+async fn until(chat: &mut Chat, wanted: &Told) {
+    let search = async { while chat.next().await.expect("not the end") != *wanted {} };
+    tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("no {wanted:?}"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn our_client_chats_and_comes_back_after_a_restart() {
+    let server = Server::start(&Options::default()).await;
+    let address = server.address;
+    let url = format!("ws://{address}");
+    let mut ann = Chat::start(&url, "lobby", "ann");
+    until(&mut ann, &Told::Joined).await;
+    let mut ben = Chat::start(&url, "lobby", "ben");
+    until(&mut ann, &Told::Came { name: "ben".into() }).await;
+    until(&mut ben, &Told::Joined).await;
+    ben.typing(true).await;
+    until(&mut ann, &Told::Typing { name: "ben".into(), typing: true }).await;
+    ben.say("hello").await;
+    until(&mut ann, &Told::Shout { name: "ben".into(), body: "hello".into() }).await;
+    ben.leave().await;
+    until(&mut ann, &Told::Left { name: "ben".into() }).await;
+    server.stop().await;
+    let offline = async { while !matches!(ann.next().await, Some(Told::Offline { .. })) {} };
+    tokio::time::timeout(PATIENCE, offline).await.expect("the cut is told");
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    let app = cloverleaf::app::App::new(&Options::default()).await.unwrap();
+    let server = tokio::spawn(app.serve(listener, std::future::pending()));
+    until(&mut ann, &Told::Joined).await;
+    ann.say("back").await;
+    until(&mut ann, &Told::Shout { name: "ann".into(), body: "back".into() }).await;
+    server.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_joins_and_leaves_at_once_is_seen_alike_by_all() {
+    const CROWD: usize = 150;
+    let server = Server::start(&Options::default()).await;
+    let mut members = Vec::new();
+    for index in 0..CROWD {
+        let mut client = connect(&server).await;
+        members.push(tokio::spawn(async move {
+            let join = json!(["1", "1", "room:crowd", "phx_join", {"username": format!("user{index}")}]);
+            send(&mut client, join).await;
+            // Every third leaves again, every third types.
+            if index % 3 == 0 {
+                send(&mut client, json!(["1", "2", "room:crowd", "phx_leave", {}])).await;
+                return None;
+            }
+            if index % 3 == 1 {
+                let typing = json!({"username": format!("user{index}"), "typing": true});
+                send(&mut client, json!(["1", "2", "room:crowd", "user:typing", typing])).await;
+            }
+            let mut presence = Box::new(Presence::<256, 128, 131_072>::new());
+            let settled = |presence: &Presence<256, 128, 131_072>| {
+                presence.is_known()
+                    && presence.keys().count() == CROWD - CROWD / 3
+                    && (0..CROWD).filter(|index| index % 3 == 1).all(|index| {
+                        let key = format!("user{index}");
+                        let meta = presence.metas(&key).next().map(<[u8]>::to_vec).unwrap_or_default();
+                        String::from_utf8_lossy(&meta).contains(r#""typing":true"#)
+                    })
+            };
+            while !settled(&presence) {
+                let message = tokio::time::timeout(PATIENCE, client.next()).await.expect("more to come");
+                let Message::Text(text) = message.expect("not the end").expect("no error") else { continue };
+                let message: Value = serde_json::from_str(&text).expect("JSON");
+                let payload = message[4].to_string();
+                match message[3].as_str() {
+                    Some("presence_state") => presence.handle_state(payload.as_bytes(), &mut |_| {}).unwrap(),
+                    Some("presence_diff") => presence.handle_diff(payload.as_bytes(), &mut |_| {}).unwrap(),
+                    _ => {}
+                }
+            }
+            Some(client)
+        }));
+    }
+    for member in members {
+        member.await.expect("a member that settles");
+    }
+}
+
+/// A channel that panics wherever it is told to.
+struct Careless;
+
+impl Topic for Careless {
+    fn join(&self, _topic: &str, params: Body<'_>) -> Result<Join, Refusal> {
+        assert_ne!(params, Body::Json(b"1"), "told to");
+        Ok(Join::new(Self))
+    }
+}
+
+impl Member for Careless {
+    fn joined(&mut self, channel: &mut Channel<'_>) {
+        channel.track("careless", b"{}");
+    }
+
+    fn handle<'a>(&mut self, channel: &mut Channel<'_>, event: &str, _body: Body<'a>) -> Answer<'a> {
+        channel.track("second", b"{\"a\":1}");
+        assert_ne!(event, "panic", "told to");
+        Answer::ok(Payload::of(&channel.topic()))
+    }
+}
+
+#[tokio::test]
+async fn a_channel_that_panics_fails_alone() {
+    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
+    let hub = Hub::new(&hub::Options::default(), &context, Topics::new().with("careless:*", Careless))
+        .await
+        .unwrap();
+    let origins = cloverleaf::origin::Origins::new(&[], Exposure::Loopback);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = hub.router(&origins);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let (mut client, _) = connect_async(format!("ws://{address}/socket/websocket?vsn=2.0.0")).await.unwrap();
+    send(&mut client, json!(["1", "1", "careless:a", "phx_join", 1])).await;
+    assert_eq!(expect(&mut client, "phx_reply").await[4]["response"]["reason"], "join crashed");
+    send(&mut client, json!(["2", "2", "careless:a", "phx_join", {}])).await;
+    assert_eq!(expect(&mut client, "phx_reply").await[4]["status"], "ok");
+    send(&mut client, json!(["2", "3", "careless:a", "panic", {}])).await;
+    assert_eq!(
+        expect(&mut client, "phx_error").await,
+        json!(["2", "2", "careless:a", "phx_error", {"reason": "channel_crash"}])
+    );
+    assert_eq!(hub.census(), [], "nothing of it is left");
+    send(&mut client, json!(["4", "4", "careless:a", "phx_join", {}])).await;
+    expect(&mut client, "presence_diff").await;
+    send(&mut client, json!(["4", "5", "careless:a", "topic", {}])).await;
+    assert_eq!(expect(&mut client, "phx_reply").await[4]["response"], "careless:a");
+    hub.broadcast("careless:a", "news", &Payload::of(&json!({"a": 1}))).unwrap();
+    assert_eq!(expect(&mut client, "news").await, json!([null, null, "careless:a", "news", {"a": 1}]));
+}

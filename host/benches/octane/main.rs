@@ -9,20 +9,20 @@
 //! hears: a lost, doubled or reordered message ends the run.
 
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use cloverleaf::app::App;
 use cloverleaf::config::Options;
 use cloverleaf::socketio;
-use futures_util::future::join_all;
-use futures_util::{SinkExt, StreamExt};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{Data, SocketRef};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -63,8 +63,11 @@ async fn serve(which: &str) {
 fn bare(io: &SocketIo) {
     io.ns("/", async || {});
     io.ns("/octane", |socket: SocketRef| {
-        socket.on("user_message", async |socket: SocketRef, Data(data): Data<Value>| {
-            socket.within("user").emit("user_message", &data).await.expect("room");
+        // In the synchronous part: a bare async handler would be spawned, and the messages reordered.
+        socket.on("user_message", |socket: SocketRef, Data(data): Data<Value>| {
+            let sent = socket.within("user").emit("user_message", &data).now_or_never();
+            sent.expect("ready at once").expect("room");
+            std::future::ready(())
         });
         socket.join("user");
         socket.emit("channels", &0).expect("room");
@@ -124,46 +127,87 @@ fn message(number: usize) -> String {
     format!("42/octane,[\"user_message\",{{\"number\":{number},\"padding\":\"{:-<64}\"}}]", "")
 }
 
-/// Deliveries a second.
-async fn measure(publisher: &mut Socket, subscribers: &mut [Socket], in_flight: usize) -> f64 {
-    let started = Instant::now();
-    for first in (0..MESSAGES).step_by(in_flight) {
-        let batch = first..(first + in_flight).min(MESSAGES);
-        for number in batch.clone() {
-            publisher.feed(Message::text(message(number))).await.expect("sent");
+/// A subscriber that always reads, answers heartbeats, and reports each message after the one before it.
+fn subscribe(mut socket: Socket, heard: mpsc::UnboundedSender<()>) {
+    tokio::spawn(async move {
+        let mut number = 0;
+        loop {
+            assert_eq!(hear(&mut socket).await, message(number), "lost, doubled or out of order");
+            number += 1;
+            if heard.send(()).is_err() {
+                return;
+            }
         }
-        publisher.flush().await.expect("sent");
-        let heard = subscribers.iter_mut().chain([&mut *publisher]).map(async |socket| {
-            for number in batch.clone() {
-                assert_eq!(hear(socket).await, message(number), "lost, doubled or out of order");
+    });
+}
+
+/// A server with its subscribers.
+struct Contender {
+    name: &'static str,
+    _server: Server,
+    speak: mpsc::UnboundedSender<Vec<String>>,
+    heard: mpsc::UnboundedReceiver<()>,
+    next: usize,
+}
+
+impl Contender {
+    async fn start(name: &'static str) -> Option<Self> {
+        let server = Server::start(name).await?;
+        let (report, heard) = mpsc::unbounded_channel();
+        for _ in 0..SUBSCRIBERS {
+            subscribe(join(server.port).await, report.clone());
+        }
+        let (speak, mut spoken) = mpsc::unbounded_channel::<Vec<String>>();
+        let mut publisher = join(server.port).await;
+        tokio::spawn(async move {
+            loop {
+                // It hears itself, too, and has to answer heartbeats; only waiting for a frame may be cut short.
+                tokio::select! {
+                    texts = spoken.recv() => {
+                        let Some(texts) = texts else { return };
+                        for text in texts {
+                            publisher.feed(Message::text(text)).await.expect("sent");
+                        }
+                        publisher.flush().await.expect("sent");
+                    }
+                    frame = publisher.next() => {
+                        if frame.expect("open").expect("good frames") == Message::text("2") {
+                            publisher.send(Message::text("3")).await.expect("sent");
+                        }
+                    }
+                }
             }
         });
-        join_all(heard).await;
+        Some(Self { name, _server: server, speak, heard, next: 0 })
     }
-    (MESSAGES * (subscribers.len() + 1)) as f64 / started.elapsed().as_secs_f64()
+
+    /// Deliveries a second.
+    async fn measure(&mut self, in_flight: usize) -> f64 {
+        let started = Instant::now();
+        for _ in 0..MESSAGES / in_flight {
+            self.speak.send((self.next..self.next + in_flight).map(message).collect()).expect("it speaks");
+            self.next += in_flight;
+            for _ in 0..in_flight * SUBSCRIBERS {
+                self.heard.recv().await.expect("everybody still listens");
+            }
+        }
+        (MESSAGES / in_flight * in_flight * SUBSCRIBERS) as f64 / started.elapsed().as_secs_f64()
+    }
 }
 
 async fn compare() {
-    let mut servers = Vec::new();
+    let mut contenders = Vec::new();
     for name in ["cloverleaf", "bare", "node"] {
-        match Server::start(name).await {
-            Some(server) => {
-                let mut subscribers = Vec::with_capacity(SUBSCRIBERS);
-                for _ in 1..SUBSCRIBERS {
-                    subscribers.push(join(server.port).await);
-                }
-                let publisher = join(server.port).await;
-                servers.push((name, server, publisher, subscribers));
-            }
+        match Contender::start(name).await {
+            Some(contender) => contenders.push(contender),
             None => println!("{name} is not installed: run .ci/peers"),
         }
     }
     for in_flight in IN_FLIGHT {
-        let mut results: Vec<Vec<f64>> = vec![Vec::new(); servers.len()];
+        let mut results: Vec<Vec<f64>> = vec![Vec::new(); contenders.len()];
         for _ in 0..ROUNDS {
-            for ((_, _, publisher, subscribers), results) in servers.iter_mut().zip(&mut results) {
-                results.push(measure(publisher, subscribers, in_flight).await);
-                tokio::time::sleep(Duration::from_millis(100)).await;
+            for (contender, results) in contenders.iter_mut().zip(&mut results) {
+                results.push(contender.measure(in_flight).await);
             }
         }
         let medians: Vec<f64> = results
@@ -173,8 +217,8 @@ async fn compare() {
                 results[results.len() / 2]
             })
             .collect();
-        for ((name, ..), median) in servers.iter().zip(&medians) {
-            let ratio = median / medians.get(1).unwrap_or(median);
+        for (contender, median) in contenders.iter().zip(&medians) {
+            let (name, ratio) = (contender.name, median / medians.get(1).unwrap_or(median));
             println!(
                 "{SUBSCRIBERS} subscribers, {in_flight:2} in flight: {name:10} {median:9.0} deliveries/s, {ratio:.2} of bare"
             );

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::serve::ListenerExt;
 use socketioxide::SocketIo;
-use socketioxide::extract::{SocketRef, TryData};
 use tokio::net::TcpListener;
 
 use crate::car::{Car, orders};
@@ -16,10 +15,10 @@ use crate::services::dfx::{self, Dfx};
 use crate::services::hub::{self, Hub};
 use crate::services::obd::{self, Obd};
 use crate::services::octane::handlers::Octane;
-use crate::services::relay::Relay;
 use crate::services::relay::events::{MonitorId, decode};
+use crate::services::relay::{self, Relay};
 use crate::services::{Context, octane};
-use crate::socketio::{self, Incoming};
+use crate::socketio::{self, Incoming, Member};
 use crate::timeline::{Bus, Latest};
 
 /// Why the application could not be built.
@@ -146,24 +145,31 @@ impl App {
 /// owners: a string is an OBD command, anything else is meant to name the relay's monitor.
 fn serve_root(io: &SocketIo, obd: &Obd, relay: &Relay) {
     let (obd, relay) = (obd.clone(), relay.clone());
-    io.ns("/", move |socket: SocketRef, TryData(auth): TryData<serde_json::Value>| {
-        let (car, member) = (obd.join(&socket), relay.join(&socket, &auth.unwrap_or_default()));
-        let leaving = (car.clone(), member.clone());
-        socket.on_disconnect(move || {
-            leaving.0.leave();
-            leaving.1.leave();
-            std::future::ready(())
-        });
-        socket.on_fallback(move |incoming: Incoming| {
-            if member.knows(&incoming) {
-                member.handle(incoming);
-            } else if car.knows(&incoming) {
-                car.handle(incoming);
-            }
-            std::future::ready(())
-        });
-        std::future::ready(())
+    socketio::serve(io, "/", move |socket, auth| Root {
+        car: obd.join(socket),
+        relay: relay.join(socket, &auth),
     });
+}
+
+/// A socket on the root namespace is a client of both.
+struct Root {
+    car: obd::Client,
+    relay: relay::Client,
+}
+
+impl Member for Root {
+    fn handle(&self, incoming: Incoming) {
+        if self.relay.knows(&incoming) {
+            self.relay.handle(incoming);
+        } else if self.car.knows(&incoming) {
+            self.car.handle(incoming);
+        }
+    }
+
+    fn leave(&self) {
+        self.car.leave();
+        self.relay.leave();
+    }
 }
 
 /// Makes the car a monitor of the relay, so that users can read it. Returns its id, which is new every time.

@@ -12,6 +12,7 @@
 //! because socketioxide spawns the returned future as a task of its own, and tasks of one client run in any order.
 
 mod connect_query;
+mod gate;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ use socketioxide::socket::Socket;
 use socketioxide_core::Value;
 
 pub use connect_query::attach;
+
+pub use gate::{Member, serve};
 
 /// The largest WebSocket message or polling body a client may send, in bytes.
 pub const MAX_MESSAGE: usize = 1_000_000;

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::NAMESPACE;
 use super::events::{self, Message, MonitorId, Reason, Request, decode, reason};
 use super::state::{Census, Input, Output, Record, Settings, State};
-use crate::socketio::{Incoming, NOTHING};
+use crate::socketio::{Incoming, Member, NOTHING};
 use crate::timeline::{self, Bus, Source};
 
 /// Messages that wait for a client once its socket's own queue is full. One more, and the client is
@@ -388,10 +388,11 @@ impl Client {
             event => Request::EVENTS.contains(&event),
         }
     }
+}
 
-    /// Handle an event before returning, and answer an acknowledgement last. Of other events only the
-    /// acknowledgement is answered.
-    pub fn handle(&self, incoming: Incoming) {
+impl Member for Client {
+    /// Answers an acknowledgement last; of events of others it answers only that.
+    fn handle(&self, incoming: Incoming) {
         if let Some(request) = Request::parse(&incoming.event, incoming.raw()) {
             self.switchboard.input(self.peer, Input::Request(request));
         }
@@ -401,8 +402,8 @@ impl Client {
         }
     }
 
-    /// The socket is gone, however it went: its monitor's id is free, its monitor's commands fail.
-    pub fn leave(&self) {
+    /// However it went: its monitor's id is free, its monitor's commands fail.
+    fn leave(&self) {
         // As a task: the relay itself may just be closing the socket, and then holds its lock.
         let Self { switchboard, peer } = self.clone();
         tokio::spawn(async move { switchboard.input(peer, Input::Closed) });

@@ -46,14 +46,13 @@ pub mod events;
 mod handlers;
 pub mod state;
 
-use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::Value;
 use socketioxide::SocketIo;
-use socketioxide::extract::{SocketRef, TryData};
+use socketioxide::extract::SocketRef;
 use tokio::sync::mpsc;
 
 use self::events::{Message, MonitorId};
@@ -61,7 +60,7 @@ use self::handlers::Switchboard;
 use self::state::{Access, Grant, Settings};
 use super::Context;
 use crate::config::Exposure;
-use crate::socketio::Incoming;
+use crate::socketio;
 
 pub use self::handlers::{Client, LocalReports};
 
@@ -184,19 +183,7 @@ impl Relay {
     /// Answers on [`NAMESPACE`].
     pub fn mount(&self, io: &SocketIo) {
         let relay = self.clone();
-        io.ns(NAMESPACE, move |socket: SocketRef, TryData(auth): TryData<Value>| {
-            let member = relay.join(&socket, &auth.unwrap_or_default());
-            let leaving = member.clone();
-            socket.on_disconnect(move || {
-                leaving.leave();
-                ready(())
-            });
-            socket.on_fallback(move |incoming: Incoming| {
-                member.handle(incoming);
-                ready(())
-            });
-            ready(())
-        });
+        socketio::serve(io, NAMESPACE, move |socket, auth| relay.join(socket, &auth));
     }
 
     /// A socket connected with this auth payload.

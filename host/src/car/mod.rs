@@ -1,6 +1,6 @@
 //! The car: what it can be asked, what its answers mean, and the link over which it is asked.
 //!
-//! [`Car`] is a cheap handle on one task that owns the adapter ([`link`]). The task connects, connects again
+//! [`Car`] is a cheap handle on one task that owns the adapter (`link`). The task connects, connects again
 //! after every fault, later and later, finds out what the car supports, answers [queries](Car::query), and in
 //! between asks round after round for what is [watched](Car::watcher). Every value goes to the
 //! [timeline](crate::timeline) and to everyone who [listens](Car::readings).

@@ -12,7 +12,7 @@
 //! | `WebsocketHandler(token, url)`, `connect_ws()`, `handle_connect()` | [`client::DfxClient::connect`] |
 //! | `handle_send(content)` | [`client::DfxClient::call`] and its typed forms `create_measurement`, `add_data` |
 //! | `handle_recieve()` in a polling loop | nothing to call: one task reads; replies are returned by the call, results come from [`client::Results`] |
-//! | `addDataStats`, `subscribeStats`, `chunks` | the return values of `add_data`, `subscribe` and [`client::Results::next`] |
+//! | `addDataStats`, `subscribeStats`, `chunks` | the return values of `add_data`, `subscribe` and the stream [`client::Results`] |
 //! | `unknown` | [`client::DfxClient::unknown_count`]: counted and dropped |
 //! | `default.config` with its lengths | nothing: messages are told apart by id |
 //! | `handle_close()` | [`client::DfxClient::close`], or dropping it |

@@ -1,6 +1,6 @@
 //! The messages that are kept: valid shouts, one hour, in SQLite or PostgreSQL through one library.
 //!
-//! One task owns the database; what it is asked is done in order. **Bounds:** [`WAITING`] requests may wait: a
+//! One task owns the database; what it is asked is done in order. **Bounds:** `WAITING` requests may wait: a
 //! message beyond that is not kept (and counted in the log), a reader waits. At most [`KEPT`] messages are kept.
 
 use std::time::Duration;

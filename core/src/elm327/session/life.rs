@@ -94,14 +94,15 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
 
     /// When something is due.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        match &self.exchange {
+        let deadline = match &self.exchange {
             Some(exchange) => exchange.deadline,
             None => match self.phase {
                 Phase::Offline | Phase::NoCar => self.retry_at,
                 Phase::Ready => self.settings.keep_alive.map(|span| self.last_activity + span),
                 _ => None,
             },
-        }
+        };
+        deadline.map(|deadline| deadline.max(self.not_before))
     }
 
     pub(super) fn handle_deadline(&mut self, now: Instant) {

@@ -226,6 +226,8 @@ pub struct Session<const MESSAGES: usize = 16, const BYTES: usize = 4096> {
     silent_since: Option<Instant>,
     /// When the last exchange ended.
     last_activity: Instant,
+    /// No deadline is earlier than this.
+    not_before: Instant,
 
     /// What is to be sent.
     tx: Vec<u8, { LINE + 1 }>,
@@ -265,6 +267,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             retry_at: None,
             silent_since: None,
             last_activity: Instant::ZERO,
+            not_before: Instant::ZERO,
             tx: Vec::new(),
             transmit: false,
             notices: Deque::new(),
@@ -473,6 +476,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Machine for Session<MESSAGES, BY
             return;
         }
         if self.deadline().is_some_and(|deadline| deadline <= now) {
+            // What else is due by now comes next, and not in the past.
+            self.not_before = now + Duration::from_millis(1);
             self.handle_deadline(now);
         }
     }

@@ -8,11 +8,11 @@ server, key, what = sys.argv[1:4]
 namespace = "/octane"
 
 
-def client(on_auth_ok=None, good_key=key):
+def client(on_auth_ok=None):
     """A client that logs in from its connect handler and reports auth_fail and disconnect."""
     sio = socketio.Client(reconnection=False)
     sio.over = threading.Event()
-    sio.on("connect", lambda: sio.emit("auth", {"x-api-key": good_key}, namespace=namespace), namespace=namespace)
+    sio.on("connect", lambda: sio.emit("auth", {"x-api-key": key}, namespace=namespace), namespace=namespace)
     sio.on("auth_ok", on_auth_ok or (lambda data: None), namespace=namespace)
     sio.on("auth_fail", lambda data: print("auth_fail", data, flush=True), namespace=namespace)
     sio.on("disconnect", lambda *_: sio.over.set(), namespace=namespace)
@@ -98,13 +98,19 @@ def beacon():
 
 
 def bad_key():
-    """A bad key a hundred times: the reason always comes before the end."""
+    """A bad key a hundred times: the reason always comes before the end.
+
+    The key is sent once connect() has returned: before that, this client ignores that it is disconnected.
+    """
     for count in range(100):
         reasons = []
-        sio = client(good_key="badkey")
+        sio = socketio.Client(reconnection=False)
+        sio.over = threading.Event()
+        sio.on("disconnect", lambda *_: sio.over.set(), namespace=namespace)
         sio.on("auth_fail", reasons.append, namespace=namespace)
         transports = ["polling"] if count % 2 else ["websocket"]
         sio.connect(server, namespaces=[namespace], transports=transports)
+        sio.emit("auth", {"x-api-key": "badkey"}, namespace=namespace)
         assert sio.over.wait(20), "not disconnected"
         assert reasons == [{"message": "API key is missing or invalid"}], reasons
         sio.disconnect()

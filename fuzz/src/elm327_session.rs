@@ -29,20 +29,24 @@ pub fn elm327_session(data: &[u8]) {
     let mut sleeps = false;
     elm.machine.connect(elm.now);
     for step in &script {
-        match step {
-            Step::Ask(ask) => ask(&mut elm.machine, elm.now),
-            Step::Input(bytes) => drop(elm.input(bytes, usize::MAX)),
-            Step::Pass(span) => drop(elm.pass(*span)),
-        }
-        sleeps |= elm.drain().0.iter().any(|output| output == "> ATLP\\r");
+        let outputs = match step {
+            Step::Ask(ask) => {
+                ask(&mut elm.machine, elm.now);
+                elm.drain().0
+            }
+            Step::Input(bytes) => elm.input(bytes, usize::MAX),
+            Step::Pass(span) => elm.pass(*span),
+        };
+        sleeps |= outputs.iter().any(|output| output == "> ATLP\\r");
     }
     // The adapter is at its defaults, whatever the session was told before: it must find out by itself.
     let mut adapter = Adapter::new(1);
-    elm.machine.stop(elm.now);
     if sleeps {
         elm.machine.connect(elm.now);
     }
     for _ in 0..60 {
+        // Again and again: a monitor that is still being set up does not hear it yet.
+        elm.machine.stop(elm.now);
         let asked = elm.machine.request(elm.now, &Request::new(&[0x01, 0x0C])).is_ok();
         for event in elm.converse(&mut adapter, Duration::from_secs(2)) {
             // What else is in an answer, a stray line of before, is for whoever matches it to the request.

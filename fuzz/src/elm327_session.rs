@@ -6,8 +6,8 @@ use crate::laws::{Link, Step, Watched, hold};
 
 type Elm = Session<4, 64>;
 
-/// A session keeps the laws of machines whatever happens to it, and afterwards a good adapter brings it back to
-/// the car and to right answers. The input is a series of steps: input, time, or something the owner asks.
+/// A session keeps the laws of machines whatever happens to it, and afterwards a good adapter gets nothing but right
+/// answers out of it. The input is a series of steps: input, time, or something the owner asks.
 pub fn elm327_session(data: &[u8]) {
     let [flags, rest @ ..] = data else {
         return;
@@ -58,8 +58,7 @@ pub fn elm327_session(data: &[u8]) {
             }
         }
     }
-    // Without a probe nobody looks for another protocol than the one that was found.
-    assert!(!settings.probe, "no answer from a good adapter in two minutes");
+    // That the answer comes at all is the business of `core/tests/it/adapter.rs`, whose faults are those of links.
 }
 
 fn show(event: Event<'_, 4, 64>) -> String {

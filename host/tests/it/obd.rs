@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use cloverleaf::config::Options;
 use cloverleaf::services::obd;
+use cloverleaf::socketio;
 use cloverleaf::transport::Adapter;
 use cloverleaf::transport::simulator::{self, Simulator, Timing};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::support::Server;
 
@@ -34,14 +35,19 @@ async fn serve(simulator: &Simulator) -> Server {
 
 /// A plain Socket.IO client over WebSocket.
 struct Client {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<TcpStream>,
     namespace: &'static str,
 }
 
 impl Client {
     async fn connect(server: &Server, namespace: &'static str) -> Self {
+        let stream = TcpStream::connect(server.address).await.expect("a connection");
+        Self::over(stream, server, namespace).await
+    }
+
+    async fn over(stream: TcpStream, server: &Server, namespace: &'static str) -> Self {
         let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address);
-        let (socket, _) = connect_async(url).await.expect("a WebSocket");
+        let (socket, _) = client_async(url, stream).await.expect("a WebSocket");
         let mut client = Self { socket, namespace };
         assert!(client.packet().await.starts_with("0{"));
         client.send(format!("40{namespace}")).await;
@@ -305,7 +311,8 @@ async fn an_acknowledgement_follows_the_answer() {
 async fn clients_of_the_older_protocol_are_served() {
     let server = serve(&Simulator::new(instant())).await;
     let url = format!("ws://{}/socket.io/?EIO=3&transport=websocket", server.address);
-    let (socket, _) = connect_async(url).await.expect("a WebSocket");
+    let stream = TcpStream::connect(server.address).await.expect("a connection");
+    let (socket, _) = client_async(url, stream).await.expect("a WebSocket");
     let mut client = Client { socket, namespace: "" };
     assert!(client.packet().await.starts_with("0{"));
     assert_eq!(client.packet().await, "40");
@@ -317,13 +324,16 @@ async fn clients_of_the_older_protocol_are_served() {
 #[tokio::test]
 async fn a_client_that_does_not_read_gets_the_newest_values_later() {
     let server = serve(&Simulator::new(instant())).await;
-    let mut slow = Client::connect(&server, "").await;
+    let narrow = TcpSocket::new_v4().expect("a socket");
+    narrow.set_recv_buffer_size(4_096).expect("a small buffer");
+    let stream = narrow.connect(server.address).await.expect("a connection");
+    let mut slow = Client::over(stream, &server, "").await;
     let mut quick = Client::connect(&server, "").await;
     quick.connected().await;
     slow.emit("watch", json!(["RPM", "SPEED"])).await;
     quick.emit("watch", json!(["RPM"])).await;
-    // Far more values than the slow client's queue and socket hold; the quick one is not held up.
-    for _ in 0..20_000 {
+    // More values than the slow client's queue and socket hold; the quick one is not held up.
+    for _ in 0..socketio::MAX_QUEUE + 2_000 {
         quick.next("watching").await;
     }
     quick.emit_raw(r#"["unwatch_all"]"#).await;

@@ -114,11 +114,17 @@ impl History {
         let _ = answered.await;
     }
 
-    /// Sends the kept messages of a channel to one client as `shout`s.
+    /// Sends the messages of a channel that are kept by now to one client as `shout`s. What is said from now on the
+    /// client hears itself, so the question takes its place in the queue before this returns; none is sent when the
+    /// queue is full.
     pub(super) fn replay(&self, channel: String, pusher: Pusher) {
-        let history = self.clone();
+        let (answer, answered) = oneshot::channel();
+        if self.requests.try_send(Request::Recent(channel, answer)).is_err() {
+            tracing::warn!("kept chat messages were not replayed: the database is too slow or gone");
+            return;
+        }
         tokio::spawn(async move {
-            for shout in history.recent(&channel).await {
+            for shout in answered.await.unwrap_or_default() {
                 pusher.push("shout", &Payload::of(&shout));
             }
         });

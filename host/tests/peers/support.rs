@@ -28,7 +28,10 @@ pub(crate) fn python(environment: &str, program: &str) -> Command {
     // Not canonicalised: a virtual environment is recognised by the path of its interpreter.
     let bin = installed(environment).join("bin").join(program);
     assert!(bin.exists(), "{} is missing: run .ci/peers, which installs it", bin.display());
-    Command::new(bin)
+    let mut command = Command::new(bin);
+    // Some write a log where they are.
+    command.current_dir(installed(environment));
+    command
 }
 
 /// Node with the modules of `node/package.json` in reach.

@@ -33,6 +33,18 @@
 //! With a link: a [`driver::Driver`] runs an [`elm327::session::Session`] over anything that is `BufRead` and `Write`.
 #![no_std]
 #![forbid(unsafe_code)]
+// No reachable panic: what could is not written.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::string_slice,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod bus;
 pub mod dfx;

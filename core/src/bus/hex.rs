@@ -12,6 +12,7 @@ const BLANK: u8 = 0x10;
 const BAD: u8 = 0x20;
 
 /// What each character means: its value as a digit, [`BLANK`] or [`BAD`].
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static MEANING: [u8; 256] = {
     let mut table = [BAD; 256];
     let mut i = 0;

@@ -192,6 +192,7 @@ const END: u8 = 1;
 const OTHER: u8 = 2;
 
 /// The class of every byte.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
 static CLASS: [u8; 256] = {
     let mut table = [OTHER; 256];
     let mut byte = 0;

@@ -6,8 +6,8 @@ use crate::laws::{Link, Step, Watched, hold};
 
 type Elm = Session<4, 64>;
 
-/// A session keeps the laws of machines whatever happens to it, and afterwards a good adapter gets nothing but right
-/// answers out of it. The input is a series of steps: input, time, or something the owner asks.
+/// A session keeps the laws of machines whatever happens to it, and afterwards a good adapter brings it back to
+/// the car and to right answers. The input is a series of steps: input, time, or something the owner asks.
 pub fn elm327_session(data: &[u8]) {
     let [flags, rest @ ..] = data else {
         return;
@@ -41,12 +41,15 @@ pub fn elm327_session(data: &[u8]) {
     }
     // The adapter is at its defaults, whatever the session was told before: it must find out by itself.
     let mut adapter = Adapter::new(1);
+    elm.machine.stop(elm.now);
     if sleeps {
         elm.machine.connect(elm.now);
     }
     for _ in 0..60 {
-        // Again and again: a monitor that is still being set up does not hear it yet.
-        elm.machine.stop(elm.now);
+        if adapter.asleep {
+            // Who puts it to sleep must wake it.
+            elm.machine.connect(elm.now);
+        }
         let asked = elm.machine.request(elm.now, &Request::new(&[0x01, 0x0C])).is_ok();
         for event in elm.converse(&mut adapter, Duration::from_secs(2)) {
             // What else is in an answer, a stray line of before, is for whoever matches it to the request.
@@ -58,7 +61,7 @@ pub fn elm327_session(data: &[u8]) {
             }
         }
     }
-    // That the answer comes at all is the business of `core/tests/it/adapter.rs`, whose faults are those of links.
+    panic!("no answer from a good adapter in two minutes");
 }
 
 fn show(event: Event<'_, 4, 64>) -> String {

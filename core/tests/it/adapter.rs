@@ -8,6 +8,8 @@ pub(crate) struct Adapter {
     spaces: bool,
     headers: bool,
     last: Vec<u8>,
+    /// In low power, until anything is sent to it.
+    pub(crate) asleep: bool,
     /// Random bits for the faults, from a seed.
     random: u64,
     /// Of 256 answers, how many go wrong.
@@ -17,7 +19,7 @@ pub(crate) struct Adapter {
 impl Adapter {
     pub(crate) fn new(seed: u64) -> Self {
         let random = seed.wrapping_mul(2).wrapping_add(1);
-        Self { echo: true, spaces: true, headers: false, last: Vec::new(), random, faults: 0 }
+        Self { echo: true, spaces: true, headers: false, last: Vec::new(), asleep: false, random, faults: 0 }
     }
 
     fn reset(&mut self) {
@@ -64,7 +66,10 @@ impl Adapter {
                 ("R", "V") => return (5, "12.3V\r\r>".into()),
                 ("D", "PN") => return (5, "A6\r\r>".into()),
                 ("M", "A") => return (1, String::new()),
-                ("L", "P") => return (1, "OK\r".into()),
+                ("L", "P") => {
+                    self.asleep = true;
+                    return (1, "OK\r".into());
+                }
                 ("B", _) => return (5, "?\r\r>".into()),
                 _ => {}
             }
@@ -116,6 +121,9 @@ impl Adapter {
 
 impl Peer for Adapter {
     fn handle(&mut self, bytes: &[u8]) -> Vec<(u64, Vec<u8>)> {
+        if std::mem::take(&mut self.asleep) {
+            return vec![(5, b"ELM327 v1.5\r\r>".to_vec())];
+        }
         let line = bytes.strip_suffix(b"\r").unwrap_or(bytes);
         let echo = if self.echo { [line, b"\r"].concat() } else { Vec::new() };
         if !line.is_empty() {

@@ -160,6 +160,15 @@ pub(super) fn is_pending(message: &Message<'_>) -> bool {
     matches!(message.data, [0x7F, _, 0x78, ..])
 }
 
+/// Whether a message answers a request of this service, be it by a refusal (`7F` and the service; ISO 14229-1, 8.4).
+pub(super) fn answers_service(message: &Message<'_>, service: u8) -> bool {
+    match message.data {
+        [0x7F, refused, ..] => *refused == service,
+        [first, ..] => *first == service | 0x40,
+        [] => false,
+    }
+}
+
 /// Keeps the messages of `only` (if given), and of each ECU that is done no "pending".
 pub(super) fn answers<'a, I>(messages: I, only: Option<Address>) -> impl Iterator<Item = Message<'a>> + Clone
 where

@@ -14,6 +14,9 @@ const LATE_PROMPT: Duration = Duration::from_millis(400);
 /// The longest that lines of data may go on.
 const LONGEST: Duration = Duration::from_secs(20);
 
+/// The longest that the line may be restless before it is used again all the same.
+const RESTLESS: Duration = Duration::from_secs(1);
+
 /// What is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
@@ -98,7 +101,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             what,
             deadline: Some(now + patience),
             patience,
-            limit: now + LONGEST,
+            limit: now + if matches!(what, What::Resync { .. }) { RESTLESS } else { LONGEST },
             sent,
             heard: Heard::default(),
         });
@@ -228,12 +231,15 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             (what, Line::Status(status)) => {
                 match status {
                     Status::Ok => heard.ok = true,
-                    Status::Searching | Status::BusInit => {
-                        exchange.deadline = Some((now + self.settings.search).min(exchange.limit));
-                        return;
-                    }
-                    Status::BusInitOk => {
-                        exchange.deadline = Some((now + exchange.patience).min(exchange.limit));
+                    Status::Searching | Status::BusInit | Status::BusInitOk => {
+                        let more = match status {
+                            Status::BusInitOk => exchange.patience,
+                            _ => self.settings.search,
+                        };
+                        // Monitoring has no deadline, and a carriage return must not wait for a search it began.
+                        if !matches!(what, What::Monitor { .. } | What::Resync { .. }) {
+                            exchange.deadline = Some((now + more).min(exchange.limit));
+                        }
                         return;
                     }
                     status => heard.fail(Failure::Adapter(status)),
@@ -261,7 +267,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             What::Resync { prompted, .. } => {
                 // Two answers may be due, the interrupted one and that to the carriage return: wait for quiet.
                 *prompted = true;
-                exchange.deadline = Some(now + QUIET);
+                exchange.deadline = Some((now + QUIET).min(exchange.limit));
             }
             What::Wake => self.end_exchange(now),
             What::Baud(Switch::Switched) => {}

@@ -9,7 +9,7 @@ use crate::elm327::command::{Command, LINE, Text, baud_divisor, hex_digit};
 use crate::elm327::wire::{Status, is_echo};
 use crate::time::{Duration, Instant};
 
-use super::event::is_pending;
+use super::event::{answers, answers_service, is_pending};
 use super::exchange::{Heard, Switch, What};
 use super::target::{Physical, change, functional, is_wide};
 use super::{Failure, Filter, Job, Lines, Notice, REQUEST_TIMEOUT, Session, Target};
@@ -48,7 +48,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 change(self.target, *target, protocol, &mut self.todo);
                 self.target = Some(*target);
             }
-            Some(Job::Monitor(filter)) if protocol.is_can() => {
+            Some(Job::Monitor { filter, .. }) if protocol.is_can() => {
                 let _ = self.todo.push_back(Command::Formatting(false));
                 let filters: &[Command] = match (*filter, self.has_stn(), is_wide(protocol)) {
                     (Filter::All, ..) => &[],
@@ -100,7 +100,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 self.last_line.clear();
                 self.begin(now, What::Text, &text, timeout);
             }
-            Job::Monitor(filter) => {
+            Job::Monitor { stopping: true, .. } => self.end_monitor(now, Ok(())),
+            Job::Monitor { filter, .. } => {
                 let command = match filter {
                     Filter::Pass { .. } if self.has_stn() => Command::MonitorFiltered,
                     _ => Command::MonitorAll,
@@ -140,8 +141,27 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     pub(super) fn handle_request(&mut self, now: Instant, heard: &Heard) {
-        let any = self.assembler.messages().next().is_some();
-        let all_pending = any && self.assembler.messages().all(|message| is_pending(&message));
+        let Some(Job::Request { data, target, .. }) = &self.job else {
+            return self.proceed(now);
+        };
+        if heard.fault == Some(Failure::Adapter(Status::NotUnderstood)) && self.last_line.starts_with(b"STPX")
+        {
+            // It calls itself an STN, but is too old for this, or a clone: without, then.
+            self.adapter.stn = None;
+            if data.len() <= 14 {
+                self.job_begun = false;
+                return self.proceed(now);
+            }
+        }
+        let service = hex_byte(data);
+        let only = target.reply();
+        let messages = || answers(self.assembler.messages(), only);
+        let any = messages().next().is_some();
+        let all_pending = any && messages().all(|message| is_pending(&message));
+        // What answers something else, or comes from someone else, says that the adapter is not set as we think.
+        let is_answer =
+            |message| self.protocol == Some(Protocol::J1939) || answers_service(&message, service);
+        let alive = messages().any(is_answer);
         if let Some(Job::Request { pending, .. }) = &mut self.job
             && all_pending
             && *pending < PENDING
@@ -172,7 +192,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.job = None;
         self.job_begun = false;
         self.notify(Notice::Reply(result));
-        self.handle_car(now, result.map(|_| ()));
+        self.handle_car(now, if alive { Ok(()) } else { Err(result.err().unwrap_or(Failure::Incomplete)) });
         self.proceed(now);
     }
 
@@ -188,10 +208,15 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             Some(failure) if !stopping => Err(failure),
             _ => Ok(()),
         };
+        self.end_monitor(now, result);
+    }
+
+    /// Undoes what monitoring needed.
+    fn end_monitor(&mut self, now: Instant, result: Result<(), Failure>) {
         if self.protocol.is_none_or(Protocol::is_can) {
             let _ = self.todo.push_back(Command::Formatting(true));
         }
-        if let Some(Job::Monitor(Filter::Pass { .. })) = self.job {
+        if let Some(Job::Monitor { filter: Filter::Pass { .. }, .. }) = self.job {
             if self.has_stn() {
                 let _ = self.todo.push_back(Command::ClearFilters);
             }
@@ -268,6 +293,12 @@ fn is_setting(line: &[u8]) -> bool {
         letters.take(2).eq(text.bytes())
     };
     (starts("AT") || starts("ST")) && !QUESTIONS.into_iter().any(is)
+}
+
+/// The value of the first two of the hex digits of a request.
+fn hex_byte(digits: &[u8]) -> u8 {
+    let digit = |at: usize| digits.get(at).and_then(|digit| char::from(*digit).to_digit(16)).unwrap_or(0);
+    (digit(0) << 4 | digit(1)) as u8
 }
 
 /// A request as an ELM327 takes it: hex digits, then perhaps how many lines will answer.

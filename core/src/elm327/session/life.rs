@@ -7,6 +7,7 @@ use crate::elm327::command::{Command, Text};
 use crate::elm327::wire::{self, Status};
 use crate::time::{Duration, Instant};
 
+use super::event::answers_service;
 use super::exchange::{Exchange, Heard, Switch, What, is_banner};
 use super::target::Physical;
 use super::{Adapter, Failure, Link, Notice, Phase, Search, Session, Target};
@@ -69,6 +70,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// The adapter is at its defaults: whatever we told it is void.
     fn forget(&mut self) {
         self.todo.clear();
+        self.interrupted = None;
         self.target = Some(Target::Functional);
         self.last_line.clear();
         self.protocol = None;
@@ -110,7 +112,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             return match self.phase {
                 // With the settings anew: perhaps the adapter lost them, and that is why.
                 Phase::NoCar => self.configure(now),
-                Phase::Ready if self.settings.probe && !self.is_j1939() => self.begin_probe(now),
+                Phase::Ready if self.asks_before() => self.begin_probe(now),
                 Phase::Ready => self.begin_command(now, Command::Voltage),
                 _ => self.begin_connecting(now),
             };
@@ -256,6 +258,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             Command::Reset | Command::Identify => return self.handle_banner(now, heard),
             Command::IdentifyStn if understood && is_banner(text) => self.adapter.stn = printable(text),
             Command::Voltage => return self.handle_voltage(now, text),
+            // Otherwise it is awake: there are clones without low power.
+            Command::LowPower if !heard.ok => {
+                return self.end_job(now, Err(heard.fault.unwrap_or(Failure::Timeout)));
+            }
             Command::LowPower => {
                 self.forget();
                 self.phase = Phase::Asleep;
@@ -379,7 +385,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     fn handle_probe(&mut self, now: Instant, heard: &Heard) {
-        let found = self.assembler.messages().next().is_some();
+        let found = self.assembler.messages().any(|message| answers_service(&message, 0x01));
         let failure = heard.fault.unwrap_or(Failure::Incomplete);
         match self.phase {
             Phase::Searching(Search::Auto) if found => self.search(now, Search::Number),
@@ -424,14 +430,15 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.phase = Phase::Ready;
         self.failures = 0;
         self.retry_at = None;
-        if self.settings.probe && !self.is_j1939() {
+        if self.asks_before() {
             self.set_link(Link::CarConnected);
         }
         self.proceed(now);
     }
 
-    fn is_j1939(&self) -> bool {
-        self.protocol == Some(Protocol::J1939)
+    /// Whether the car is asked (`0100`) before its owner may ask: J1939 has no such request.
+    fn asks_before(&self) -> bool {
+        self.settings.probe && self.protocol != Some(Protocol::J1939)
     }
 
     /// The live state: what each answer, or its absence, says about the car.
@@ -453,15 +460,18 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             }
             _ => return,
         }
-        if self.link != Link::CarConnected {
+        if self.asks_before() {
+            if self.link == Link::CarConnected {
+                self.lose_car(now, failure);
+            }
             return;
         }
-        if self.settings.probe {
-            self.lose_car(now, failure);
-        } else {
-            self.notify(Notice::Trouble(failure));
+        // Nobody else finds out whether it is the car that is silent, or the adapter that lost its settings.
+        self.notify(Notice::Trouble(failure));
+        if self.link == Link::CarConnected {
             self.set_link(Link::ObdConnected);
         }
+        self.configure(now);
     }
 
     pub(super) fn set_link(&mut self, link: Link) {
@@ -485,7 +495,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         }
         match self.phase {
             Phase::Configuring => self.measure(now),
-            Phase::Searching(_) if !self.settings.probe || self.is_j1939() => match self.protocol {
+            Phase::Searching(_) if !self.asks_before() => match self.protocol {
                 Some(_) => self.become_ready(now),
                 None => self.begin_probe(now),
             },

@@ -148,7 +148,11 @@ enum Job {
         text: Text,
         timeout: Duration,
     },
-    Monitor(Filter),
+    Monitor {
+        filter: Filter,
+        /// Whether to stop as soon as that is possible.
+        stopping: bool,
+    },
     Baud {
         from: u32,
         to: u32,
@@ -345,23 +349,25 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         if filter != Filter::All && !self.protocol.is_none_or(Protocol::is_can) {
             return Err(Refused::Unsupported);
         }
-        self.take_job(now, Job::Monitor(filter));
+        self.take_job(now, Job::Monitor { filter, stopping: false });
         Ok(())
     }
 
-    /// Ends [`monitor`](Self::monitor); without one under way, does nothing.
+    /// Ends [`monitor`](Self::monitor), even while the adapter is still being prepared for it; without one under way,
+    /// does nothing.
     pub fn stop(&mut self, now: Instant) {
-        match (&self.job, &mut self.exchange) {
-            (Some(Job::Monitor(_)), Some(exchange))
-                if exchange.what == (What::Monitor { stopping: false }) =>
-            {
+        let Some(Job::Monitor { stopping, .. }) = &mut self.job else {
+            return;
+        };
+        *stopping = true;
+        match &mut self.exchange {
+            Some(exchange) if exchange.what == (What::Monitor { stopping: false }) => {
                 exchange.what = What::Monitor { stopping: true };
                 exchange.deadline = Some(now + STOP_TIMEOUT);
                 self.send(b"");
             }
-            (Some(Job::Monitor(_)), _) if !self.job_begun => {
-                self.end_job(now, Ok(()));
-            }
+            _ if !self.job_begun => self.end_job(now, Ok(())),
+            // Once the commands that prepare it are through, it ends instead of beginning.
             _ => {}
         }
     }
@@ -489,10 +495,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Machine for Session<MESSAGES, BY
                 Notice::Trouble(failure) => Event::Trouble(failure),
                 Notice::Reply(result) => Event::Reply(result.map(|lines| Answer {
                     assembler: &self.assembler,
-                    only: match self.last_target {
-                        Target::Functional => None,
-                        Target::Physical(one) => one.reply,
-                    },
+                    only: self.last_target.reply(),
                     lines: lines.count,
                     fault: lines.fault,
                 })),

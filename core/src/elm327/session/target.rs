@@ -37,6 +37,16 @@ pub enum Target {
     Physical(Physical),
 }
 
+impl Target {
+    /// Whose answers count; `None`: everyone's.
+    pub(super) const fn reply(self) -> Option<Address> {
+        match self {
+            Self::Functional => None,
+            Self::Physical(one) => one.reply,
+        }
+    }
+}
+
 /// The addresses of a conversation with one ECU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

@@ -90,8 +90,34 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
     pub async fn run_until<T>(
         &mut self,
         interrupt: impl Future<Output = T>,
-        mut on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
+        on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
     ) -> Result<T, Error<RW::Error>> {
+        match self.drive(None, interrupt, on_event).await? {
+            Some(answer) => Ok(answer),
+            // Only an end comes without an answer, and there is none.
+            None => pending().await,
+        }
+    }
+
+    /// Runs until `on_event` breaks with an answer, or until `end`: then there is none. With one clock for both,
+    /// where a board has only one.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_to<T>(
+        &mut self,
+        end: Option<Instant>,
+        on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
+    ) -> Result<Option<T>, Error<RW::Error>> {
+        self.drive(end, pending(), on_event).await
+    }
+
+    async fn drive<T>(
+        &mut self,
+        end: Option<Instant>,
+        interrupt: impl Future<Output = T>,
+        mut on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
+    ) -> Result<Option<T>, Error<RW::Error>> {
         let mut interrupt = core::pin::pin!(interrupt);
         loop {
             let mut transmitted = false;
@@ -103,7 +129,7 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
                     }
                     Output::Event(event) => {
                         if let ControlFlow::Break(answer) = on_event(event) {
-                            return Ok(answer);
+                            return Ok(Some(answer));
                         }
                     }
                     Output::Wait(deadline) => break deadline,
@@ -113,7 +139,11 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
                 self.io.flush().await.map_err(Error::Write)?;
             }
             let input = self.io.fill_buf();
-            let timeout = self.clock.sleep_until(deadline);
+            let due = match (deadline, end) {
+                (Some(deadline), Some(end)) => Some(deadline.min(end)),
+                (deadline, end) => deadline.or(end),
+            };
+            let timeout = self.clock.sleep_until(due);
             match select3(input, timeout, interrupt.as_mut()).await {
                 Either3::First(Ok([])) => return Err(Error::Closed),
                 Either3::First(Ok(bytes)) => {
@@ -121,8 +151,14 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
                     self.io.consume(taken);
                 }
                 Either3::First(Err(error)) => return Err(Error::Read(error)),
-                Either3::Second(()) => self.machine.handle_timeout(self.clock.now()),
-                Either3::Third(answer) => return Ok(answer),
+                Either3::Second(()) => {
+                    let now = self.clock.now();
+                    self.machine.handle_timeout(now);
+                    if end.is_some_and(|end| end <= now) {
+                        return Ok(None);
+                    }
+                }
+                Either3::Third(answer) => return Ok(Some(answer)),
             }
         }
     }

@@ -1,170 +1,192 @@
-//! What the firmware does: connects to the car behind an adapter, says which car it is and what ails it, then polls.
+//! What the firmware does: connects to the car behind an adapter, says which car it is and what ails it, then polls;
+//! when adapter or car go away, it looks for them until they are back, and begins anew.
 
 use core::ops::ControlFlow;
 
-use cloverleaf_core::bus::Message;
+use cloverleaf_core::bus::{Message, Protocol};
 use cloverleaf_core::driver::{Clock, Driver};
 use cloverleaf_core::elm327::poll::{Item, Key, Next, Outcome, Poller, Question, Tuning};
-use cloverleaf_core::elm327::session::{Event, Link, Refused, Request, Session, Settings};
+use cloverleaf_core::elm327::session::{Event, Link, Request, Session, Settings};
 use cloverleaf_core::obd2::{self, Command, Value};
 use cloverleaf_core::time::Duration;
 use defmt::Display2Format;
 use embedded_io_async::{BufRead, Write};
 
-/// How many values to read of each signal before the program ends.
-pub const ROUNDS: u32 = 10;
-
-/// How long to look for the car before giving up.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// When the program ends: on a board of its own it has no reason to, in QEMU someone waits for it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// End well once so many values of each signal were read.
+    pub rounds: Option<u32>,
+    /// Give up after so long without a car, each time that one is looked for.
+    pub patience: Option<Duration>,
+}
 
 /// The signals that are polled.
 const SIGNALS: [&str; 3] = ["RPM", "SPEED", "COOLANT_TEMP"];
 
 /// Eight messages of together 512 bytes: a VIN of every ECU, or a page of trouble codes.
 type Elm = Session<8, 512>;
-type Step<'a> = Event<'a, 8, 512>;
 
 /// Why the program ended early.
 #[derive(Clone, Copy, Debug, defmt::Format)]
 pub enum Trouble {
     /// The UART failed or closed.
     Link,
-    /// No car within a minute.
+    /// No car within [`Limits::patience`]; this is as far as the link reached.
     NoCar(Link),
-    /// The session refused a request.
-    Refused(Refused),
-    /// The car went away.
-    Lost,
 }
 
-/// Connects, names the car, reads its trouble codes, then reads `rounds` values of each signal.
+/// The program on one link.
+struct App<RW, C> {
+    driver: Driver<Elm, RW, C>,
+    poller: Poller<8>,
+    commands: heapless::Vec<(Key, &'static Command), 8>,
+    /// How many values are still to be read.
+    left: Option<u32>,
+}
+
+/// Connects, names the car, reads its trouble codes, then reads values; all of it again whenever the link was lost.
 ///
 /// # Errors
-/// When there is no car, or it goes away.
-pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, rounds: u32) -> Result<(), Trouble> {
+/// When the UART fails, or no car is found within the limits.
+pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, limits: Limits) -> Result<(), Trouble> {
     let settings = Settings { repeat: true, ..Settings::default() };
-    let mut driver = Driver::new(Elm::new(settings), io, clock);
-    connect(&mut driver).await?;
-    for name in ["VIN", "GET_DTC"] {
-        if let Some(command) = Command::named(name) {
-            ask(&mut driver, command).await?;
-        }
-    }
-    poll(&mut driver, rounds).await
-}
-
-async fn connect<RW: BufRead + Write, C: Clock>(driver: &mut Driver<Elm, RW, C>) -> Result<(), Trouble> {
-    let start = driver.now();
-    driver.machine.connect(start);
-    loop {
-        let step = driver.run(|event| match event {
-            Event::Link(link) => ControlFlow::Break(Some(link)),
-            Event::Trouble(failure) => {
-                defmt::warn!("{}", Display2Format(&failure));
-                ControlFlow::Break(None)
-            }
-            _ => ControlFlow::Continue(()),
-        });
-        if let Some(link) = step.await.map_err(|_| Trouble::Link)? {
-            defmt::info!("{=str}", link.as_str());
-        }
-        if driver.machine.link() == Link::CarConnected {
-            break;
-        }
-        if driver.now() - start > PATIENCE {
-            return Err(Trouble::NoCar(driver.machine.link()));
-        }
-    }
-    defmt::info!("adapter: {=str}", driver.machine.adapter().banner.as_str());
-    if let Some(protocol) = driver.machine.protocol() {
-        defmt::info!("protocol: {=str}", protocol.name());
-    }
-    Ok(())
-}
-
-/// Asks once, and logs what comes.
-async fn ask<RW: BufRead + Write, C: Clock>(
-    driver: &mut Driver<Elm, RW, C>,
-    command: &'static Command,
-) -> Result<(), Trouble> {
-    let request = command.request();
-    driver.machine.request(driver.now(), &Request::new(&request)).map_err(Trouble::Refused)?;
-    let step = driver.run(|event| {
-        match event {
-            Event::Reply(Ok(answer)) => {
-                for message in answer.messages() {
-                    log(command, message);
-                }
-            }
-            Event::Reply(Err(failure)) => {
-                defmt::warn!("{=str}: {}", command.name, Display2Format(&failure));
-            }
-            _ => return ControlFlow::Continue(()),
-        }
-        ControlFlow::Break(())
-    });
-    step.await.map_err(|_| Trouble::Link)
-}
-
-async fn poll<RW: BufRead + Write, C: Clock>(
-    driver: &mut Driver<Elm, RW, C>,
-    rounds: u32,
-) -> Result<(), Trouble> {
-    let protocol = driver.machine.protocol().ok_or(Trouble::Lost)?;
-    let mut poller = Poller::<8>::new(Tuning::of(protocol));
-    let mut commands = heapless::Vec::<_, 8>::new();
+    let mut app = App {
+        driver: Driver::new(Elm::new(settings), io, clock),
+        poller: Poller::new(Tuning::of(Protocol::Can11Fast)),
+        commands: heapless::Vec::new(),
+        left: limits.rounds.map(|rounds| rounds.saturating_mul(SIGNALS.len() as u32)),
+    };
     for command in SIGNALS.into_iter().filter_map(Command::named) {
         let Some(item) = Item::new(&command.request()) else {
             continue;
         };
         let item = Item { length: command.data_length(), group: true, ..item };
-        if let Ok(key) = poller.watch(driver.now(), item) {
-            let _ = commands.push((key, command));
+        if let Ok(key) = app.poller.watch(app.driver.now(), item) {
+            let _ = app.commands.push((key, command));
         }
     }
-    let mut left = rounds * SIGNALS.len() as u32;
-    while left > 0 {
-        let question = match poller.next(driver.now()) {
-            Next::Ask(question) => question,
-            // Every signal is always due, but those that the car lacks are put off.
-            Next::Wait(_) => return Ok(()),
-        };
-        let named = |key| commands.iter().find(|(known, _)| *known == key).map(|(_, command)| *command);
-        exchange(driver, &mut poller, &question, |key, outcome| {
-            if let (Outcome::Answer(message), Some(command)) = (outcome, named(key)) {
-                log(command, message);
+    app.driver.machine.connect(app.driver.now());
+    loop {
+        app.find(limits.patience).await?;
+        for name in ["VIN", "GET_DTC"] {
+            if let Some(command) = Command::named(name) {
+                app.ask(command).await?;
             }
-            left = left.saturating_sub(1);
-        })
-        .await?;
+        }
+        app.poll().await?;
+        if app.left == Some(0) {
+            return Ok(());
+        }
+        defmt::warn!("the car is gone; looking for it");
     }
-    Ok(())
 }
 
-/// One question and what comes of it.
-async fn exchange<RW: BufRead + Write, C: Clock>(
-    driver: &mut Driver<Elm, RW, C>,
-    poller: &mut Poller<8>,
-    question: &Question,
-    mut on_outcome: impl FnMut(Key, Outcome<'_>),
-) -> Result<(), Trouble> {
-    driver.machine.request(driver.now(), &question.request()).map_err(Trouble::Refused)?;
-    let asked = driver.now();
-    let step = driver.run(|event: Step<'_>| {
-        match event {
-            Event::Reply(Ok(answer)) => {
-                poller.handle_answer(asked, answer.messages(), answer.lines, answer.fault, &mut on_outcome);
+impl<RW: BufRead + Write, C: Clock> App<RW, C> {
+    /// Waits until the car is found; the session looks for it by itself.
+    async fn find(&mut self, patience: Option<Duration>) -> Result<(), Trouble> {
+        let end = patience.map(|patience| self.driver.now() + patience);
+        while self.driver.machine.link() != Link::CarConnected {
+            let step = self.driver.run_to(end, |event| match event {
+                Event::Link(link) => ControlFlow::Break(Some(link)),
+                Event::Trouble(failure) => {
+                    defmt::warn!("{}", Display2Format(&failure));
+                    ControlFlow::Break(None)
+                }
+                _ => ControlFlow::Continue(()),
+            });
+            match step.await.map_err(|_| Trouble::Link)? {
+                Some(Some(link)) => defmt::info!("{=str}", link.as_str()),
+                Some(None) => {}
+                None => return Err(Trouble::NoCar(self.driver.machine.link())),
             }
-            Event::Reply(Err(failure)) => {
-                defmt::warn!("{}", Display2Format(&failure));
-                poller.handle_failure(asked, failure, &mut on_outcome);
-            }
-            _ => return ControlFlow::Continue(()),
         }
-        ControlFlow::Break(())
-    });
-    step.await.map_err(|_| Trouble::Link)?;
-    if driver.machine.is_ready() { Ok(()) } else { Err(Trouble::Lost) }
+        defmt::info!("adapter: {=str}", self.driver.machine.adapter().banner.as_str());
+        if let Some(protocol) = self.driver.machine.protocol() {
+            defmt::info!("protocol: {=str}", protocol.name());
+            self.poller.restart(self.driver.now(), Tuning::of(protocol));
+        }
+        Ok(())
+    }
+
+    /// Asks once, and logs what comes.
+    async fn ask(&mut self, command: &'static Command) -> Result<(), Trouble> {
+        let request = command.request();
+        if self.driver.machine.request(self.driver.now(), &Request::new(&request)).is_err() {
+            // The link has gone meanwhile: whoever called will notice.
+            return Ok(());
+        }
+        let step = self.driver.run(|event| {
+            match event {
+                Event::Reply(Ok(answer)) => {
+                    for message in answer.messages() {
+                        log(command, message);
+                    }
+                }
+                Event::Reply(Err(failure)) => {
+                    defmt::warn!("{=str}: {}", command.name, Display2Format(&failure));
+                }
+                _ => return ControlFlow::Continue(()),
+            }
+            ControlFlow::Break(())
+        });
+        step.await.map_err(|_| Trouble::Link)
+    }
+
+    /// Reads values until there are enough or the car is gone.
+    async fn poll(&mut self) -> Result<(), Trouble> {
+        while self.left != Some(0) && self.driver.machine.is_ready() {
+            match self.poller.next(self.driver.now()) {
+                Next::Ask(question) => self.exchange(&question).await?,
+                Next::Wait(due) => {
+                    // What the car lacks is put off; the session may have something to say meanwhile.
+                    let step = self.driver.run_to(due, |event| match event {
+                        Event::Link(_) => ControlFlow::Break(()),
+                        _ => ControlFlow::Continue(()),
+                    });
+                    step.await.map_err(|_| Trouble::Link)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One question and what comes of it.
+    async fn exchange(&mut self, question: &Question) -> Result<(), Trouble> {
+        let Self { driver, poller, commands, left } = self;
+        let asked = driver.now();
+        // What the link does not take any more stays due.
+        if driver.machine.request(asked, &question.request()).is_err() {
+            return Ok(());
+        }
+        let mut on_outcome = |key: Key, outcome: Outcome<'_>| {
+            let command = commands.iter().find(|(known, _)| *known == key).map(|(_, command)| *command);
+            if let (Outcome::Answer(message), Some(command)) = (outcome, command) {
+                log(command, message);
+            }
+            *left = left.map(|left| left.saturating_sub(1));
+        };
+        let step = driver.run(|event| {
+            match event {
+                Event::Reply(Ok(answer)) => {
+                    poller.handle_answer(
+                        asked,
+                        answer.messages(),
+                        answer.lines,
+                        answer.fault,
+                        &mut on_outcome,
+                    );
+                }
+                Event::Reply(Err(failure)) => {
+                    defmt::warn!("{}", Display2Format(&failure));
+                    poller.handle_failure(asked, failure, &mut on_outcome);
+                }
+                _ => return ControlFlow::Continue(()),
+            }
+            ControlFlow::Break(())
+        });
+        step.await.map_err(|_| Trouble::Link)
+    }
 }
 
 /// A value, or why there is none, in one line.

@@ -4,12 +4,18 @@
 #[cfg(target_os = "none")]
 #[embassy_executor::main]
 async fn main(_spawner: embassy_executor::Spawner) {
+    use cloverleaf_core::time::Duration;
     use cloverleaf_firmware::{app, board, clock, uart};
+
+    /// Set at build time when the program is to end: after so many values of each signal, or a minute without a car.
+    const ROUNDS: Option<&str> = option_env!("CLOVERLEAF_ROUNDS");
 
     board::start();
     let clock = clock::SysTick::start();
     let link = uart::Uart::open(uart::Port::Zero, 115_200);
-    let result = app::run(link, clock, app::ROUNDS).await;
+    let rounds = ROUNDS.and_then(|rounds| rounds.parse().ok());
+    let limits = app::Limits { rounds, patience: rounds.map(|_| Duration::from_secs(60)) };
+    let result = app::run(link, clock, limits).await;
     board::report_stack();
     match result {
         Ok(()) => board::exit(0),

@@ -47,7 +47,7 @@ mod chip {
         let refused = value("RPM", &[b"7E8 03 7F 01 12"], |_| true);
         check("a refusal is no value", !refused);
 
-        let result = app::run(Rehearsed::new(), clock, 2).await;
+        let result = app::run(Rehearsed::new(), clock, app::Limits { rounds: Some(2), patience: None }).await;
         check("the application connects, asks and polls", result.is_ok());
 
         check("the stack stays within 8 kB", board::stack_used() < STACK);

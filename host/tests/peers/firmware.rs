@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use cloverleaf::transport::simulator::{Options, Simulator};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::process::Command;
 
@@ -15,7 +16,7 @@ fn chip(port: u16) -> Peer {
     assert!(elf.exists(), "{} is missing: run `cargo fw`, which builds it", elf.display());
     let mut command = Command::new("qemu-run");
     command.args(["--machine", "mps2-an386", "-l", "{s}", "--arg"]);
-    command.arg(format!("serial=tcp:127.0.0.1:{port}")).arg(elf);
+    command.arg(format!("serial=tcp:127.0.0.1:{port},reconnect=1")).arg(elf);
     Peer::start(command)
 }
 
@@ -57,6 +58,48 @@ async fn firmware_reads_the_simulated_car() {
     tokio::spawn(async move { simulator.listen(listener).await });
     let log = chip(port).finish().await;
     check(&log);
+}
+
+/// The cable is pulled while the chip polls, and put back: another adapter, with another idea of how to talk.
+#[tokio::test]
+async fn firmware_finds_the_car_again_when_the_adapter_was_gone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let port = listener.local_addr().expect("an address").port();
+    let simulator = Simulator::new(Options::default());
+    tokio::spawn(async move {
+        let (mut chip, _) = listener.accept().await.expect("the chip");
+        let mut adapter = simulator.plug_in();
+        let (mut asked, mut answered) = ([0; 256], [0; 256]);
+        // `010C0D05…` is asked again and again once it polls; after four of them the cable is cut.
+        let mut polled = 0;
+        while polled < 4 {
+            tokio::select! {
+                count = chip.read(&mut asked) => {
+                    let line = &asked[..count.expect("a chip")];
+                    polled += usize::from(line.starts_with(b"010") && line.len() > 6);
+                    adapter.write_all(line).await.expect("an adapter");
+                }
+                count = adapter.read(&mut answered) => {
+                    chip.write_all(&answered[..count.expect("an adapter")]).await.expect("a chip");
+                }
+            }
+        }
+        drop((chip, adapter));
+        simulator.listen(listener).await
+    });
+    let log = chip(port).finish().await;
+    check_again(&log);
+}
+
+/// As [`check`], with everything that is said of a car said twice.
+fn check_again(log: &[String]) {
+    let gone = log.iter().position(|line| line.contains("the car is gone"));
+    let (before, after) = log.split_at(gone.unwrap_or_else(|| panic!("it never noticed: {log:#?}")));
+    for (part, times) in [(before, "before"), (after, "after")] {
+        assert!(part.iter().any(|line| line == "Car Connected"), "no car {times}: {log:#?}");
+        assert_eq!(value(part, "VIN").len(), 1, "one VIN {times}: {log:#?}");
+        assert!(!value(part, "RPM").is_empty(), "values {times}: {log:#?}");
+    }
 }
 
 #[tokio::test]

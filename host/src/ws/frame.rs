@@ -2,6 +2,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::deflate;
+
 /// How much one client may send in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -45,6 +47,9 @@ pub enum Violation {
     /// A frame or message is larger than [`Limits`].
     #[error("a message is larger than the limit")]
     TooBig,
+    /// A compressed message cannot be inflated.
+    #[error("a compressed message cannot be inflated")]
+    Inflate,
 }
 
 impl Violation {
@@ -52,18 +57,23 @@ impl Violation {
     pub const fn code(self) -> u16 {
         match self {
             Self::Protocol(_) => 1002,
-            Self::Utf8 => 1007,
+            Self::Utf8 | Self::Inflate => 1007,
             Self::TooBig => 1009,
         }
     }
 }
 
-const CONTINUATION: u8 = 0x0;
-const TEXT: u8 = 0x1;
-const BINARY: u8 = 0x2;
-const CLOSE: u8 = 0x8;
-const PING: u8 = 0x9;
-const PONG: u8 = 0xA;
+pub(super) const CONTINUATION: u8 = 0x0;
+pub(super) const TEXT: u8 = 0x1;
+pub(super) const BINARY: u8 = 0x2;
+pub(super) const CLOSE: u8 = 0x8;
+pub(super) const PING: u8 = 0x9;
+pub(super) const PONG: u8 = 0xA;
+
+/// The bit of the last frame of a message.
+pub(super) const FIN: u8 = 0x80;
+/// The bit of a compressed message, in its first frame (RFC 7692, 6).
+pub(super) const COMPRESSED: u8 = 0x40;
 
 /// Cuts a client's bytes into messages. Holds no buffer while no message is incomplete.
 #[derive(Debug)]
@@ -72,15 +82,19 @@ pub struct Decoder {
     buffer: Vec<u8>,
     /// How much of `buffer` has been decoded already.
     taken: usize,
-    /// The payload so far of a message in several frames.
+    /// The payload so far of a message in several frames, or of a compressed one.
     message: Vec<u8>,
     /// The opcode of that message.
     kind: Option<u8>,
+    /// Whether messages may be compressed, and whether that one is.
+    deflate: bool,
+    compressed: bool,
 }
 
 /// The header of a frame that has come whole.
 struct Header {
     last: bool,
+    compressed: bool,
     opcode: u8,
     mask: [u8; 4],
     start: usize,
@@ -90,7 +104,20 @@ struct Header {
 impl Decoder {
     /// A decoder for a new connection.
     pub const fn new(limits: Limits) -> Self {
-        Self { limits, buffer: Vec::new(), taken: 0, message: Vec::new(), kind: None }
+        Self {
+            limits,
+            buffer: Vec::new(),
+            taken: 0,
+            message: Vec::new(),
+            kind: None,
+            deflate: false,
+            compressed: false,
+        }
+    }
+
+    /// Also takes compressed messages, as negotiated.
+    pub(super) fn deflating(self, deflate: bool) -> Self {
+        Self { deflate, ..self }
     }
 
     /// Takes bytes off the wire; follow with [`decode`](Self::decode) until it has no more.
@@ -126,6 +153,10 @@ impl Decoder {
                     self.append(range)?;
                     if header.last {
                         self.kind = None;
+                        if self.compressed {
+                            let compressed = std::mem::take(&mut self.message);
+                            deflate::inflate(&compressed, &mut self.message, self.limits.message)?;
+                        }
                         // Frees the text of the message before this one, now that nobody reads it.
                         return whole(kind, &self.message).map(Some);
                     }
@@ -134,11 +165,16 @@ impl Decoder {
                     if self.kind.is_some() {
                         return Err(Violation::Protocol("a message within a message"));
                     }
+                    if header.last && header.compressed {
+                        deflate::inflate(&self.buffer[range], &mut self.message, self.limits.message)?;
+                        return whole(kind, &self.message).map(Some);
+                    }
                     if header.last {
                         return whole(kind, &self.buffer[range]).map(Some);
                     }
                     self.message = Vec::new();
                     self.kind = Some(kind);
+                    self.compressed = header.compressed;
                     self.append(range)?;
                 }
             }
@@ -149,8 +185,9 @@ impl Decoder {
     fn header(&self) -> Result<Option<Header>, Violation> {
         let bytes = &self.buffer[self.taken..];
         let [first, second, ..] = *bytes else { return Ok(None) };
-        let (last, opcode) = (first & 0x80 != 0, first & 0x0F);
-        if first & 0x70 != 0 {
+        let (last, opcode) = (first & FIN != 0, first & 0x0F);
+        let compressed = first & COMPRESSED != 0;
+        if first & 0x30 != 0 || (compressed && !(self.deflate && matches!(opcode, TEXT | BINARY))) {
             return Err(Violation::Protocol("a reserved bit is set"));
         }
         if !matches!(opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG) {
@@ -178,7 +215,7 @@ impl Decoder {
         }
         let Some(&[a, b, c, d]) = bytes.get(at..at + 4) else { return Ok(None) };
         let start = self.taken + at + 4;
-        Ok(Some(Header { last, opcode, mask: [a, b, c, d], start, end: start + length }))
+        Ok(Some(Header { last, compressed, opcode, mask: [a, b, c, d], start, end: start + length }))
     }
 
     fn append(&mut self, range: std::ops::Range<usize>) -> Result<(), Violation> {
@@ -203,7 +240,8 @@ impl Decoder {
     }
 }
 
-fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+/// Masks a payload, or takes the mask off: both are the same.
+pub(super) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let mut words = payload.chunks_exact_mut(4);
     for word in &mut words {
         for (byte, mask) in word.iter_mut().zip(mask) {
@@ -224,7 +262,7 @@ fn whole(kind: u8, payload: &[u8]) -> Result<Incoming<'_>, Violation> {
 }
 
 /// The code of a close frame (RFC 6455, 7.4).
-fn close(payload: &[u8]) -> Result<Option<u16>, Violation> {
+pub(super) fn close(payload: &[u8]) -> Result<Option<u16>, Violation> {
     let (code, reason) = match payload {
         [] => return Ok(None),
         [_] => return Err(Violation::Protocol("a close frame of one byte")),
@@ -261,6 +299,14 @@ impl Frame {
         Self::encode(BINARY, payload, Bytes::new(), Bytes::new())
     }
 
+    /// A binary frame for a client that takes compressed ones ([`Socket::deflates`](super::Socket::deflates)).
+    pub fn deflated(payload: &[u8]) -> Self {
+        match deflate::deflate(payload) {
+            Some(compressed) => Self::encode(COMPRESSED | BINARY, &compressed, Bytes::new(), Bytes::new()),
+            None => Self::binary(payload),
+        }
+    }
+
     /// A text frame whose middle part is shared with other frames.
     pub fn text_around(head: &[u8], body: Bytes, tail: &[u8]) -> Self {
         Self::encode(TEXT, head, body, Bytes::copy_from_slice(tail))
@@ -279,7 +325,7 @@ impl Frame {
     fn encode(opcode: u8, head: &[u8], body: Bytes, tail: Bytes) -> Self {
         let length = head.len() + body.len() + tail.len();
         let mut bytes = BytesMut::with_capacity(10 + head.len());
-        bytes.put_u8(0x80 | opcode);
+        bytes.put_u8(FIN | opcode);
         match (u8::try_from(length), u16::try_from(length)) {
             (Ok(short @ ..=125), _) => bytes.put_u8(short),
             (_, Ok(long)) => {
@@ -374,6 +420,38 @@ mod tests {
             decode(&bytes).unwrap(),
             [r#"Text("hello")"#, "Ping([112])", r#"Text("ab")"#, "Binary([7])", "Close(Some(1000))"]
         );
+    }
+
+    #[test]
+    fn compressed_messages_come_inflated_in_one_frame_or_several() {
+        let message = vec![b'x'; 1000];
+        let compressed = deflate::deflate(&message).unwrap();
+        let (head, tail) = compressed.split_at(3);
+        let bytes = [
+            masked(0xC2, &compressed),
+            masked(0x42, head),
+            masked(0x89, b"p"),
+            masked(0x80, tail),
+            masked(0x82, b"plain"),
+        ]
+        .concat();
+        let mut decoder = Decoder::new(Limits { frame: 100, message: 1000 }).deflating(true);
+        decoder.feed(&bytes);
+        assert_eq!(decoder.decode(), Ok(Some(Incoming::Binary(&message))));
+        assert_eq!(decoder.decode(), Ok(Some(Incoming::Ping(b"p"))));
+        assert_eq!(decoder.decode(), Ok(Some(Incoming::Binary(&message))));
+        assert_eq!(decoder.decode(), Ok(Some(Incoming::Binary(b"plain"))));
+        let refused = [
+            (masked(0xC2, b"\xff\xff\xff\xff"), Violation::Inflate),
+            (masked(0xC2, &deflate::deflate(&[b'x'; 1001]).unwrap()), Violation::TooBig),
+            (masked(0xC9, b""), Violation::Protocol("a reserved bit is set")),
+            ([masked(0x02, b"x"), masked(0xC0, b"x")].concat(), Violation::Protocol("a reserved bit is set")),
+        ];
+        for (bytes, violation) in refused {
+            let mut decoder = Decoder::new(Limits { frame: 100, message: 1000 }).deflating(true);
+            decoder.feed(&bytes);
+            assert_eq!(decoder.decode(), Err(violation), "{bytes:02x?}");
+        }
     }
 
     #[test]

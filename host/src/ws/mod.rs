@@ -26,8 +26,12 @@
 //!   many of them and write each once with [`Flush`]. A client that does not read is closed with 1013.
 //! * An idle connection has no buffers: reading borrows one from its thread, and a broadcast is one shared frame.
 //!
-//! No extension is negotiated: `permessage-deflate` is ignored, as Phoenix does unless told otherwise.
+//! `permessage-deflate` is ignored, as Phoenix does unless told otherwise, but for [`Upgrade::deflate`].
+//!
+//! [`client`] is the other side.
 
+pub mod client;
+mod deflate;
 mod frame;
 mod outbox;
 mod socket;
@@ -94,6 +98,9 @@ impl IntoResponse for Refused {
 pub struct Upgrade {
     accept: HeaderValue,
     protocols: Vec<String>,
+    /// The answer to the client's offer of compression, and whether to give it.
+    extension: Option<&'static str>,
+    deflate: bool,
     upgrade: OnUpgrade,
     queue: usize,
 }
@@ -125,15 +132,20 @@ impl Upgrade {
         if version != ["13"] {
             return Err(Refused::Protocol(version));
         }
-        let mut digest = Sha1::new();
-        digest.update(key.as_bytes());
-        digest.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-        let accept = STANDARD.encode(digest.finalize());
+        let accept = accept(key.as_bytes());
+        let extension = deflate::answer(tokens(headers, header::SEC_WEBSOCKET_EXTENSIONS));
         let protocols = tokens(headers, header::SEC_WEBSOCKET_PROTOCOL).map(str::to_owned).collect();
         // Absent only when the server in front of the router cannot upgrade.
         let upgrade = parts.extensions.remove::<OnUpgrade>().ok_or(Refused::Version(parts.version))?;
         let accept = HeaderValue::try_from(accept).map_err(|_| Refused::Key)?;
-        Ok(Self { accept, protocols, upgrade, queue: QUEUE })
+        Ok(Self { accept, protocols, extension, deflate: false, upgrade, queue: QUEUE })
+    }
+
+    /// Takes compressed messages from clients that offer `permessage-deflate`.
+    #[must_use]
+    pub fn deflate(mut self) -> Self {
+        self.deflate = true;
+        self
     }
 
     /// The subprotocols the client offers, best first.
@@ -158,7 +170,8 @@ impl Upgrade {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Self { accept, upgrade, queue, .. } = self;
+        let Self { accept, extension, deflate, upgrade, queue, .. } = self;
+        let extension = extension.filter(|_| deflate);
         tokio::spawn(async move {
             let upgraded = match upgrade.await {
                 Ok(upgraded) => upgraded,
@@ -167,7 +180,8 @@ impl Upgrade {
             match unwrap(upgraded) {
                 // A task of its own: this one is as large as the handshake.
                 Ok((stream, early)) => {
-                    drop(tokio::spawn(serve(Socket::new(stream, &early, limits, queue))));
+                    let socket = Socket::new(stream, &early, limits, queue, extension.is_some());
+                    drop(tokio::spawn(serve(socket)));
                 }
                 Err(error) => tracing::warn!(%error, "no socket for a WebSocket"),
             }
@@ -177,6 +191,9 @@ impl Upgrade {
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        if let Some(extension) = extension {
+            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, HeaderValue::from_static(extension));
+        }
         if let Some(Ok(protocol)) = protocol.map(HeaderValue::from_str) {
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
         }
@@ -199,6 +216,14 @@ impl<S: Send + Sync> axum::extract::OptionalFromRequestParts<S> for Upgrade {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Refused> {
         Ok(Self::of(parts).ok())
     }
+}
+
+/// What a server answers to a key (RFC 6455, 4.2.2).
+fn accept(key: &[u8]) -> String {
+    let mut digest = Sha1::new();
+    digest.update(key);
+    digest.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(digest.finalize())
 }
 
 fn values(headers: &HeaderMap, name: HeaderName) -> Vec<String> {

@@ -64,11 +64,12 @@ pub struct Socket {
     /// Bytes that came with the handshake, or were read and not decoded yet.
     pending: bool,
     eof: bool,
+    deflates: bool,
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream, early: &[u8], limits: Limits, queue: usize) -> Self {
-        let mut decoder = Decoder::new(limits);
+    pub(super) fn new(stream: Stream, early: &[u8], limits: Limits, queue: usize, deflates: bool) -> Self {
+        let mut decoder = Decoder::new(limits).deflating(deflates);
         decoder.feed(early);
         Self {
             outbox: Outbox::new(stream, queue),
@@ -77,7 +78,13 @@ impl Socket {
             heard: Instant::now(),
             pending: !early.is_empty(),
             eof: false,
+            deflates,
         }
+    }
+
+    /// Whether the client takes compressed messages ([`Frame::deflated`]).
+    pub fn deflates(&self) -> bool {
+        self.deflates
     }
 
     /// Ends the connection with code 1002 when the client sends nothing, not even a ping, for this long.

@@ -1,7 +1,9 @@
 //! DFX: the local server, and our client against it and against hostile ones.
 
 use cloverleaf::config::Options;
-use cloverleaf::services::dfx::events::{Body, Data, DataAck, Encoding, Failure, Outcome, Params, Subscribe};
+use cloverleaf::services::dfx::events::{
+    Body, Create, Created, Data, DataAck, Encoding, Failure, Outcome, Params, Subscribe, Token,
+};
 use cloverleaf::services::dfx::state::Signal;
 use cloverleaf_core::dfx::{Action, Id, Request, Response};
 use futures_util::{SinkExt, StreamExt};
@@ -370,4 +372,130 @@ async fn results_are_on_the_timeline() {
     let rate = tokio::time::timeout(std::time::Duration::from_secs(10), rate).await.expect("in time");
     assert!(matches!(rate, Value::Quantity { value, unit: "bpm" } if (value - 66.0).abs() < 1.0), "{rate:?}");
     serving.abort();
+}
+
+/// The habits of the C++ client, frame by frame: binary frames, counted ids, every chunk but the last is FIRST, each
+/// reply is waited for, and every stream of results has the same id.
+#[tokio::test]
+async fn the_habits_of_the_cpp_client_are_served_in_both_encodings() {
+    let server = Server::start(&Options::default()).await;
+    for protocol in ["json", "proto"] {
+        let mut raw = Raw::connect(&server, "/", &[protocol], None).await;
+        raw.send(Action::LOGIN_WITH_TOKEN, b"0718000001", &Token { token: "t".into() }).await;
+        assert_eq!(raw.expect::<Token>("0718000001", 200).await.token, "t");
+        let mut created = Vec::new();
+        for number in 2..4 {
+            let id = format!("0504{number:06}");
+            let create = Create { study_id: "study".into(), ..Create::default() };
+            raw.send(Action::CREATE, id.as_bytes().try_into().expect("ten bytes"), &create).await;
+            created.push(raw.expect::<Created>(&id, 200).await.id);
+        }
+        let mut counter = 4;
+        for measurement in &created {
+            raw.send(Action::SUBSCRIBE_RESULTS, b"0510000004", &subscribe(measurement, "STRM001010")).await;
+            let (id, status, body) = raw.next().await;
+            assert_eq!((id.as_str(), status), ("0510000004", 200));
+            assert_eq!(body, if protocol == "json" { &b"{}"[..] } else { b"" }, "{protocol}");
+            for (number, action) in
+                ["FIRST::PROCESS", "FIRST::PROCESS", "LAST::PROCESS"].into_iter().enumerate()
+            {
+                counter += 1;
+                let id = format!("0506{counter:06}");
+                let chunk = chunk(measurement, action, pulse(72.0, 5.0));
+                raw.send(Action::DATA, id.as_bytes().try_into().expect("ten bytes"), &chunk).await;
+                let ack: DataAck = raw.expect(&id, 200).await;
+                assert_eq!(ack.chunk_order as usize, number, "numbered here, not dropped");
+                let outcome: Outcome = raw.expect("STRM001010", 200).await;
+                assert_eq!(outcome.data_id, format!("{measurement}:{number}"));
+            }
+        }
+        // It looks at the first twenty characters of the message, and at nothing else, to say "unsupported".
+        raw.send(Action::new(9999).expect("four digits"), b"9999000099", &Token::default()).await;
+        let failure: Failure = raw.expect("9999000099", 400).await;
+        assert_eq!(failure.message.get(..20), Some("Invalid Route Number"), "{protocol}");
+    }
+}
+
+/// A request (method, path, body, token) and its response (status, what its body contains).
+type Row<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, u16, &'a str);
+
+#[tokio::test]
+async fn the_rest_twins_answer_json_whatever_is_asked() {
+    let mut options = Options::default();
+    options.dfx.dfx_token = Some("secret".parse().unwrap());
+    let server = Server::start(&options).await;
+    let measurement = created(&server, "secret").await;
+    let client = reqwest::Client::new();
+    let large = "x".repeat((16 << 20) + 100);
+    #[rustfmt::skip]
+    let table: &[Row<'_>] = &[
+        ("GET",    "/status",                          "", None, 200, r#""StatusID":"ACTIVE""#),
+        ("GET",    "/mimes",                           "", None, 200, r#""Values""#),
+        ("GET",    "/auth",                            "", Some("secret"), 200, "ActiveLicense"),
+        ("GET",    "/auth",                            "", None, 401, "INVALID_TOKEN"),
+        ("POST",   "/organizations/licenses",          r#"{"Key":"secret"}"#, None, 200, "DeviceID"),
+        ("POST",   "/organizations/licenses",          r#"{"Key":"wrong"}"#, None, 401, "INVALID_LICENSE"),
+        ("DELETE", "/organizations/licenses",          "", Some("secret"), 200, "{}"),
+        ("POST",   "/organizations/auth",              r#"{"Password":"secret"}"#, None, 200, "RefreshToken"),
+        ("POST",   "/organizations/auth/token",        r#"{"Token":"secret"}"#, None, 200, "secret"),
+        ("POST",   "/users/auth",                      r#"{"Password":"secret"}"#, None, 200, "RefreshToken"),
+        ("POST",   "/users/auth",                      r#"{"Password":"wrong"}"#, None, 401, "INVALID_PASSWORD"),
+        ("DELETE", "/users/auth",                      "", Some("secret"), 200, "{}"),
+        ("POST",   "/auths/renew",                     r#"{"RefreshToken":"secret"}"#, None, 401, "INVALID_TOKEN"),
+        ("GET",    "/studies",                         "", Some("secret"), 200, "Simulated"),
+        ("GET",    "/studies/any",                     "", Some("secret"), 200, r#""ID":"any""#),
+        ("POST",   "/studies/sdkconfig",               "{}", Some("secret"), 200, "MD5Hash"),
+        ("POST",   "/studies/sdkconfig",               r#"{"MD5Hash":"e864215d96a297d5f5baa99059e6e477"}"#, Some("secret"), 304, ""),
+        ("POST",   "/measurements",                    r#"{"StudyID":"s"}"#, Some("secret"), 200, r#""ID""#),
+        ("POST",   "/measurements",                    "not json", Some("secret"), 400, "INCORRECT_REQUEST"),
+        ("POST",   "/measurements",                    &large, Some("secret"), 413, "INCORRECT_REQUEST"),
+        ("GET",    "/measurements",                    "", Some("secret"), 200, "CREATED"),
+        ("GET",    "/measurements/MEASUREMENT",        "", Some("secret"), 200, r#""StatusID":"CREATED""#),
+        ("GET",    "/measurements/nowhere",            "", Some("secret"), 404, "INVALID_MEASUREMENT"),
+        ("POST",   "/measurements/nowhere/data",       r#"{"Action":"LAST::PROCESS","Payload":"AAAA"}"#, Some("secret"), 404, "INVALID_MEASUREMENT"),
+        ("POST",   "/measurements/MEASUREMENT/data",   r#"{"Action":"LAST::PROCESS","Payload":"?"}"#, Some("secret"), 400, "INCORRECT_REQUEST"),
+        ("GET",    "/measurements/MEASUREMENT/results/0", "", Some("secret"), 200, "{}"),
+        ("GET",    "/measurements/MEASUREMENT/results/x", "", Some("secret"), 400, "INCORRECT_REQUEST"),
+        ("GET",    "/measurements/MEASUREMENT/results/0", "", None, 401, "INVALID_TOKEN"),
+        ("GET",    "/dfx/nowhere",                     "", None, 404, "Invalid Route /dfx/nowhere"),
+    ];
+    for (method, path, body, token, status, text) in table {
+        for prefix in ["", "/dfx"] {
+            let path = path.replace("MEASUREMENT", &measurement);
+            let path = if path.starts_with("/dfx") { path } else { format!("{prefix}{path}") };
+            let mut request = client.request(method.parse().unwrap(), format!("{}{path}", server.url()));
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            let response = request.body((*body).to_owned()).send().await.unwrap();
+            let case = format!("{method} {path}");
+            assert_eq!(response.status(), *status, "{case}");
+            assert_eq!(response.headers()["content-type"], "application/json; charset=utf-8", "{case}");
+            let body = response.text().await.unwrap();
+            assert!(body.contains(text), "{case}: {body}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_token_renews_once_and_opens_nothing() {
+    let mut options = Options::default();
+    options.dfx.dfx_token = Some("secret".parse().unwrap());
+    let server = Server::start(&options).await;
+    let client = reqwest::Client::new();
+    let post = async |path: &str, token: &str, body: serde_json::Value| {
+        let request = client.post(format!("{}{path}", server.url())).bearer_auth(token).json(&body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json::<serde_json::Value>().await.unwrap())
+    };
+    let (_, tokens) = post("/users/auth", "", serde_json::json!({ "Password": "secret" })).await;
+    let token = |tokens: &serde_json::Value, name: &str| tokens[name].as_str().unwrap().to_owned();
+    let (device, refresh) = (token(&tokens, "Token"), token(&tokens, "RefreshToken"));
+    assert_eq!(post("/measurements", &refresh, serde_json::json!({})).await.0, 401);
+    assert_eq!(post("/measurements", &device, serde_json::json!({})).await.0, 200);
+    assert_eq!(post("/auths/renew", "", serde_json::json!({ "RefreshToken": device })).await.0, 401);
+    let (status, renewed) = post("/auths/renew", "", serde_json::json!({ "RefreshToken": refresh })).await;
+    assert_eq!(status, 200);
+    assert_eq!(post("/auths/renew", "", serde_json::json!({ "RefreshToken": refresh })).await.0, 401);
+    assert_eq!(post("/measurements", &token(&renewed, "Token"), serde_json::json!({})).await.0, 200);
 }

@@ -7,6 +7,8 @@ mod decode;
 mod dfx;
 mod dfx_cli;
 mod dfx_client;
+mod dfx_deflate;
+mod dfx_hostile;
 mod hub;
 mod hub_rooms;
 mod obd;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 
 use cloverleaf::app::App;
 use cloverleaf::config::Options;
+use cloverleaf::services::dfx::client::Connect;
+use cloverleaf_core::dfx::Action;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::process::Command;
@@ -41,11 +43,45 @@ fn near(value: &Value, bpm: f64) -> bool {
     value.as_f64().is_some_and(|value| (value - bpm).abs() < 1.5)
 }
 
+/// Our client against an echo of another WebSocket library.
+async fn compress(command: Command) {
+    let mut peer = Peer::start(command);
+    let url = peer.line().await;
+    for deflate in [true, false] {
+        let client = Connect { deflate, ..Connect::new(&url, "t") }.connect().await.expect("connected");
+        let bodies = [10, 255, 300, 70_000, 262_000, 300_000, 2 << 20].map(|length| vec![b' '; length]);
+        let calls = bodies.iter().map(|body| client.call(Action::STATUS, body));
+        let replies = futures_util::future::join_all(calls).await;
+        for (reply, body) in replies.into_iter().zip(&bodies) {
+            assert!(reply.expect("a reply").body == *body, "{} bytes", body.len());
+        }
+        client.close().await;
+        let ended: Value = serde_json::from_str(&peer.line().await).expect("JSON");
+        let extensions = if deflate { json!(["permessage-deflate"]) } else { ended["extensions"].clone() };
+        assert_eq!(ended, json!({ "extensions": extensions, "requests": 7 }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_compresses_with_websockets_of_python() {
+    compress(python_script("dfx/deflate.py")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_compresses_with_ws_of_node() {
+    compress(node(&script("dfx/deflate.mjs"))).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_class_of_the_snippets_measures_two_chunks() {
     let address = serve("latency = 100").await;
-    let said = run(python_script("dfx/seed.py"), address).await;
-    assert_eq!(said.len(), 4, "{said:?}");
+    let mut said = run(python_script("dfx/seed.py"), address).await;
+    assert_eq!(said.len(), 5, "{said:?}");
+    assert_eq!(
+        said.remove(0),
+        json!({"extensions": ["permessage-deflate"]}),
+        "the library offers it, the class does not know"
+    );
     assert_eq!(said[..2], [json!({"ack": true, "status": 200}), json!({"ack": true, "status": 200})]);
     for (chunk, result) in said[2..].iter().enumerate() {
         assert_eq!(result["result"], chunk.to_string());

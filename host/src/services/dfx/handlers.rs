@@ -1,14 +1,15 @@
 //! Sockets and routes of the local server: carries out what its [`State`] says.
 //!
-//! **Bounds:** a message has at most [`LIMITS`] bytes, else the connection is closed with 1009; [`QUEUE`] bytes may
-//! wait for one client, else it is closed with 1013.
+//! **Bounds:** a message has at most [`LIMITS`] bytes, inflated, else the connection is closed with 1009; [`QUEUE`] bytes
+//! may wait for one client, else it is closed with 1013.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Path, Request, State as Shared};
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Request, State as Shared};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -17,7 +18,7 @@ use cloverleaf_core::dfx::{Action, ROUTES, Route, Status};
 use cloverleaf_core::driver::Clock;
 use tokio::sync::Notify;
 
-use super::events::{Encoding, Outcome};
+use super::events::{Encoding, Failure, Outcome, ascii_json, code};
 use super::state::{ConnectionId, Input, Output, State};
 use crate::clock::TokioClock;
 use crate::timeline::{Bus, Source, Value};
@@ -46,13 +47,27 @@ pub(super) struct Server {
 #[derive(Debug)]
 struct Inner {
     state: State,
-    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    peers: HashMap<ConnectionId, Peer>,
     next: ConnectionId,
+}
+
+#[derive(Debug)]
+struct Peer {
+    outbox: Arc<Outbox>,
+    deflates: bool,
+}
+
+impl Inner {
+    fn push(&self, connection: ConnectionId, flush: &mut Flush, frame: impl FnOnce(bool) -> Frame) {
+        if let Some(peer) = self.peers.get(&connection) {
+            peer.outbox.push(frame(peer.deflates), flush);
+        }
+    }
 }
 
 impl Server {
     pub(super) fn start(state: State, timeline: Bus) -> Arc<Self> {
-        let inner = Inner { state, outboxes: HashMap::new(), next: 0 };
+        let inner = Inner { state, peers: HashMap::new(), next: 0 };
         let deadline = Arc::new(Notify::new());
         let server = Arc::new(Self {
             inner: Mutex::new(inner),
@@ -78,18 +93,17 @@ impl Server {
     /// Under the lock, so that frames leave in the order in which they were decided on.
     fn carry_out(&self, inner: &Inner, outputs: Vec<Output>) {
         let mut flush = Flush::new();
-        let mut push = |connection: ConnectionId, frame: Frame| {
-            if let Some(outbox) = inner.outboxes.get(&connection) {
-                outbox.push(frame, &mut flush);
-            }
-        };
         for output in outputs {
             match output {
-                Output::Send { connection, frame } => push(connection, Frame::binary(&frame)),
-                Output::SendText { connection, frame } => push(connection, Frame::text(&frame)),
+                Output::Send { connection, frame } => inner.push(connection, &mut flush, |deflates| {
+                    if deflates { Frame::deflated(&frame) } else { Frame::binary(&frame) }
+                }),
+                Output::SendText { connection, frame } => {
+                    inner.push(connection, &mut flush, |_| Frame::text(&frame));
+                }
                 Output::Close { connection, code } => {
-                    if let Some(outbox) = inner.outboxes.get(&connection) {
-                        outbox.close(code);
+                    if let Some(peer) = inner.peers.get(&connection) {
+                        peer.outbox.close(code);
                     }
                 }
                 Output::Measured(outcome) => self.publish(&outcome),
@@ -149,7 +163,7 @@ pub(super) fn routes(server: &Arc<Server>) -> Router {
         .layer(DefaultBodyLimit::max(LIMITS.message));
     Router::new()
         .route("/dfx", any(upgrade))
-        .nest("/dfx", rest.clone())
+        .nest("/dfx", rest.clone().fallback(nothing))
         .merge(rest)
         .with_state(Arc::clone(server))
 }
@@ -177,7 +191,7 @@ async fn upgrade(
     upgrade: Result<Upgrade, Refused>,
 ) -> Response {
     let upgrade = match upgrade {
-        Ok(upgrade) => upgrade.queue(QUEUE),
+        Ok(upgrade) => upgrade.queue(QUEUE).deflate(),
         Err(refused) => return refused.into_response(),
     };
     let offered: Vec<String> = upgrade.protocols().map(str::to_owned).collect();
@@ -198,7 +212,8 @@ async fn serve(server: Arc<Server>, mut socket: Socket, encoding: Encoding, toke
         let mut inner = server.lock();
         let connection = inner.next;
         inner.next += 1;
-        inner.outboxes.insert(connection, Arc::clone(socket.outbox()));
+        let peer = Peer { outbox: Arc::clone(socket.outbox()), deflates: socket.deflates() };
+        inner.peers.insert(connection, peer);
         connection
     };
     let token = token.as_deref();
@@ -212,7 +227,7 @@ async fn serve(server: Arc<Server>, mut socket: Socket, encoding: Encoding, toke
     };
     tracing::debug!(connection, reason = %ended, "DFX client gone");
     server.handle(Input::Closed { connection });
-    server.lock().outboxes.remove(&connection);
+    server.lock().peers.remove(&connection);
     socket.finish().await;
 }
 
@@ -221,8 +236,15 @@ async fn call(
     Shared(server): Shared<Arc<Server>>,
     argument: Option<Path<String>>,
     headers: HeaderMap,
-    body: Bytes,
+    body: Result<Bytes, BytesRejection>,
 ) -> Response {
+    let body = match body {
+        Ok(body) => body,
+        Err(rejection) => {
+            let message = format!("The body has more than {} bytes, or is cut", LIMITS.message);
+            return refuse(rejection.status(), message);
+        }
+    };
     let argument = argument.as_ref().map(|Path(argument)| argument.as_str());
     let mut inner = server.lock();
     let now = server.clock.now();
@@ -234,12 +256,26 @@ async fn call(
 
 async fn intermediate(
     Shared(server): Shared<Arc<Server>>,
-    Path((measurement, chunk)): Path<(String, u32)>,
+    Path((measurement, chunk)): Path<(String, String)>,
     headers: HeaderMap,
 ) -> Response {
+    let Ok(chunk) = chunk.parse() else {
+        return refuse(StatusCode::BAD_REQUEST, format!("The chunk is not a number: {chunk}"));
+    };
     let now = server.clock.now();
     let (status, body) = server.lock().state.intermediate(now, bearer(&headers), &measurement, chunk);
     reply(status, body)
+}
+
+/// What is wrong with a request, as every error is told.
+fn refuse(status: StatusCode, message: String) -> Response {
+    let code = code::INCORRECT_REQUEST.to_owned();
+    let status = Status::new(status.as_u16()).unwrap_or(Status::BAD_REQUEST);
+    reply(status, ascii_json(&Failure { code, message, ..Failure::default() }))
+}
+
+async fn nothing(OriginalUri(uri): OriginalUri) -> Response {
+    refuse(StatusCode::NOT_FOUND, format!("Invalid Route {}", uri.path()))
 }
 
 /// The JavaScript client insists on the semicolon.

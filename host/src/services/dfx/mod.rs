@@ -28,7 +28,9 @@
 //! | action that is not four digits | not documented | 400 `INCORRECT_REQUEST` under the id |
 //! | RequestID below ten bytes | not documented | filled up with spaces; none is the id of the call; longer is 400 |
 //! | only unknown subprotocols offered | not documented | the upgrade is refused with 400 |
-//! | `permessage-deflate` offered | taken or not | not taken |
+//! | `permessage-deflate` offered | taken or not | taken, each message compressed by itself; not with a window below 15 bits |
+//! | refresh token presented as a token | not documented | 401 `INVALID_TOKEN`: it renews once, and opens nothing |
+//! | faults of the rules over REST | none | only `error`: a response cannot be dropped or doubled |
 //! | actions other than measuring and logging in | many | 400 `Invalid Route Number …`, which clients take for an unsupported feature |
 //! | any of them but 0504, 0506, 0510, 0718 with protobuf bodies | protobuf | 400, or a reply without body |
 

@@ -97,6 +97,7 @@ async def main(websocket_url, rest_url):
     measurement = json.load(urllib.request.urlopen(create))["ID"]
     handler = WebsocketHandler("t", websocket_url)
     await handler.connect_ws()
+    print(json.dumps({"extensions": [extension.name for extension in handler.ws.extensions]}))
 
     # The snippets send the first chunk before they subscribe.
     def chunk(action, order):

@@ -5,18 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloverleaf_core::dfx::Action;
-use http::HeaderValue;
-use http::header::{AUTHORIZATION, SEC_WEBSOCKET_PROTOCOL};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
-use tokio_tungstenite::tungstenite::{self, Error as WsError};
-use tokio_tungstenite::{Connector, connect_async_tls_with_config};
 
 use super::table::Table;
 use super::{CallError, DfxClient, QUEUED, link};
 use crate::services::dfx::events::{Body, Encoding, Token};
+use crate::ws::client::{Handshake, HandshakeError};
 
 /// The subprotocol to offer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,15 +55,29 @@ pub enum ConnectError {
     /// The server answered, but not with a WebSocket.
     #[error("the server refused the WebSocket with status {0}")]
     Refused(http::StatusCode),
-    /// No server, no TLS, or no WebSocket.
+    /// The server's answer is not one to what it was asked.
+    #[error("the server's handshake is wrong: {0}")]
+    Wrong(&'static str),
+    /// No server, no TLS, or no HTTP.
     #[error("cannot connect")]
-    Transport(#[source] Box<WsError>),
+    Transport(#[source] reqwest::Error),
     /// The server did not answer in time.
     #[error("no connection within {0:?}")]
     TimedOut(Duration),
     /// The server refused the token.
     #[error("cannot log in")]
     Login(#[source] CallError),
+}
+
+impl From<HandshakeError> for ConnectError {
+    fn from(error: HandshakeError) -> Self {
+        match error {
+            HandshakeError::Url(reason) => Self::Invalid(reason),
+            HandshakeError::Refused(status) => Self::Refused(status),
+            HandshakeError::Wrong(reason) => Self::Wrong(reason),
+            HandshakeError::Transport(error) => Self::Transport(error),
+        }
+    }
 }
 
 /// What to connect to, and how.
@@ -86,8 +97,11 @@ pub struct Connect {
     pub in_flight: usize,
     /// How many subscriptions may be open at once.
     pub subscriptions: usize,
-    /// The longest message that is taken, in bytes.
+    /// The longest message that is taken, in bytes; of a longer one only its call fails.
     pub max_message: usize,
+    /// Whether to offer `permessage-deflate`. Then the server may compress, and requests with JSON bodies of up to
+    /// 256 KiB are compressed where that helps.
+    pub deflate: bool,
     /// The certificates that `wss://` trusts; those of Mozilla if none are given.
     pub roots: Option<RootCertStore>,
 }
@@ -103,7 +117,7 @@ impl fmt::Debug for Connect {
 }
 
 impl Connect {
-    /// JSON, the token in the header, 30 seconds of patience, 4096 calls and as many subscriptions, 16 MiB.
+    /// JSON, compressed, the token in the header, 30 seconds of patience, 4096 calls and as many subscriptions, 16 MiB.
     pub fn new(url: &str, token: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -114,6 +128,7 @@ impl Connect {
             in_flight: 4096,
             subscriptions: 4096,
             max_message: 16 << 20,
+            deflate: true,
             roots: None,
         }
     }
@@ -128,20 +143,18 @@ impl Connect {
     }
 
     async fn open(self) -> Result<DfxClient, ConnectError> {
-        let request = self.request()?;
-        let mut config = WebSocketConfig::default();
-        config.max_message_size = Some(self.max_message);
-        config.max_frame_size = Some(self.max_message);
-        let connector = self.url.starts_with("wss://").then(|| Connector::Rustls(Arc::new(self.tls())));
-        let connected = connect_async_tls_with_config(request, Some(config), true, connector).await;
-        let (socket, _) = connected.map_err(|error| match error {
-            WsError::Http(response) => ConnectError::Refused(response.status()),
-            error @ WsError::Url(_) => ConnectError::Invalid(error.to_string()),
-            error => ConnectError::Transport(Box::new(error)),
-        })?;
-        let table = Arc::new(Table::new(self.in_flight.saturating_add(self.subscriptions)));
+        let handshake = Handshake {
+            url: self.url.clone(),
+            headers: self.headers()?,
+            protocol: (self.protocol != Protocol::Unnamed).then(|| self.protocol.encoding().subprotocol()),
+            deflate: self.deflate,
+            limit: self.max_message,
+            tls: self.tls(),
+        };
+        let halves = handshake.connect().await?;
+        let table = Arc::new(Table::new(&self));
         let (outgoing, frames) = mpsc::channel(QUEUED);
-        link::spawn(socket, Arc::clone(&table), frames);
+        link::spawn(halves, self.protocol.encoding(), Arc::clone(&table), frames);
         let in_flight = Arc::new(Semaphore::new(self.in_flight));
         let client = DfxClient { table, outgoing, in_flight, connect: Arc::new(self) };
         if client.connect.login == Login::FirstMessage {
@@ -152,24 +165,16 @@ impl Connect {
         Ok(client)
     }
 
-    fn request(&self) -> Result<tungstenite::handshake::client::Request, ConnectError> {
-        let invalid = |error: &dyn fmt::Display| ConnectError::Invalid(error.to_string());
-        if !self.url.starts_with("ws://") && !self.url.starts_with("wss://") {
-            return Err(invalid(&"the scheme is not ws or wss"));
-        }
-        let mut request = self.url.as_str().into_client_request().map_err(|e| invalid(&e))?;
-        let headers = request.headers_mut();
+    fn headers(&self) -> Result<HeaderMap, ConnectError> {
+        let mut headers = HeaderMap::new();
         if self.login == Login::Header {
+            let value = HeaderValue::try_from(format!("Bearer {}", self.token));
             let mut value =
-                HeaderValue::try_from(format!("Bearer {}", self.token)).map_err(|e| invalid(&e))?;
+                value.map_err(|_| ConnectError::Invalid("no header can hold the token".into()))?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        if self.protocol != Protocol::Unnamed {
-            let name = self.protocol.encoding().subprotocol();
-            headers.insert(SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(name));
-        }
-        Ok(request)
+        Ok(headers)
     }
 
     fn tls(&self) -> ClientConfig {

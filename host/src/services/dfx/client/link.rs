@@ -1,28 +1,22 @@
-//! The two tasks of a connection: one reads, one writes. Nobody else touches the socket.
+//! The two halves of a connection: one reads, one writes. Nobody else touches the socket.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use cloverleaf_core::dfx::{Action, Id, Request};
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame, coding::CloseCode};
-use tokio_tungstenite::tungstenite::{Error, Message};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
 use super::table::Table;
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-type Sink = SplitSink<Socket, Message>;
+use crate::services::dfx::events::Encoding;
+use crate::ws::client::{Halves, Place, ReadError, Reader, Received, Writer};
 
 /// Longer messages are sent in pieces of this size, so that pings are answered in between.
 const PIECE: usize = 256 << 10;
 
-/// How long the server may take to close after we did.
+/// How long the server may take to close after we did, or to take our close.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// How long the server may take to read one piece before the connection is given up.
@@ -35,81 +29,139 @@ pub(super) enum Outgoing {
     Close,
 }
 
-/// Runs both tasks. They end, and the table with them, when the connection does; and the connection ends when no
+/// What the reading half wants said. Only the newest is: of several pings the last need be answered.
+#[derive(Clone, Debug)]
+enum Reflex {
+    None,
+    Pong(Bytes),
+    Close(u16),
+}
+
+/// Runs both halves. They end, and the table with them, when the connection does; and the connection ends when no
 /// client is left to send anything.
-pub(super) fn spawn(socket: Socket, table: Arc<Table>, frames: mpsc::Receiver<Outgoing>) {
-    let (sink, stream) = socket.split();
+pub(super) fn spawn(
+    (reader, writer): Halves,
+    encoding: Encoding,
+    table: Arc<Table>,
+    frames: mpsc::Receiver<Outgoing>,
+) {
     tokio::spawn(async move {
-        let reading = read(stream, &table);
-        tokio::pin!(reading);
+        let (reflex, reflexes) = watch::channel(Reflex::None);
+        let reading = read(reader, &table, reflex);
+        let writing = Sender { writer, encoding, frames, reflexes };
+        let writing = writing.run();
+        tokio::pin!(reading, writing);
         let reason = tokio::select! {
-            reason = &mut reading => reason,
-            reason = write(sink, frames) => {
-                // The close has been sent; what the server still has to say is read for a while.
-                match timeout(LINGER, reading).await {
-                    Ok(theirs) => reason.unwrap_or(theirs),
-                    Err(_) => reason.unwrap_or_else(|| "the server did not close".into()),
-                }
+            reason = &mut reading => {
+                table.close(&reason);
+                // Our close is on its way; if the server does not take it, so be it.
+                let _ = timeout(LINGER, writing).await;
+                return;
             }
+            reason = &mut writing => reason,
+        };
+        // The close has been sent; what the server still has to say is read for a while.
+        let reason = match timeout(LINGER, reading).await {
+            Ok(theirs) => reason.unwrap_or(theirs),
+            Err(_) => reason.unwrap_or_else(|| "the server did not close".into()),
         };
         table.close(&reason);
     });
 }
 
-async fn read(mut stream: SplitStream<Socket>, table: &Table) -> String {
-    loop {
-        match stream.next().await {
-            Some(Ok(Message::Binary(bytes))) => table.receive(&bytes),
-            // No server sends text, but nothing is lost by reading it.
-            Some(Ok(Message::Text(text))) => table.receive(text.as_bytes()),
-            Some(Ok(Message::Close(Some(frame)))) => {
-                return format!(
-                    "by the server with code {}, {:?}",
-                    u16::from(frame.code),
-                    frame.reason.as_str()
-                );
+/// Reads until the connection ends, and says why it did.
+async fn read(
+    mut reader: Reader<impl AsyncRead + Unpin>,
+    table: &Table,
+    reflex: watch::Sender<Reflex>,
+) -> String {
+    let (reason, code) = loop {
+        match reader.next().await {
+            Ok(Received::Message(bytes)) => table.receive(bytes),
+            Ok(Received::TooLong(head)) => table.receive_head(head),
+            Ok(Received::Ping(payload)) => drop(reflex.send_replace(Reflex::Pong(payload))),
+            Ok(Received::Pong) => {}
+            Ok(Received::Close(Some(code))) => break (format!("by the server with code {code}"), 1000),
+            Ok(Received::Close(None)) => break ("by the server".into(), 1000),
+            Err(error @ ReadError::Cut(_)) => break (error.to_string(), 1000),
+            Err(ReadError::Violation(violation)) => break (violation.to_string(), violation.code()),
+        }
+    };
+    reflex.send_replace(Reflex::Close(code));
+    reason
+}
+
+struct Sender<W> {
+    writer: Writer<W>,
+    encoding: Encoding,
+    frames: mpsc::Receiver<Outgoing>,
+    reflexes: watch::Receiver<Reflex>,
+}
+
+impl<W: AsyncWrite + Unpin> Sender<W> {
+    /// Writes until there is nothing more to say, and says why; `None` when we closed.
+    async fn run(mut self) -> Option<String> {
+        loop {
+            let sent = tokio::select! {
+                biased;
+                Ok(()) = self.reflexes.changed() => self.react().await,
+                frame = self.frames.recv() => match frame {
+                    Some(Outgoing::Frame { action, id, body }) => self.send(action, id, body).await,
+                    Some(Outgoing::Close) | None => Err(None),
+                },
+            };
+            match sent {
+                Ok(()) => {}
+                Err(None) => {
+                    // The only error is that the connection has gone already.
+                    let _ = in_time(self.writer.close(1000)).await;
+                    return None;
+                }
+                Err(reason) => return reason,
             }
-            Some(Ok(Message::Close(None))) => return "by the server".into(),
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
-            Some(Err(Error::ConnectionClosed)) | None => return "closed".into(),
-            Some(Err(error)) => return error.to_string(),
+        }
+    }
+
+    async fn send(&mut self, action: Action, id: Id, mut body: Vec<u8>) -> Result<(), Option<String>> {
+        let header = Request { action, id, body: &[] }.header();
+        // Protobuf bodies are the SDK's packed payloads and little else: they would not become shorter.
+        if self.encoding == Encoding::Json
+            && body.len() <= PIECE
+            && in_time(self.writer.send_deflated(&header, &body)).await?
+        {
+            return Ok(());
+        }
+        let (mut rest, mut head, mut first) = (body.as_mut_slice(), header.as_slice(), true);
+        loop {
+            let (piece, tail) = rest.split_at_mut(PIECE.min(rest.len()));
+            let last = tail.is_empty();
+            in_time(self.writer.send(Place { first, last }, head, piece)).await?;
+            if last {
+                return Ok(());
+            }
+            (rest, head, first) = (tail, &[], false);
+            if self.reflexes.has_changed().unwrap_or(false) {
+                self.react().await?;
+            }
+        }
+    }
+
+    async fn react(&mut self) -> Result<(), Option<String>> {
+        let reflex = self.reflexes.borrow_and_update().clone();
+        match reflex {
+            Reflex::None => Ok(()),
+            Reflex::Pong(payload) => in_time(self.writer.pong(&payload)).await,
+            Reflex::Close(code) => {
+                in_time(self.writer.close(code)).await?;
+                Err(Some("closed".into()))
+            }
         }
     }
 }
 
-/// Why writing ended; `None` when we closed.
-async fn write(mut sink: Sink, mut frames: mpsc::Receiver<Outgoing>) -> Option<String> {
-    while let Some(Outgoing::Frame { action, id, body }) = frames.recv().await {
-        if let Err(reason) = send(&mut sink, action, id, body).await {
-            return Some(reason);
-        }
-    }
-    let close = CloseFrame { code: CloseCode::Normal, reason: "".into() };
-    // The only error is that the connection has gone already.
-    let _ = put(&mut sink, Message::Close(Some(close))).await;
-    None
-}
-
-async fn send(sink: &mut Sink, action: Action, id: Id, body: Vec<u8>) -> Result<(), String> {
-    let header = Request { action, id, body: &[] }.header();
-    if body.len() + header.len() <= PIECE {
-        return put(sink, Message::binary([&header, &body[..]].concat())).await;
-    }
-    // The header is a piece of its own: the body is not copied.
-    let first = Frame::message(header.to_vec(), OpCode::Data(Data::Binary), false);
-    put(sink, Message::Frame(first)).await?;
-    let mut rest = bytes::Bytes::from(body);
-    while !rest.is_empty() {
-        let piece = rest.split_to(PIECE.min(rest.len()));
-        let piece = Frame::message(piece, OpCode::Data(Data::Continue), rest.is_empty());
-        put(sink, Message::Frame(piece)).await?;
-    }
-    Ok(())
-}
-
-async fn put(sink: &mut Sink, message: Message) -> Result<(), String> {
-    match timeout(PATIENCE, sink.send(message)).await {
-        Ok(sent) => sent.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("the server has read nothing for {PATIENCE:?}")),
+async fn in_time<T>(writing: impl Future<Output = std::io::Result<T>>) -> Result<T, Option<String>> {
+    match timeout(PATIENCE, writing).await {
+        Ok(written) => written.map_err(|error| Some(error.to_string())),
+        Err(_) => Err(Some(format!("the server has read nothing for {PATIENCE:?}"))),
     }
 }

@@ -20,7 +20,7 @@
 //! [`Measurement`] adds what a long recording needs: pacing, and a new measurement when one is closed.
 //!
 //! **Bounds:** [`Connect::in_flight`] calls (more wait their turn), [`QUEUED`] frames before the socket,
-//! [`Connect::max_message`] bytes a message (longer ones end the connection), [`UNREAD`] results a subscription (of
+//! [`Connect::max_message`] bytes a message (a longer one is read past, and fails only its call), [`UNREAD`] results a subscription (of
 //! more, the oldest are dropped and counted). A call that is dropped or times out leaves nothing behind.
 
 mod connect;
@@ -32,7 +32,7 @@ mod table;
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloverleaf_core::dfx::{Action, Status};
+use cloverleaf_core::dfx::{Action, Full, Status};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
@@ -64,6 +64,9 @@ pub enum CallError {
     /// The connection is gone; [`DfxClient::reconnect`] makes another.
     #[error("the connection is closed: {0}")]
     Closed(Arc<str>),
+    /// As many subscriptions are open as [`Connect::subscriptions`] allows.
+    #[error(transparent)]
+    Full(#[from] Full),
     /// No reply in time.
     #[error("no reply within {0:?}")]
     TimedOut(Duration),
@@ -89,6 +92,9 @@ pub enum CallError {
         /// What the server said.
         failure: Failure,
     },
+    /// The reply is longer than [`Connect::max_message`].
+    #[error("the reply is longer than {0} bytes")]
+    TooLong(usize),
     /// The reply is not what it should be.
     #[error("the reply is {0}")]
     BadReply(#[from] BadBody),
@@ -156,11 +162,16 @@ impl DfxClient {
     /// # Errors
     /// [`CallError`].
     pub async fn call(&self, action: Action, body: &[u8]) -> Result<Reply, CallError> {
+        self.send(action, body.to_vec()).await
+    }
+
+    /// The body goes to the socket as it is: it is not copied.
+    async fn send(&self, action: Action, body: Vec<u8>) -> Result<Reply, CallError> {
         let patience = self.connect.timeout;
         let answered = timeout(patience, async {
             let _turn = self.in_flight.acquire().await.map_err(|_| self.table.closed())?;
             let call = self.table.call(action, patience)?;
-            let frame = Outgoing::Frame { action, id: call.id(), body: body.to_vec() };
+            let frame = Outgoing::Frame { action, id: call.id(), body };
             self.outgoing.send(frame).await.map_err(|_| self.table.closed())?;
             call.reply().await
         });
@@ -172,7 +183,7 @@ impl DfxClient {
     }
 
     async fn ask<T: Body>(&self, action: Action, body: &impl Body) -> Result<T, CallError> {
-        let reply = self.call(action, &body.encode(self.encoding())).await?;
+        let reply = self.send(action, body.encode(self.encoding())).await?;
         Ok(T::decode(self.encoding(), &reply.body)?)
     }
 
@@ -194,7 +205,7 @@ impl DfxClient {
         let results = self.table.subscribe(self.encoding())?;
         let request_id = results.id().to_string();
         let subscribe = Subscribe { params: Params { id: measurement.to_owned() }, request_id };
-        self.call(Action::SUBSCRIBE_RESULTS, &subscribe.encode(self.encoding())).await?;
+        self.send(Action::SUBSCRIBE_RESULTS, subscribe.encode(self.encoding())).await?;
         Ok(results)
     }
 

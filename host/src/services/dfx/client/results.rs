@@ -29,6 +29,10 @@ pub enum ResultError {
     /// The server ended the measurement. The stream ends.
     #[error("the measurement was ended")]
     Ended(#[source] CallError),
+    /// A result is longer than the connection takes ([`Connect::max_message`](super::Connect::max_message)). The
+    /// stream goes on.
+    #[error("a result is longer than {0} bytes")]
+    TooLong(usize),
     /// The connection is gone. The stream ends.
     #[error("the connection is closed: {0}")]
     Closed(Arc<str>),
@@ -36,6 +40,9 @@ pub enum ResultError {
     #[error("the result is {0}")]
     BadResult(#[from] BadBody),
 }
+
+/// The status and body of a result, or the limit that the body is beyond.
+type Unread = (Status, Result<Vec<u8>, usize>);
 
 /// What waits to be read by one subscriber.
 #[derive(Debug, Default)]
@@ -46,7 +53,7 @@ pub(super) struct Queue {
 
 #[derive(Debug, Default)]
 struct Inner {
-    unread: VecDeque<(Status, Vec<u8>)>,
+    unread: VecDeque<Unread>,
     missed: u64,
     closed: Option<Arc<str>>,
 }
@@ -56,13 +63,13 @@ impl Queue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn push(&self, status: Status, body: &[u8]) {
+    pub(super) fn push(&self, status: Status, body: Result<Vec<u8>, usize>) {
         let mut inner = self.lock();
         if inner.unread.len() >= UNREAD {
             inner.unread.pop_front();
             inner.missed += 1;
         }
-        inner.unread.push_back((status, body.to_vec()));
+        inner.unread.push_back((status, body));
         drop(inner);
         self.reader.wake();
     }
@@ -116,12 +123,16 @@ impl Results {
         true
     }
 
-    fn read(&mut self, status: Status, body: &[u8]) -> Option<Result<Outcome, ResultError>> {
+    fn read(&mut self, (status, body): Unread) -> Option<Result<Outcome, ResultError>> {
+        let body = match body {
+            Ok(body) => body,
+            Err(limit) => return Some(Err(ResultError::TooLong(limit))),
+        };
         if status.is_error() {
             self.ended = true;
-            return Some(Err(ResultError::Ended(CallError::of(self.encoding, status, body))));
+            return Some(Err(ResultError::Ended(CallError::of(self.encoding, status, &body))));
         }
-        match Outcome::decode(self.encoding, body) {
+        match Outcome::decode(self.encoding, &body) {
             Ok(outcome) => self.is_new(&outcome).then_some(Ok(outcome)),
             Err(error) => Some(Err(error.into())),
         }
@@ -146,8 +157,8 @@ impl Stream for Results {
             let closed = inner.closed.clone();
             drop(inner);
             match (next, closed) {
-                (Some((status, body)), _) => {
-                    if let Some(result) = self.read(status, &body) {
+                (Some(unread), _) => {
+                    if let Some(result) = self.read(unread) {
                         return Poll::Ready(Some(result));
                     }
                 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use cloverleaf_core::dfx::{Action, Id, Ledger, Received, Slot};
+use cloverleaf_core::dfx::{Action, Full, Id, Ledger, Received, Response, Slot};
 use cloverleaf_core::time;
 use tokio::sync::{oneshot, watch};
 
 use super::results::{Queue, Results};
-use super::{CallError, Reply};
+use super::{CallError, Connect, Reply};
 use crate::services::dfx::events::Encoding;
 
 #[derive(Debug)]
@@ -23,16 +23,23 @@ struct Inner {
     ledger: Ledger<Vec<Slot>>,
     calls: HashMap<Id, oneshot::Sender<Result<Reply, CallError>>>,
     subscriptions: HashMap<Id, Arc<Queue>>,
+    /// How many subscriptions may be open.
+    max_subscriptions: usize,
+    /// The longest message that is taken.
+    max_message: usize,
     malformed: u64,
     closed: Option<Arc<str>>,
 }
 
 impl Table {
-    pub(super) fn new(slots: usize) -> Self {
+    pub(super) fn new(connect: &Connect) -> Self {
+        let slots = connect.in_flight.saturating_add(connect.subscriptions);
         let inner = Inner {
             ledger: Ledger::new(vec![Slot::default(); slots]),
             calls: HashMap::new(),
             subscriptions: HashMap::new(),
+            max_subscriptions: connect.subscriptions,
+            max_message: connect.max_message,
             malformed: 0,
             closed: None,
         };
@@ -50,7 +57,7 @@ impl Table {
         let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
         // Deadlines are kept by tokio's clock, around the call.
         let opened = inner.ledger.call(time::Instant::ZERO, action, time::Duration::from_millis(patience));
-        let id = opened.map_err(|full| CallError::Closed(full.to_string().into()))?;
+        let id = opened?;
         let (sender, reply) = oneshot::channel();
         inner.calls.insert(id, sender);
         Ok(Call { table: Arc::clone(self), id, reply })
@@ -59,7 +66,10 @@ impl Table {
     pub(super) fn subscribe(self: &Arc<Self>, encoding: Encoding) -> Result<Results, CallError> {
         let mut inner = self.lock();
         inner.check_open()?;
-        let id = inner.ledger.subscribe().map_err(|full| CallError::Closed(full.to_string().into()))?;
+        if inner.subscriptions.len() >= inner.max_subscriptions {
+            return Err(Full.into());
+        }
+        let id = inner.ledger.subscribe()?;
         let queue = Arc::new(Queue::default());
         inner.subscriptions.insert(id, Arc::clone(&queue));
         Ok(Results::new(Arc::clone(self), id, queue, encoding))
@@ -74,17 +84,30 @@ impl Table {
 
     /// Hands a message to whom it is for.
     pub(super) fn receive(&self, message: &[u8]) {
+        self.hand_on(message, |_, response| Ok(response.body.to_vec()));
+    }
+
+    /// Tells whom a message is for that it was too long to be taken; only its beginning is there.
+    pub(super) fn receive_head(&self, head: &[u8]) {
+        self.hand_on(head, |inner, _| Err(inner.max_message));
+    }
+
+    /// The body, or the limit that it is beyond.
+    fn hand_on(&self, message: &[u8], body: impl FnOnce(&Inner, Response<'_>) -> Result<Vec<u8>, usize>) {
         let mut inner = self.lock();
         match inner.ledger.receive(message) {
             Ok(Received::Reply(_, response)) => {
+                let body = body(&inner, response);
                 if let Some(call) = inner.calls.remove(&response.id) {
+                    let status = response.status;
                     // The only error is that the caller has gone.
-                    let _ = call.send(Ok(Reply { status: response.status, body: response.body.to_vec() }));
+                    let _ = call.send(body.map(|body| Reply { status, body }).map_err(CallError::TooLong));
                 }
             }
             Ok(Received::Result(response)) => {
+                let body = body(&inner, response);
                 if let Some(queue) = inner.subscriptions.get(&response.id) {
-                    queue.push(response.status, response.body);
+                    queue.push(response.status, body);
                 }
             }
             Ok(Received::Unknown(response)) => {

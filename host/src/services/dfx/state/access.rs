@@ -17,8 +17,16 @@ pub const ISSUED: usize = 1024;
 pub struct Access {
     key: Option<Key>,
     lifetime: Duration,
-    issued: HashMap<String, Instant>,
+    issued: HashMap<String, Issued>,
     ages: VecDeque<String>,
+}
+
+/// Until when a token is good, and for what.
+#[derive(Clone, Copy, Debug)]
+struct Issued {
+    until: Instant,
+    /// Good for one renewal, and for nothing else.
+    refresh: bool,
 }
 
 impl Access {
@@ -36,7 +44,10 @@ impl Access {
             return Err(failure(code::INVALID_TOKEN, "A token is required"));
         };
         match self.issued.get(token) {
-            Some(until) if *until > now => Ok(()),
+            Some(Issued { refresh: true, .. }) => {
+                Err(failure(code::INVALID_TOKEN, "A refresh token only renews others"))
+            }
+            Some(issued) if issued.until > now => Ok(()),
             Some(_) => Err(failure(code::TOKEN_EXPIRED, "The token has expired")),
             None if self.key.as_ref().is_none_or(|key| key.matches(token)) => Ok(()),
             None => Err(failure(code::INVALID_TOKEN, "The token is not valid")),
@@ -50,20 +61,22 @@ impl Access {
 
     /// A new token.
     pub(super) fn issue(&mut self, now: Instant) -> String {
-        self.remember(now + self.lifetime)
+        self.remember(Issued { until: now + self.lifetime, refresh: false })
     }
 
     /// A token that renews another: it lives thirty times as long.
     pub(super) fn issue_refresh(&mut self, now: Instant) -> String {
-        self.remember(now + Duration::from_millis(self.lifetime.as_millis().saturating_mul(30)))
+        let lifetime = Duration::from_millis(self.lifetime.as_millis().saturating_mul(30));
+        self.remember(Issued { until: now + lifetime, refresh: true })
     }
 
-    /// Takes back a token that may be used once.
+    /// Takes back a refresh token, which may be used once.
     pub(super) fn redeem(&mut self, now: Instant, token: &str) -> bool {
-        self.issued.remove(token).is_some_and(|until| until > now)
+        self.issued.get(token).is_some_and(|issued| issued.refresh)
+            && self.issued.remove(token).is_some_and(|issued| issued.until > now)
     }
 
-    fn remember(&mut self, until: Instant) -> String {
+    fn remember(&mut self, issued: Issued) -> String {
         let token = Uuid::new_v4().simple().to_string();
         if self.ages.len() >= ISSUED
             && let Some(oldest) = self.ages.pop_front()
@@ -71,7 +84,7 @@ impl Access {
             self.issued.remove(&oldest);
         }
         self.ages.push_back(token.clone());
-        self.issued.insert(token.clone(), until);
+        self.issued.insert(token.clone(), issued);
         token
     }
 }

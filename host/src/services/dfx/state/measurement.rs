@@ -13,9 +13,9 @@ use crate::services::dfx::events::{
 };
 
 /// How long a measurement may be, in seconds.
-const LONGEST: f64 = 120.0;
+pub(super) const LONGEST: f64 = 120.0;
 
-/// How many results one measurement keeps: more than chunks of the shortest length it can have.
+/// How many chunks one measurement can have: more than those of the shortest length in its time.
 pub const CHUNKS: usize = 256;
 
 /// How much of the signal is analysed at once, in seconds.
@@ -75,7 +75,7 @@ impl Measurement {
                 failure.errors.insert("Action".into(), Messages { msgs: vec![e.to_string()] });
                 (Status::BAD_REQUEST, failure)
             })?;
-        if self.closed || self.outcomes.len() >= CHUNKS {
+        if self.closed || self.next as usize >= CHUNKS {
             return Err(bad(code::MEASUREMENT_CLOSED, format!("Measurement {} is closed", self.id)));
         }
         if data.payload.is_empty() {

@@ -1,8 +1,8 @@
 //! What the local server knows: tokens, measurements, who subscribed to what. Pure: time comes in, frames go out.
 //!
 //! **Bounds:** [`MEASUREMENTS`] measurements, of which the oldest makes room for a new one; 120 seconds and at most
-//! [`CHUNKS`] results each; [`SUBSCRIPTIONS`] subscriptions a connection, then 400; [`ISSUED`] tokens, the oldest
-//! forgotten. Payloads are not kept, but for 30 seconds of samples.
+//! [`CHUNKS`] chunks each; [`SUBSCRIPTIONS`] subscriptions a connection, then 400; [`ISSUED`] tokens, the oldest
+//! forgotten; [`DELAYED`] results and replies that the rules delay, of more the next go out at once. Payloads are not kept, but for 30 seconds of samples.
 
 mod access;
 mod actions;
@@ -29,6 +29,9 @@ pub const MEASUREMENTS: usize = 10_000;
 
 /// How many subscriptions one connection may have.
 pub const SUBSCRIPTIONS: usize = 4096;
+
+/// How many results and replies may be on their way by the rules' delays.
+pub const DELAYED: usize = 65_536;
 
 /// A WebSocket connection, as the handlers number them.
 pub type ConnectionId = u64;
@@ -311,6 +314,7 @@ impl State {
 
     fn later(&mut self, at: Instant, due: Due) {
         self.due_count += 1;
+        let at = if self.due.len() < DELAYED { at } else { Instant::ZERO };
         self.due.insert((at, self.due_count), due);
     }
 
@@ -331,7 +335,7 @@ impl State {
         outputs.push(Output::Measured(outcome.clone()));
         let closed = self.measurements.get(&outcome.measurement_id).is_none_or(|found| found.closed);
         self.held.push(outcome);
-        if self.held.len() >= self.rules.shuffle || closed {
+        if self.held.len() >= self.rules.shuffle.min(CHUNKS) || closed {
             for outcome in std::mem::take(&mut self.held).into_iter().rev() {
                 self.push_outcome(now, &outcome, outputs);
             }

@@ -6,6 +6,8 @@
 
 use std::f64::consts::TAU;
 
+use super::measurement::LONGEST;
+
 /// The slowest heart rate looked for, in Hz.
 const LOWEST: f64 = 0.7;
 /// The fastest.
@@ -20,6 +22,8 @@ pub(super) const LEAST_SNR: f64 = 6.0;
 pub(super) const CHUNK_SECONDS: f64 = 5.0;
 /// Samples a second of text that does not say how long it is: a camera's frames.
 const CAMERA_RATE: f64 = 30.0;
+/// Longer payloads are not taken for text: two minutes of camera frames are a tenth of it.
+const LONGEST_TEXT: usize = 1 << 20;
 /// The first bytes of a payload of samples; see [`Signal::of_payload`].
 pub const MAGIC: [u8; 4] = *b"CLVP";
 
@@ -45,19 +49,18 @@ impl Signal {
     /// The samples in a payload that lasts `seconds`. Three forms are understood:
     ///
     /// * `CLVP`, samples a second (u16), samples (i16), all little-endian: it says itself how long it lasts;
-    /// * text: numbers separated by spaces, commas or line ends;
+    /// * text: numbers separated by spaces, commas or line ends, in brackets or not;
     /// * anything else: one sample a byte.
     pub fn of_payload(payload: &[u8], seconds: Option<f64>) -> Self {
-        let (rate, samples) = if let Some(signal) = described(payload) {
-            signal
-        } else if let Some(samples) = numbers(payload) {
-            (seconds.map_or(CAMERA_RATE, |seconds| samples.len() as f64 / seconds), samples)
-        } else {
-            let samples: Vec<f64> = payload.iter().map(|byte| f64::from(*byte)).collect();
-            (samples.len() as f64 / seconds.unwrap_or(CHUNK_SECONDS), samples)
-        };
-        let signal = Self { rate, samples };
-        if rate > FASTEST_RATE { signal.averaged((rate / FASTEST_RATE).ceil() as usize) } else { signal }
+        if let Some((rate, samples)) = described(payload) {
+            return Self::averaged(rate, samples);
+        }
+        if let Some(samples) = numbers(payload) {
+            let rate = seconds.map_or(CAMERA_RATE, |seconds| samples.len() as f64 / seconds);
+            return Self::averaged(rate, samples.into_iter());
+        }
+        let rate = payload.len() as f64 / seconds.unwrap_or(CHUNK_SECONDS);
+        Self::averaged(rate, payload.iter().map(|byte| f64::from(*byte)))
     }
 
     /// This signal as a payload in the first form. Samples are scaled to use the range of 16 bits.
@@ -75,9 +78,21 @@ impl Signal {
         if self.rate > 0.0 { self.samples.len() as f64 / self.rate } else { 0.0 }
     }
 
-    fn averaged(&self, count: usize) -> Self {
-        let mean = |samples: &[f64]| samples.iter().sum::<f64>() / samples.len() as f64;
-        Self { rate: self.rate / count as f64, samples: self.samples.chunks(count).map(mean).collect() }
+    /// No more samples a second than tell something about a pulse, and a second more than a measurement can be.
+    fn averaged(rate: f64, mut samples: impl Iterator<Item = f64>) -> Self {
+        let count = (rate / FASTEST_RATE).ceil().max(1.0);
+        let rate = rate / count;
+        let averages = std::iter::from_fn(|| {
+            let (mut sum, mut added) = (0.0, 0.0);
+            while added < count
+                && let Some(sample) = samples.next()
+            {
+                sum += sample;
+                added += 1.0;
+            }
+            (added > 0.0).then(|| sum / added)
+        });
+        Self { rate, samples: averages.take(((LONGEST + 1.0) * rate) as usize).collect() }
     }
 
     /// The pulse in the signal. `None` when it is shorter than two seconds, flat, or too slow to show a pulse.
@@ -109,18 +124,17 @@ impl Signal {
     }
 }
 
-fn described(payload: &[u8]) -> Option<(f64, Vec<f64>)> {
+fn described(payload: &[u8]) -> Option<(f64, impl Iterator<Item = f64>)> {
     let rest = payload.strip_prefix(&MAGIC)?;
     let (rate, samples) = rest.split_first_chunk::<2>()?;
     let rate = f64::from(u16::from_le_bytes(*rate).max(1));
     let (samples, _) = samples.as_chunks::<2>();
-    Some((rate, samples.iter().map(|sample| f64::from(i16::from_le_bytes(*sample))).collect()))
+    Some((rate, samples.iter().map(|sample| f64::from(i16::from_le_bytes(*sample)))))
 }
 
 fn numbers(payload: &[u8]) -> Option<Vec<f64>> {
-    let text = std::str::from_utf8(payload).ok()?;
-    let words =
-        text.split(|c: char| c.is_whitespace() || c == ',' || c == ';').filter(|word| !word.is_empty());
+    let text = std::str::from_utf8(payload).ok().filter(|text| text.len() <= LONGEST_TEXT)?;
+    let words = text.split(|c: char| c.is_whitespace() || ",;[]".contains(c)).filter(|word| !word.is_empty());
     let samples: Vec<f64> =
         words.map(|word| word.parse().ok().filter(|n: &f64| n.is_finite())).collect::<Option<_>>()?;
     (!samples.is_empty()).then_some(samples)
@@ -205,7 +219,8 @@ mod tests {
         let signal = beat(66.0, 30.0, 5.0);
         let text: Vec<String> = signal.samples.iter().map(|sample| format!("{sample:.3}")).collect();
         let bytes: Vec<u8> = signal.samples.iter().map(|sample| (128.0 + 100.0 * sample) as u8).collect();
-        for payload in [signal.to_payload(), text.join("\n").into_bytes(), bytes] {
+        let json = format!("[{}]", text.join(", "));
+        for payload in [signal.to_payload(), text.join("\n").into_bytes(), json.into_bytes(), bytes] {
             let pulse = Signal::of_payload(&payload, Some(5.0)).pulse().unwrap();
             assert!((pulse.bpm - 66.0).abs() < 1.0, "{pulse:?}");
         }
@@ -227,5 +242,7 @@ mod tests {
         let signal =
             Signal::of_payload(&noise(1_000_000, 1).iter().map(|n| *n as u8).collect::<Vec<_>>(), None);
         assert!(signal.rate <= FASTEST_RATE && (signal.seconds() - 5.0).abs() < 0.1, "{}", signal.rate);
+        let endless = Signal::of_payload(&[&MAGIC[..], &[1, 0], &[7; 1_000_000]].concat(), None);
+        assert_eq!(endless.samples.len(), 121, "a sample a second for more than two minutes");
     }
 }

@@ -27,65 +27,123 @@ fn objects(output: &Output) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-#[test]
-fn decodes_every_golden_frame() {
+/// The golden frames in the order of their expected decodings: name, direction, hex.
+fn golden() -> Vec<[String; 3]> {
     let frames = include_str!("../../../core/tests/transcripts/dfx/frames.txt");
     let frames = frames.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let rows: Vec<Vec<&str>> = frames.map(|line| line.split_whitespace().collect()).collect();
-    let line = |row: &Vec<&str>| json!({ "direction": row[1], "hex": row[4].trim_matches('-') }).to_string();
-    let input: Vec<String> = rows.iter().map(line).collect();
+    let row = |line: &str| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        [fields[0], fields[1], fields[4].trim_matches('-')].map(str::to_owned)
+    };
+    frames.map(row).collect()
+}
+
+#[test]
+fn decodes_every_golden_frame_value_by_value() {
+    // What the original's own protobuf classes and a JSON parser make of the same bytes.
+    let expected = include_str!("../../../core/tests/transcripts/dfx/decoded.jsonl");
+    let expected: Vec<Value> =
+        expected.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let rows = golden();
+    assert_eq!((rows.len(), expected.len()), (27, 27));
+    let input: Vec<String> = rows
+        .iter()
+        .map(|[_, direction, hex]| json!({ "direction": direction, "hex": hex }).to_string())
+        .collect();
     let output = run(&["dfx", "decode", "--json"], &input.join("\n"));
     assert!(output.status.success());
     let decoded = objects(&output);
-    assert_eq!(decoded.len(), rows.len());
-    for (row, decoded) in rows.iter().zip(&decoded) {
-        let name = row[0];
-        assert_eq!(decoded["direction"], row[1], "{name}");
-        if row[3] != "ok" {
-            assert_eq!(decoded["kind"], row[3], "{name}");
-            assert!(decoded["error"].is_string(), "{name}");
+    assert_eq!(decoded.len(), rows.len(), "an answer for every line");
+    for (([name, direction, hex], expected), decoded) in rows.iter().zip(&expected).zip(&decoded) {
+        assert_eq!((&decoded["direction"], &expected["name"]), (&json!(direction), &json!(name)));
+        for (key, value) in expected.as_object().expect("an object").iter().filter(|(key, _)| *key != "name")
+        {
+            assert_eq!(&decoded[key], value, "{name}: {key}");
+        }
+        if expected["kind"].is_string() {
+            assert!(decoded["error"].is_string() && decoded.get("id").is_none(), "{name}");
             continue;
         }
-        let encoding = match row[2] {
-            _ if decoded["body_hex"] == "" => Value::Null,
-            encoding => encoding.into(),
-        };
-        assert_eq!(decoded["encoding"], encoding, "{name}");
+        assert!(decoded.get("error").is_none(), "{name}");
         let id = decoded["id_hex"].as_str().expect("hex");
-        assert_eq!(id.len(), 20, "{name}");
-        assert!(row[4].contains(id), "{name}");
-        assert!(row[4].ends_with(decoded["body_hex"].as_str().expect("hex")), "{name}");
+        let body = decoded["body_hex"].as_str().expect("hex");
+        assert!(id.len() == 20 && hex.contains(id) && hex.ends_with(body), "{name}");
     }
-    let of = |name: &str| &decoded[rows.iter().position(|row| row[0] == name).expect("a row")];
-    let measurement = "155e020e-f43d-4add-921b-456f06763401";
-    for name in ["resp_result_proto", "resp_result_json"] {
-        assert_eq!(of(name)["body"]["Channels"]["HR_BPM"]["Data"], json!([72000, 72100, -5]), "{name}");
-        assert_eq!(of(name)["id"], "RESULTS001");
+    assert_eq!(decoded[0]["name"], "Measurements.SubscribeResults");
+}
+
+#[test]
+fn frames_come_from_arguments_files_lines_and_documents() {
+    let rows = golden();
+    let file = std::env::temp_dir().join(format!("cloverleaf-{}.txt", uuid::Uuid::new_v4()));
+    let responses: Vec<&str> = rows
+        .iter()
+        .filter(|[_, direction, hex]| direction == "response" && !hex.is_empty())
+        .map(|row| row[2].as_str())
+        .collect();
+    std::fs::write(&file, responses.join("\n")).unwrap();
+    let path = file.to_str().expect("UTF-8");
+    let named = objects(&run(&["dfx", "decode", "--json", path], ""));
+    assert_eq!(named, objects(&run(&["dfx", "decode", "--json", "--file", path], "")));
+    assert_eq!(named, objects(&run(&["dfx", "decode", "--json"], &responses.join("\n"))));
+    assert_eq!(named, objects(&run(&[&["dfx", "decode", "--json"][..], &responses].concat(), "")));
+    assert_eq!(named.len(), responses.len());
+    // As the vectors are kept: one document over many lines, directions by name.
+    let vectors: Vec<Value> = rows.iter().map(|[name, _, hex]| json!({ "name": name, "hex": hex })).collect();
+    let document = serde_json::to_string_pretty(&json!({ "vectors": vectors })).expect("JSON");
+    std::fs::write(&file, &document).unwrap();
+    let from_file = objects(&run(&["dfx", "decode", "--json", path], ""));
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(from_file, objects(&run(&["dfx", "decode", "--json"], &document)));
+    assert_eq!((from_file.len(), &from_file[0]["direction"]), (27, &json!("request")));
+}
+
+#[test]
+fn mutated_frames_are_decoded_or_refused_and_never_more() {
+    let mut seed = 0x2545_f491_u32;
+    let mut next = || {
+        seed ^= seed << 13;
+        seed ^= seed >> 17;
+        seed ^= seed << 5;
+        seed as usize
+    };
+    let mut input = Vec::new();
+    for [_, direction, hex] in golden() {
+        for _ in 0..40 {
+            let mut bytes: Vec<u8> = (0..hex.len() / 2)
+                .map(|at| u8::from_str_radix(&hex[at * 2..][..2], 16).expect("hex"))
+                .collect();
+            for _ in 0..=next() % 3 {
+                let at = next() % (bytes.len() + 1);
+                match next() % 3 {
+                    0 => bytes.truncate(at),
+                    1 => bytes.insert(at, next() as u8),
+                    _ => drop(bytes.get_mut(at).map(|byte| *byte = next() as u8)),
+                }
+            }
+            let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            input.push((direction.clone(), bytes, hex));
+        }
     }
-    for name in ["req_subscribe_proto", "req_subscribe_json"] {
-        let body = json!({ "Params": { "ID": measurement }, "RequestID": "RESULTS001" });
-        assert_eq!(of(name)["body"], body, "{name}");
-        assert_eq!(
-            (&of(name)["action"], &of(name)["name"]),
-            (&json!("0510"), &json!("Measurements.SubscribeResults"))
-        );
+    let lines: Vec<String> = input
+        .iter()
+        .map(|(direction, _, hex)| json!({ "direction": direction, "hex": hex }).to_string())
+        .collect();
+    let output = run(&["dfx", "decode", "--json"], &lines.join("\n"));
+    assert!(output.status.success());
+    let decoded = objects(&output);
+    assert_eq!(decoded.len(), input.len());
+    for ((direction, bytes, hex), decoded) in input.iter().zip(&decoded) {
+        let digits = |range: std::ops::Range<usize>| {
+            bytes.get(range).is_some_and(|digits| digits.iter().all(u8::is_ascii_digit))
+        };
+        let good = match direction.as_str() {
+            "request" => bytes.len() >= 14 && digits(0..4),
+            _ => bytes.len() >= 13 && digits(10..13) && bytes[10] != b'0',
+        };
+        assert_eq!(decoded.get("error").is_none(), good, "{hex}: {decoded}");
+        assert_eq!(decoded.get("id").is_some() && decoded.get("body").is_some(), good, "{hex}: {decoded}");
     }
-    for (name, chunk) in
-        [("resp_adddata_ack_proto_0", 0), ("resp_adddata_ack_proto_11", 11), ("resp_adddata_ack_json", 0)]
-    {
-        assert_eq!(
-            of(name)["body"],
-            json!({ "ID": format!("{measurement}:{chunk}"), "ChunkOrder": chunk }),
-            "{name}"
-        );
-    }
-    assert_eq!(
-        of("resp_error_proto_short")["body"],
-        json!({ "Code": "MEASUREMENT_CLOSED", "Message": "closed" })
-    );
-    assert_eq!(of("req_adddata_proto_first")["body"]["Payload"], "AAECAwQFBgcICQoLDA0ODw==");
-    assert_eq!(of("bad_rid_multibyte_split")["id"], "c3a9c3a9c3a9c3a9c3a9");
-    assert_eq!((&of("padded_rid")["id"], &of("status_999")["status"]), (&json!("abc       "), &json!(999)));
 }
 
 #[test]

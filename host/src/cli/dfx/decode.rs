@@ -1,8 +1,8 @@
 //! `cloverleaf dfx decode`: what the bytes of a frame say.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Write};
-use std::path::PathBuf;
+use std::io::{self, BufRead, Read, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -19,8 +19,9 @@ use crate::services::dfx::events::{
 /// Decode frames of the DFX WebSocket
 ///
 /// Each line of the input is one frame in hex, or an object {"direction": "request" or "response", "hex": "…"}
-/// ("encoding": "json" or "proto" if it should not be guessed). Frames are taken from the arguments, else from
-/// the file, else from standard input. A whole JSON document with a list "vectors" of such objects will do too.
+/// ("encoding": "json" or "proto" if it should not be guessed). Frames are taken from the arguments, which may also
+/// name files, else from the file, else from standard input. A whole JSON document with a list "vectors" of such
+/// objects will do too.
 ///
 /// With --json the output is one object a frame. "id" is the id as text when it is ASCII and as 20 hex digits when
 /// it is not; "id_hex" and "body_hex" are always there; "body" is the decoded body: an object for JSON and known
@@ -29,8 +30,8 @@ use crate::services::dfx::events::{
 /// line was answered; without --json it is 1 when a frame was malformed.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
-    /// Frames in hex
-    #[arg(value_name = "HEX")]
+    /// Frames in hex, or files of them
+    #[arg(value_name = "HEX|FILE")]
     frames: Vec<String>,
     /// Read frames from this file (`-` for standard input)
     #[arg(long, short = 'f', value_name = "FILE", conflicts_with = "frames")]
@@ -79,18 +80,55 @@ impl Command {
             out.flush()
         };
         match &self.file {
-            _ if !self.frames.is_empty() => self.frames.iter().try_for_each(|frame| answer(frame))?,
-            Some(path) if path.as_os_str() != "-" => {
-                let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-                match serde_json::from_str::<Value>(&text) {
-                    Ok(_) => answer(&text)?,
-                    Err(_) => text.lines().try_for_each(answer)?,
+            _ if !self.frames.is_empty() => {
+                for frame in &self.frames {
+                    let path = Path::new(frame);
+                    if unhex(frame).is_none() && path.is_file() {
+                        file(path, &mut answer)?;
+                    } else {
+                        answer(frame)?;
+                    }
                 }
             }
-            _ => io::stdin().lock().lines().try_for_each(|line| answer(&line?))?,
+            Some(path) if path.as_os_str() != "-" => file(path, &mut answer)?,
+            _ => lines(&mut io::stdin().lock(), &mut answer)?,
         }
         Ok(if malformed && !self.json { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
+}
+
+/// The longest line that is read: a frame of 16 MiB in hex, and then some.
+const MAX_LINE: u64 = 64 << 20;
+
+/// A file is one JSON document, or lines.
+fn file(path: &Path, answer: &mut impl FnMut(&str) -> io::Result<()>) -> anyhow::Result<()> {
+    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let text = String::from_utf8_lossy(&bytes);
+    match serde_json::from_str::<Value>(&text) {
+        Ok(_) => answer(&text)?,
+        Err(_) => text.lines().try_for_each(answer)?,
+    }
+    Ok(())
+}
+
+/// Line by line as they come; but what begins with a lone bracket is a document over many lines.
+fn lines(input: &mut impl BufRead, answer: &mut impl FnMut(&str) -> io::Result<()>) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    let mut first = true;
+    while input.take(MAX_LINE).read_until(b'\n', &mut bytes)? > 0 {
+        if first && matches!(bytes.trim_ascii(), b"{" | b"[") {
+            input.take(MAX_LINE).read_to_end(&mut bytes)?;
+        }
+        let text = String::from_utf8_lossy(&bytes);
+        if first && serde_json::from_str::<Value>(&text).is_ok() {
+            answer(&text)?;
+        } else {
+            text.lines().try_for_each(&mut *answer)?;
+        }
+        first = false;
+        bytes.clear();
+    }
+    Ok(())
 }
 
 /// How many calls are remembered, so that replies can be decoded as what was asked for. Every other

@@ -7,11 +7,13 @@ use axum::serve::ListenerExt;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 
+use crate::auth::Guard;
 use crate::car::{Car, orders};
 use crate::config::{Exposure, Options};
 use crate::dashboard;
 use crate::origin::Origins;
 use crate::services::dfx::{self, Dfx};
+use crate::services::hub::timeline::Timeline;
 use crate::services::hub::{self, Hub};
 use crate::services::obd::{self, Obd};
 use crate::services::octane::handlers::Octane;
@@ -71,9 +73,11 @@ impl App {
         serve_root(&io, &obd, &relay);
         let dfx = Dfx::new(&options.dfx, &context)?;
         let road = octane::start(&options.octane, &context, &io).await?;
-        let hub = Hub::new(&options.hub, &context, hub::Topics::new()).await?;
-        let router =
-            dashboard::routes(&options.dashboard, exposure, Latest::follow(&timeline), obd.car().clone())?;
+        let latest = Latest::follow(&timeline);
+        let guard = Guard { key: options.dashboard.dashboard_key.clone(), exposure };
+        let topics = hub::Topics::new().with("timeline:*", Timeline::new(latest.clone(), guard.clone()));
+        let hub = Hub::new(&options.hub, &context, topics).await?;
+        let router = dashboard::routes(&options.dashboard, guard, latest, obd.car().clone())?;
         let router = router.merge(octane::rest::routes(Arc::clone(&road)));
         let router = dfx.at_root(router.merge(dfx.routes()));
         // The guard is outermost so that it also answers for the Socket.IO transports.

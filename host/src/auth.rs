@@ -3,6 +3,8 @@
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::config::Exposure;
+
 /// A secret that clients must present. Only its SHA-256 is kept, and `Debug` shows nothing of it.
 ///
 /// ```
@@ -63,6 +65,25 @@ impl std::str::FromStr for Key {
     /// For command-line options: any text but the empty one.
     fn from_str(secret: &str) -> Result<Self, EmptyKey> {
         if secret.is_empty() { Err(EmptyKey) } else { Ok(Self::new(secret)) }
+    }
+}
+
+/// Guards what may be seen on this machine by all, and elsewhere only by those who have the key.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    /// Who presents this is let in, wherever they are; without it nobody beyond this machine is.
+    pub key: Option<Key>,
+    /// Who can reach the server at all.
+    pub exposure: Exposure,
+}
+
+impl Guard {
+    /// Whether somebody who presents this, or nothing, is let in.
+    pub fn admits(&self, presented: Option<&str>) -> bool {
+        match &self.key {
+            Some(key) => presented.is_some_and(|presented| key.matches(presented)),
+            None => self.exposure == Exposure::Loopback,
+        }
     }
 }
 

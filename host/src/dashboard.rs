@@ -18,9 +18,8 @@ use axum::routing::get;
 use futures_util::{Stream, StreamExt, stream};
 use serde::Deserialize;
 
-use crate::auth::Key;
+use crate::auth::{Guard, Key};
 use crate::car::{Car, Item};
-use crate::config::Exposure;
 use crate::timeline::{Entry, Latest, Missed};
 
 /// Options of the dashboard.
@@ -48,8 +47,7 @@ const WATCH_PERIOD: Duration = Duration::from_millis(500);
 #[derive(Clone, Debug)]
 struct Dashboard {
     timeline: Latest,
-    key: Option<Key>,
-    exposure: Exposure,
+    guard: Guard,
     car: Car,
     watched: Vec<Item>,
 }
@@ -63,17 +61,12 @@ pub struct UnknownName(pub String);
 ///
 /// # Errors
 /// When the options name something that the car does not know.
-pub fn routes(
-    options: &Options,
-    exposure: Exposure,
-    timeline: Latest,
-    car: Car,
-) -> Result<Router, UnknownName> {
+pub fn routes(options: &Options, guard: Guard, timeline: Latest, car: Car) -> Result<Router, UnknownName> {
     let names = options.dashboard_watch.iter();
     let watched = names
         .map(|name| car.find(name).ok_or_else(|| UnknownName(name.clone())))
         .collect::<Result<_, _>>()?;
-    let dashboard = Dashboard { timeline, key: options.dashboard_key.clone(), exposure, car, watched };
+    let dashboard = Dashboard { timeline, guard, car, watched };
     Ok(Router::new()
         .route("/", get(|| file("text/html", include_str!("../dashboard/index.html"))))
         .route("/app.js", get(|| file("text/javascript", include_str!("../dashboard/app.js"))))
@@ -94,11 +87,7 @@ struct Access {
 }
 
 async fn follow(State(dashboard): State<Arc<Dashboard>>, Query(access): Query<Access>) -> Response {
-    let open = match &dashboard.key {
-        Some(key) => access.key.is_some_and(|presented| key.matches(&presented)),
-        None => dashboard.exposure == Exposure::Loopback,
-    };
-    if open {
+    if dashboard.guard.admits(access.key.as_deref()) {
         Sse::new(events(&dashboard)).keep_alive(KeepAlive::default()).into_response()
     } else {
         let reason =

@@ -33,6 +33,20 @@ pub enum Source {
     Driver,
 }
 
+impl Source {
+    /// The source of this name, as JSON has it: `car`, `road`, `device`, `crew` or `driver`.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "car" => Some(Self::Car),
+            "road" => Some(Self::Road),
+            "device" => Some(Self::Device),
+            "crew" => Some(Self::Crew),
+            "driver" => Some(Self::Driver),
+            _ => None,
+        }
+    }
+}
+
 /// A typed value with its unit in the usual symbols (`rpm`, `km/h`, `°C`, `kPa`, `%`, `V`).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(untagged)]

@@ -21,4 +21,5 @@ mod socketio;
 mod socketio_client;
 mod support;
 mod tidy;
+mod timeline_topic;
 mod ws;

@@ -35,6 +35,7 @@ mod presence;
 mod room;
 mod rooms;
 mod state;
+pub mod timeline;
 
 use std::sync::Arc;
 use std::time::Duration;

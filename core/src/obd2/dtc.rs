@@ -53,6 +53,11 @@ impl Dtc {
         }
     }
 
+    /// Whether [`describe`](Self::describe) knows more of it than its system and group.
+    pub fn is_known(self) -> bool {
+        Run::of(self).is_some()
+    }
+
     /// What the structure of the code says, in words.
     pub const fn describe(self) -> Description {
         Description(self)

@@ -131,6 +131,8 @@ fn a_gap_costs_one_message_and_no_other() {
     assert_eq!(outcome(&mut reply, long), "7E9:410D37 !7E8");
     let reasons: Vec<_> = reply.losses().map(|loss| loss.reason).collect();
     assert_eq!(reasons, [LossReason::Sequence { expected: 1, found: 2 }]);
+    let before: Vec<_> = reply.fragments().map(|fragment| fragment.data).collect();
+    assert_eq!(before, [[0x49, 0x02, 0x01, 0x57, 0x50, 0x30]], "what lies before the gap");
     check(&[
         ("6", "7E8 10 14 49 02 01 57 50 30|7E9 03 41 0D 37", "7E9:410D37 !7E8"),
         (

@@ -4,10 +4,11 @@ use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use cloverleaf_core::elm327::session::{Physical, Target};
+use cloverleaf_core::elm327::session::Target;
 use cloverleaf_core::obd2::{Ask, Command};
 
-use super::signals::{self, Header, Named, Signals};
+use super::descriptions::Descriptions;
+use super::signals::{self, Named, Signals};
 
 /// Something that can be asked for by name. Two items are the same when their names are.
 #[derive(Clone, Debug)]
@@ -15,6 +16,8 @@ pub struct Item {
     name: Arc<str>,
     /// What it is.
     pub what: What,
+    /// The words for trouble codes.
+    pub(crate) descriptions: &'static Descriptions,
 }
 
 /// The kinds of [`Item`].
@@ -28,7 +31,12 @@ pub enum What {
 
 impl Item {
     /// The item of this name; the standard's commands come first.
-    pub(super) fn find(name: &str, signals: Option<&'static Signals>, year: Option<u16>) -> Option<Self> {
+    pub(super) fn find(
+        name: &str,
+        signals: Option<&'static Signals>,
+        year: Option<u16>,
+        descriptions: &'static Descriptions,
+    ) -> Option<Self> {
         let what = match Command::named(name) {
             Some(command) => What::Standard(command),
             None => match signals?.find(name, year)? {
@@ -36,12 +44,16 @@ impl Item {
                 Named::Signal(command, signal) => What::Custom(command, Some(signal)),
             },
         };
-        Some(Self { name: name.into(), what })
+        Some(Self { name: name.into(), what, descriptions })
     }
 
-    /// The item of a standard command.
+    /// The item of a standard command, its trouble codes described as their structure says.
     pub fn standard(command: &'static Command) -> Self {
-        Self { name: command.name.into(), what: What::Standard(command) }
+        Self {
+            name: command.name.into(),
+            what: What::Standard(command),
+            descriptions: Descriptions::composed(),
+        }
     }
 
     /// Its name, as it was asked for.
@@ -75,21 +87,10 @@ impl Item {
 
     /// Whom to ask.
     pub fn target(&self) -> Target {
-        let What::Custom(command, _) = self.what else { return Target::Functional };
-        let route = command.request.route();
-        let Some(header) = route.header else { return Target::Functional };
-        let request = match header {
-            Header::Can11(id) => id.into(),
-            Header::Can29(id) => id,
-            Header::Legacy([format, target, source]) => u32::from_be_bytes([0, format, target, source]),
-        };
-        let usual = Physical::new(request);
-        Target::Physical(Physical {
-            reply: route.receive.or(usual.reply),
-            extended: route.extended,
-            tester: route.tester,
-            ..usual
-        })
+        match self.what {
+            What::Standard(_) => Target::Functional,
+            What::Custom(command, _) => command.request.target(),
+        }
     }
 
     /// Whether no answer at all is an answer: lists of trouble codes.

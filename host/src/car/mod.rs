@@ -6,6 +6,7 @@
 //! [timeline](crate::timeline) and to everyone who [listens](Car::readings).
 
 pub mod decode;
+pub mod descriptions;
 mod item;
 mod link;
 pub mod orders;
@@ -31,6 +32,7 @@ pub use reading::{Reading, Reply};
 
 use crate::timeline::Bus;
 use crate::transport::Adapter;
+use descriptions::Descriptions;
 use signals::Signals;
 
 /// Queries that may wait for the link; another one fails with [`QueryError::Busy`].
@@ -51,6 +53,8 @@ pub struct Options {
     pub signals: Option<&'static Signals>,
     /// The model year, to choose among signals of the same name.
     pub year: Option<u16>,
+    /// Words for trouble codes, if there are others than those of their structure. They live as long as the program.
+    pub descriptions: Option<&'static Descriptions>,
 }
 
 /// The connection as it is now.
@@ -111,6 +115,7 @@ struct Shared {
     open: watch::Sender<bool>,
     signals: Option<&'static Signals>,
     year: Option<u16>,
+    descriptions: &'static Descriptions,
     _end: DropGuard,
 }
 
@@ -155,6 +160,7 @@ impl Car {
             open,
             signals: options.signals,
             year: options.year,
+            descriptions: options.descriptions.unwrap_or_else(Descriptions::composed),
             _end: end.clone().drop_guard(),
         };
         let publisher = link::Publisher { state, readings, timeline };
@@ -185,7 +191,12 @@ impl Car {
 
     /// What a name stands for: a command of the standard (`RPM`), or a signal or command of the loaded signal sets.
     pub fn find(&self, name: &str) -> Option<Item> {
-        Item::find(name, self.shared.signals, self.shared.year)
+        Item::find(name, self.shared.signals, self.shared.year, self.shared.descriptions)
+    }
+
+    /// The words for trouble codes.
+    pub fn descriptions(&self) -> &'static Descriptions {
+        self.shared.descriptions
     }
 
     /// Whether the car is known to answer this. Not known, while not connected, is no.

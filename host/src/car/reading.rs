@@ -7,6 +7,7 @@ use cloverleaf_core::obd2::{self, Command, Decoder, Dtc, Value};
 use jiff::Timestamp;
 use serde_json::{Map, json};
 
+use super::descriptions::Descriptions;
 use super::item::{Item, What};
 use super::{QueryError, signals, value};
 use crate::timeline;
@@ -96,10 +97,13 @@ impl Reading {
     pub fn by_ecu(&self) -> Vec<(Address, Result<timeline::Value, QueryError>)> {
         let Ok(reply) = &self.reply else { return Vec::new() };
         match self.item.what {
-            What::Standard(command) if self.codes().is_some() => codes_by_ecu(command, reply),
+            What::Standard(command) if self.codes().is_some() => {
+                codes_by_ecu(command, reply, self.item.descriptions)
+            }
             What::Standard(command) => obd2::answers(command, reply.messages())
                 .map(|answer| {
-                    (answer.source, answer.value.map(|value| value::clean(&value)).map_err(Into::into))
+                    let value = answer.value.map(|value| value::clean(&value, self.item.descriptions));
+                    (answer.source, value.map_err(Into::into))
                 })
                 .collect(),
             What::Custom(command, signal) => reply
@@ -117,7 +121,8 @@ impl Reading {
     /// When there is none.
     pub fn clean(&self) -> Result<timeline::Value, QueryError> {
         if let Some(codes) = self.codes() {
-            let codes: Vec<_> = codes.into_iter().map(|(_, code)| value::described(code)).collect();
+            let described = |(_, code)| value::described(code, self.item.descriptions);
+            let codes: Vec<_> = codes.into_iter().map(described).collect();
             return Ok(timeline::Value::Json(codes.into()));
         }
         if let What::Custom(..) = self.item.what {
@@ -125,15 +130,21 @@ impl Reading {
             let none = QueryError::Failed(Failure::Adapter(Status::NoData));
             return self.by_ecu().into_iter().next().ok_or(none)?.1;
         }
-        self.value().map(|value| value::clean(&value))
+        self.value().map(|value| value::clean(&value, self.item.descriptions))
     }
 }
 
-fn codes_by_ecu(command: &Command, reply: &Reply) -> Vec<(Address, Result<timeline::Value, QueryError>)> {
+fn codes_by_ecu(
+    command: &Command,
+    reply: &Reply,
+    descriptions: &Descriptions,
+) -> Vec<(Address, Result<timeline::Value, QueryError>)> {
     let mut ecus: Vec<(Address, Result<Vec<serde_json::Value>, QueryError>)> = Vec::new();
     for message in reply.messages() {
         let codes = match obd2::decode(command, message) {
-            Ok(Value::Codes(codes)) => Ok(codes.iter().map(value::described).collect::<Vec<_>>()),
+            Ok(Value::Codes(codes)) => {
+                Ok(codes.iter().map(|code| value::described(code, descriptions)).collect::<Vec<_>>())
+            }
             Ok(_) => continue,
             Err(error) => Err(error.into()),
         };

@@ -3,10 +3,11 @@
 use cloverleaf_core::obd2::{Dtc, Reading, Status, Test, Value};
 use serde_json::{Map, json};
 
+use super::descriptions::Descriptions;
 use crate::timeline;
 
 /// A decoded value for the timeline, the dashboard and the command line.
-pub fn clean(value: &Value<'_>) -> timeline::Value {
+pub fn clean(value: &Value<'_>, descriptions: &Descriptions) -> timeline::Value {
     use timeline::Value as Clean;
     match value {
         Value::Quantity(quantity) => {
@@ -27,7 +28,7 @@ pub fn clean(value: &Value<'_>) -> timeline::Value {
         Value::Status(status) => Clean::Json(readiness(*status)),
         Value::Code(None) => Clean::Json(serde_json::Value::Null),
         Value::Code(Some(code)) => Clean::Text(code.to_string()),
-        Value::Codes(codes) => Clean::Json(codes.iter().map(described).collect()),
+        Value::Codes(codes) => Clean::Json(codes.iter().map(|code| described(code, descriptions)).collect()),
         Value::Tests(tests) => Clean::Json(tests.iter().map(|test| result(&test)).collect()),
         Value::Text(text) => {
             let mut texts: Vec<_> =
@@ -46,9 +47,9 @@ pub fn clean(value: &Value<'_>) -> timeline::Value {
     }
 }
 
-/// A code with what its structure says.
-pub fn described(code: Dtc) -> serde_json::Value {
-    json!({ "code": code.to_string(), "description": code.describe().to_string() })
+/// A code in words.
+pub fn described(code: Dtc, descriptions: &Descriptions) -> serde_json::Value {
+    json!({ "code": code.to_string(), "description": descriptions.of(code) })
 }
 
 fn signal_value(reading: &Reading) -> serde_json::Value {
@@ -128,7 +129,11 @@ mod tests {
                 data.split(' ').map(|byte| u8::from_str_radix(byte, 16).expect("hex")).collect();
             let command = Command::named(name).expect("a command");
             let value = decode(command, Message { source: Address(0x7E8), data: &data }).expect("a value");
-            assert_eq!(serde_json::to_string(&clean(&value)).unwrap(), expected, "{name}");
+            assert_eq!(
+                serde_json::to_string(&clean(&value, Descriptions::composed())).unwrap(),
+                expected,
+                "{name}"
+            );
         }
     }
 }

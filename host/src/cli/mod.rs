@@ -48,12 +48,19 @@ impl Cli {
         };
         match result {
             Ok(code) => code,
+            // Whoever reads the output has had enough.
+            Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 eprintln!("cloverleaf: {error:#}");
                 ExitCode::FAILURE
             }
         }
     }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let kind = error.downcast_ref::<std::io::Error>().map(std::io::Error::kind);
+    kind == Some(std::io::ErrorKind::BrokenPipe)
 }
 
 /// Runs a command's future on a runtime with every core.

@@ -12,6 +12,7 @@ mod dfx_hostile;
 mod hub;
 mod hub_rooms;
 mod obd;
+mod obd_cli;
 mod octane;
 mod relay;
 mod road;

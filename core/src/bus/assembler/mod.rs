@@ -90,6 +90,14 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             .map(|slot| Message { source: slot.source, data: self.data(slot) })
     }
 
+    /// What came of messages that are not whole: their bytes up to the first gap.
+    pub fn fragments(&self) -> impl Iterator<Item = Message<'_>> + Clone {
+        self.slots
+            .iter()
+            .filter(|slot| matches!(slot.state, State::Open { .. } | State::Lost(_)))
+            .map(|slot| Message { source: slot.source, data: self.data(slot) })
+    }
+
     /// The messages that are not, if the reply ended here.
     pub fn losses(&self) -> impl Iterator<Item = Loss> + Clone {
         self.slots.iter().filter_map(|slot| {

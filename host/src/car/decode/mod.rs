@@ -5,15 +5,21 @@
 //! may have the echo in front, blanks or none, headers or none, several ECUs, stray frames, and status lines.
 //!
 //! The [`Report`] has one answer per ECU, in the order in which they spoke. Of several messages of one ECU the last
-//! counts; signals that only an earlier one had stay.
+//! counts; signals that only an earlier one had stay. Of a message that lost a part, the signals of a signal set that lie
+//! before the gap are read.
 
-use cloverleaf_core::bus::{Address, Assembler, Format, Message, Protocol};
-use cloverleaf_core::elm327::wire::{self, Line};
+mod lines;
+mod report;
+
+use cloverleaf_core::bus::{Address, Assembler, Format, FrameError, Message, Protocol};
 use cloverleaf_core::obd2::{self, DecodeError, Nrc, Quantity, Reading, reply};
-use serde::Serialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use super::signals::{Command, Header, Request, RequestError, Signals};
+pub use report::{Answer, AnswerError, Loss, Report};
+
+use self::lines::{Lines, formats, last_line_of};
+use super::descriptions::Descriptions;
+use super::signals::{Command, Request, RequestError, Signals};
 use super::value::clean;
 use crate::timeline;
 
@@ -37,76 +43,6 @@ pub struct Question<'a> {
     pub year: Option<u16>,
 }
 
-/// What a reply means.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Report {
-    /// The name of the command, or the request as it was given.
-    pub command: String,
-    /// What the adapter said of itself and the bus: `NO DATA`, `SEARCHING...`.
-    pub status: Vec<&'static str>,
-    /// What the ECUs answered, in the order in which they spoke.
-    pub answers: Vec<Answer>,
-    /// The signals of all answers; where two ECUs have the same, the last to speak counts.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub signals: Map<String, Json>,
-    /// Messages that began and did not end.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub losses: Vec<Loss>,
-    /// Why there is no answer, if the question or the reply is at fault.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-}
-
-/// What one ECU answered.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct Answer {
-    /// Its address; null if the reply has no headers.
-    pub ecu: Option<String>,
-    /// The PID, where one request asked several.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub command: Option<&'static str>,
-    /// The value of the command.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub value: Option<Json>,
-    /// The symbol of its unit.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub unit: Option<&'static str>,
-    /// Every single value: by the ID of the signal set, else by the abbreviation of SAE J1979-DA.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub signals: Map<String, Json>,
-    /// The units of those that have one.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub units: Map<String, Json>,
-    /// Signals that the car has not got, or has no value for now.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub unavailable: Vec<String>,
-    /// The data in hexadecimal, if nothing is known about them.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<String>,
-    /// Why there is no value.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<AnswerError>,
-}
-
-/// Why an ECU has no value.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct AnswerError {
-    /// The code of a negative response.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nrc: Option<u8>,
-    /// The reason in words.
-    pub text: String,
-}
-
-/// A message that began and did not end.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Loss {
-    /// Its sender.
-    pub ecu: String,
-    /// What happened to it.
-    pub reason: String,
-}
-
 /// What a question is about.
 #[derive(Debug)]
 struct Subject<'s> {
@@ -120,11 +56,15 @@ struct Subject<'s> {
 }
 
 /// How a value of the standard's tables is shown, with its unit.
-pub type Shape = fn(&obd2::Command, &obd2::Value<'_>) -> (Json, Option<&'static str>);
+pub type Shape = fn(&obd2::Command, &obd2::Value<'_>, &Descriptions) -> (Json, Option<&'static str>);
 
 /// As Cloverleaf's own surfaces show values: a VIN is text, a unit is a symbol.
-pub fn clean_shape(_: &obd2::Command, value: &obd2::Value<'_>) -> (Json, Option<&'static str>) {
-    match clean(value) {
+pub fn clean_shape(
+    _: &obd2::Command,
+    value: &obd2::Value<'_>,
+    descriptions: &Descriptions,
+) -> (Json, Option<&'static str>) {
+    match clean(value, descriptions) {
         timeline::Value::Quantity { value, unit } => {
             (json!(value), Some(unit).filter(|unit| !unit.is_empty()))
         }
@@ -132,23 +72,48 @@ pub fn clean_shape(_: &obd2::Command, value: &obd2::Value<'_>) -> (Json, Option<
     }
 }
 
+/// How values are shown.
+#[derive(Clone, Copy, Debug)]
+struct Show<'s> {
+    shape: Shape,
+    descriptions: &'s Descriptions,
+}
+
+/// What came of putting lines together.
+struct Assembled<'l> {
+    /// The lines that completed an answer, in their order.
+    completing: Vec<&'l [u8]>,
+    /// Why the first line that is no frame is none.
+    refused: Option<FrameError>,
+}
+
 /// Decodes replies; keeps its buffer from one to the next.
 #[derive(Debug)]
 pub struct Decoder<'s> {
     signals: &'s Signals,
-    shape: Shape,
+    show: Show<'s>,
     assembler: Box<Assembler<MESSAGES, BYTES>>,
 }
 
 impl<'s> Decoder<'s> {
     /// A decoder that knows the tables and these signal sets.
     pub fn new(signals: &'s Signals) -> Self {
-        Self::with_shape(signals, clean_shape)
+        let show = Show { shape: clean_shape, descriptions: Descriptions::composed() };
+        Self { signals, show, assembler: Box::new(Assembler::new(Format::new(None))) }
     }
 
-    /// A decoder that shows the values of the standard's tables in another shape.
-    pub fn with_shape(signals: &'s Signals, shape: Shape) -> Self {
-        Self { signals, shape, assembler: Box::new(Assembler::new(Format::new(None))) }
+    /// The same decoder, showing the values of the standard's tables in another shape.
+    #[must_use]
+    pub fn shaped(mut self, shape: Shape) -> Self {
+        self.show.shape = shape;
+        self
+    }
+
+    /// The same decoder, describing trouble codes in these words.
+    #[must_use]
+    pub fn described(mut self, descriptions: &'s Descriptions) -> Self {
+        self.show.descriptions = descriptions;
+        self
     }
 
     /// Decodes one reply.
@@ -165,7 +130,7 @@ impl<'s> Decoder<'s> {
         report.status = lines.status;
         match subject.standard {
             Some(command) if matches!(command.ask, obd2::Ask::Adapter(_)) => {
-                adapter(command, self.shape, &lines.text, &mut report);
+                adapter(command, self.show, &lines.text, &mut report);
             }
             _ if lines.data.is_empty() => {
                 if report.status.is_empty() {
@@ -215,15 +180,15 @@ impl<'s> Decoder<'s> {
     /// Reads data lines in the likeliest format, and if nothing in them answers, in the others.
     fn read(&mut self, question: &Question<'_>, subject: &Subject<'_>, lines: &[&[u8]], report: &mut Report) {
         let formats = formats(question, &subject.request, lines);
-        let answered = formats.iter().position(|&format| {
-            self.assemble(format, lines);
-            let mut messages = self.assembler.messages();
-            messages.any(|message| reply_to(&subject.request.data, &message) != Reply::Other)
+        let request = &subject.request.data;
+        let assembled = formats.iter().find_map(|&format| {
+            Some(self.assemble(format, lines, request)).filter(|assembled| assembled.is_answer())
         });
-        let mut refused = None;
-        if answered.is_none() {
-            refused = formats.first().and_then(|&format| self.assemble(format, lines));
-        }
+        let Assembled { completing, refused } = match (assembled, formats.first()) {
+            (Some(assembled), _) => assembled,
+            (None, Some(&likeliest)) => self.assemble(likeliest, lines, request),
+            (None, None) => return,
+        };
         let messages: Vec<Message<'_>> = self.assembler.messages().collect();
         let known = self.signals.answered(&subject.request, question.year, &messages);
         for message in &messages {
@@ -232,11 +197,17 @@ impl<'s> Decoder<'s> {
                 None => message.source == Address::HIDDEN || subject.request.hears(message.source),
             };
             if heard {
-                answer(subject, known, self.shape, message, &mut report.answers);
+                answer(subject, known, self.show, message, &mut report.answers);
             }
         }
+        if let (true, Some(command)) = (report.answers.is_empty(), known) {
+            let fragments = self.assembler.fragments().filter(|fragment| command.hears(fragment));
+            report
+                .answers
+                .extend(fragments.filter_map(|fragment| salvaged(command, subject.only, &fragment)));
+        }
         let mut speakers: Vec<&Answer> = report.answers.iter().collect();
-        speakers.sort_by_key(|answer| answer.ecu.as_deref().and_then(|ecu| last_line_of(ecu, lines)));
+        speakers.sort_by_key(|answer| answer.ecu.as_deref().and_then(|ecu| last_line_of(ecu, &completing)));
         for answer in speakers {
             report.signals.extend(answer.signals.clone());
         }
@@ -255,91 +226,38 @@ impl<'s> Decoder<'s> {
         }
     }
 
-    /// Puts lines together; the error of the first that is no frame.
-    fn assemble(&mut self, format: Format, lines: &[&[u8]]) -> Option<cloverleaf_core::bus::FrameError> {
+    /// Puts lines together that are the reply to `request`.
+    fn assemble<'l>(&mut self, format: Format, lines: &[&'l [u8]], request: &[u8]) -> Assembled<'l> {
         self.assembler.restart(format);
-        let mut first = None;
-        for line in lines {
+        let mut assembled = Assembled { completing: Vec::new(), refused: None };
+        let mut known = 0;
+        for &line in lines {
             if let Err(error) = self.assembler.push(line) {
-                first = first.or(Some(error));
+                assembled.refused = assembled.refused.or(Some(error));
+                continue;
             }
-        }
-        first
-    }
-}
-
-/// The formats in which lines may be printed, likeliest first.
-fn formats(question: &Question<'_>, request: &Request, lines: &[&[u8]]) -> Vec<Format> {
-    let extended = request.properties.extended.is_some();
-    let headers: &[bool] = match question.headers {
-        Some(true) => &[true],
-        Some(false) => &[false],
-        None => &[true, false],
-    };
-    let mut formats = Vec::new();
-    for &headers in headers {
-        let protocol = question.protocol.or_else(|| bus(request, lines));
-        let format = Format { headers, ..Format::new(protocol) };
-        formats.push(Format { extended, ..format });
-        if headers && protocol.is_none_or(Protocol::is_can) {
-            formats.push(Format { extended: !extended, ..format });
-        }
-    }
-    formats
-}
-
-/// The last line that begins with an address.
-fn last_line_of(ecu: &str, lines: &[&[u8]]) -> Option<usize> {
-    let begins = |line: &&[u8]| {
-        let mut digits = line.iter().filter(|byte| byte.is_ascii_hexdigit());
-        ecu.bytes().all(|digit| digits.next().is_some_and(|byte| byte.eq_ignore_ascii_case(&digit)))
-    };
-    lines.iter().rposition(begins)
-}
-
-/// The bus that header and lines tell: an 11-bit identifier has three digits and so makes the number of digits odd.
-fn bus(request: &Request, lines: &[&[u8]]) -> Option<Protocol> {
-    let digits = |line: &&[u8]| line.iter().filter(|byte| byte.is_ascii_hexdigit()).count();
-    let odd = lines.iter().filter(|line| digits(line) % 2 == 1).count();
-    match request.route().header {
-        _ if odd * 2 > lines.len() => Some(Protocol::Can11Fast),
-        Some(Header::Can29(_)) => Some(Protocol::Can29Fast),
-        _ => None,
-    }
-}
-
-/// What a reply's lines are.
-#[derive(Debug, Default)]
-struct Lines<'a> {
-    data: Vec<&'a [u8]>,
-    text: Vec<&'a [u8]>,
-    status: Vec<&'static str>,
-}
-
-impl<'a> Lines<'a> {
-    /// Sorts the lines of a reply; the echo of the request, with or without a response count, is left out.
-    fn of(reply: &'a str, request: &[u8]) -> Self {
-        let mut lines = Self::default();
-        let sent = hex(request);
-        let is_echo = |line: &[u8]| {
-            let counted = line.split_last().is_some_and(|(_, line)| wire::is_echo(line, sent.as_bytes()));
-            wire::is_echo(line, sent.as_bytes()) || counted
-        };
-        for line in wire::lines(reply.as_bytes()) {
-            match line {
-                Line::Data { hex, fault: None } if is_echo(hex) => {}
-                Line::Data { hex, fault: None } => {
-                    lines.text.push(hex);
-                    lines.data.push(hex);
-                }
-                // What the adapter itself complains of must not be believed.
-                Line::Data { fault: Some(status), .. } | Line::Status(status) => {
-                    lines.status.push(status.as_str());
-                }
-                Line::Text(text) => lines.text.push(text),
+            let answers = self
+                .assembler
+                .messages()
+                .filter(|message| reply_to(request, message) != Reply::Other)
+                .count();
+            let copy = assembled.completing.iter().position(|earlier| *earlier == line);
+            if let Some(copy) = copy {
+                assembled.completing.remove(copy);
             }
+            if answers > known || copy.is_some() {
+                assembled.completing.push(line);
+            }
+            known = answers;
         }
-        lines
+        assembled
+    }
+}
+
+impl Assembled<'_> {
+    /// Whether the ECU answered, or declined.
+    fn is_answer(&self) -> bool {
+        !self.completing.is_empty()
     }
 }
 
@@ -377,7 +295,7 @@ fn reply_to<'a>(request: &[u8], message: &Message<'a>) -> Reply<'a> {
 fn answer(
     subject: &Subject<'_>,
     known: Option<&Command>,
-    shape: Shape,
+    show: Show<'_>,
     message: &Message<'_>,
     answers: &mut Vec<Answer>,
 ) {
@@ -400,14 +318,14 @@ fn answer(
         for (command, value) in pids {
             let answer = of_ecu(answers, message.source, Some(command.name));
             *answer = Answer { ecu: answer.ecu.take(), command: answer.command, ..Answer::default() };
-            standard(command, shape, value, answer);
+            standard(command, show, value, answer);
         }
         return;
     }
     let answer = of_ecu(answers, message.source, None);
     answer.error = None;
     if let Some(command) = subject.standard {
-        standard(command, shape, obd2::decode(command, *message), answer);
+        standard(command, show, obd2::decode(command, *message), answer);
         if known.is_none() {
             laid_out(&subject.request.data, data, answer);
         }
@@ -437,13 +355,13 @@ fn of_ecu<'a>(
 /// Adds the value of a command of the tables.
 fn standard(
     command: &obd2::Command,
-    shape: Shape,
+    show: Show<'_>,
     value: Result<obd2::Value<'_>, DecodeError>,
     answer: &mut Answer,
 ) {
     match value {
         Ok(value) => {
-            let (value, unit) = shape(command, &value);
+            let (value, unit) = (show.shape)(command, &value, show.descriptions);
             (answer.value, answer.unit) = (Some(value), unit);
         }
         // One message of several may be short; a value of another stays.
@@ -485,6 +403,14 @@ fn laid_out(request: &[u8], data: &[u8], answer: &mut Answer) {
     }
 }
 
+/// The signals that lie before the gap in a message of which a part was lost; their bits are as good as any.
+fn salvaged(command: &Command, only: Option<&str>, fragment: &Message<'_>) -> Option<Answer> {
+    let mut answer = Answer::default();
+    decode_signals(command, only, command.answer(fragment)?, &mut answer);
+    answer.ecu = (fragment.source != Address::HIDDEN).then(|| fragment.source.to_string());
+    Some(answer).filter(|answer| !answer.signals.is_empty())
+}
+
 /// Adds the signals of a command of a signal set.
 fn decode_signals(command: &Command, only: Option<&str>, data: &[u8], answer: &mut Answer) {
     answer.unavailable.clear();
@@ -508,11 +434,11 @@ fn decode_signals(command: &Command, only: Option<&str>, data: &[u8], answer: &m
 }
 
 /// The text that the adapter itself answered.
-fn adapter(command: &obd2::Command, shape: Shape, text: &[&[u8]], report: &mut Report) {
+fn adapter(command: &obd2::Command, show: Show<'_>, text: &[&[u8]], report: &mut Report) {
     match text.iter().rev().find_map(|line| obd2::decode_adapter(command, line).ok()) {
         Some(value) => {
             let mut answer = Answer::default();
-            standard(command, shape, Ok(value), &mut answer);
+            standard(command, show, Ok(value), &mut answer);
             report.answers.push(answer);
         }
         None if report.status.is_empty() => {

@@ -251,3 +251,50 @@ fn no_reply_whatsoever_is_too_much() {
         }
     }
 }
+
+#[test]
+fn the_last_to_speak_is_the_last_to_answer() {
+    let reply = "18DAF11003410434\r18DAF11803410435\r18DAF1100641A60005CA62";
+    assert_eq!(plain("0104", reply)["signals"]["LOAD_PCT"], json!(f64::from(0x35) * 100.0 / 255.0));
+    let long = "7E8 10 09 62 10 01 00 00 64\r7E8 21 6E 12 34 00\r7E8 03 59 02 FF";
+    assert_eq!(meadow("7E0.7E8.221001", long)["signals"]["MEADOW_ODO"], 100);
+}
+
+#[test]
+fn identifiers_that_look_like_something_else_are_tried_as_can() {
+    for (command, reply, ecu) in [
+        ("222A0B", "17FE007B04622A0B8F", "17FE007B"),
+        ("6F1.618.22DA2E|e=18", "6187F10562DA2E0101", "618"),
+        ("6F1.618.22DA2E|e=18", "618 7 F1 05 62 DA 2E 01 01 ", "618"),
+    ] {
+        let report = plain(command, reply);
+        assert_eq!(report["answers"][0]["ecu"], ecu, "{reply}: {report}");
+        assert_eq!(report.get("error"), None, "{reply}");
+    }
+}
+
+#[test]
+fn signals_before_a_gap_are_read_and_the_loss_is_told() {
+    let report = meadow("7E0.7E8.221001", "7E8 10 09 62 10 01 00 00 64\r7E8 22 6E 12 34 00");
+    assert_eq!(report["signals"], json!({"MEADOW_ODO": 100}));
+    assert_eq!(report["answers"][0]["unavailable"], json!(["MEADOW_OIL_T", "MEADOW_TORQUE", "MEADOW_LAMP"]));
+    assert_eq!(report["losses"], json!([{"ecu": "7E8", "reason": "part 2 arrived where part 1 was due"}]));
+    // Texts and lists of the standard are whole or not there.
+    let vin = plain("0902", "7E8 10 14 49 02 01 31 43 4C\r7E8 22 4D 30 30 30 30 34 32");
+    assert_eq!(vin["answers"], json!([]));
+}
+
+#[test]
+fn trouble_codes_have_the_words_of_a_table() {
+    let table = Descriptions::parse(std::path::Path::new("own.csv"), "P0133,Sensor tired").expect("a table");
+    let signals = Signals::default();
+    let question = Question { command: "03", reply: "7E8 06 43 02 01 33 03 01", ..Question::default() };
+    let report = Decoder::new(&signals).described(&table).decode(&question);
+    assert_eq!(
+        report.answers[0].value,
+        Some(json!([
+            {"code": "P0133", "description": "Sensor tired"},
+            {"code": "P0301", "description": "Powertrain, SAE: misfire, cylinder 1"},
+        ]))
+    );
+}

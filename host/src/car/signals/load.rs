@@ -158,6 +158,7 @@ fn command(json: &Json) -> Result<Command, Fault> {
         },
     };
     let signals = required(json, "signals", list)?.iter().enumerate();
+    let legislated = request.is_legislated();
     Ok(Command {
         request,
         every: optional(json, "freq", period)?,
@@ -165,7 +166,9 @@ fn command(json: &Json) -> Result<Command, Fault> {
         session: optional(json, "din", hex_byte)?,
         session_after: optional(json, "dout", hex_byte)?,
         signals: signals
-            .map(|(index, json)| signal(json).map_err(|fault| fault.under(&format!("signals[{index}]"))))
+            .map(|(index, json)| {
+                signal(json, legislated).map_err(|fault| fault.under(&format!("signals[{index}]")))
+            })
             .collect::<Result<_, _>>()?,
     })
 }
@@ -192,7 +195,7 @@ fn service_and_identifier(json: &Json) -> Result<Vec<u8>, Problem> {
     Ok(request::data(&format!("{service}{identifier}"))?)
 }
 
-fn signal(json: &Json) -> Result<Signal, Fault> {
+fn signal(json: &Json, legislated: bool) -> Result<Signal, Fault> {
     let json = json.as_object().ok_or_else(|| fault("", Problem::Type("an object")))?;
     let id = required(json, "id", string)?;
     Ok(Signal {
@@ -201,18 +204,20 @@ fn signal(json: &Json) -> Result<Signal, Fault> {
         path: optional(json, "path", string)?,
         metric: optional(json, "suggestedMetric", string)?,
         hidden: optional(json, "hidden", boolean)?.unwrap_or(false),
-        format: nested(json, "fmt", format)?.ok_or_else(|| fault("fmt", Problem::Missing))?,
+        format: nested(json, "fmt", |json| format(json, legislated))?
+            .ok_or_else(|| fault("fmt", Problem::Missing))?,
         id,
     })
 }
 
-fn format(json: &Map<String, Json>) -> Result<Format, Fault> {
+fn format(json: &Map<String, Json>, legislated: bool) -> Result<Format, Fault> {
     let bit = optional(json, "bix", |value| whole(value, 0, "0 to the end of a reply"))?.unwrap_or(0);
     let length = required(json, "len", |value| whole(value, 1, "1 to the end of a reply"))?;
     let signed = optional(json, "sign", boolean)?.unwrap_or(false);
     let unit = optional(json, "unit", string)?;
     let states = nested(json, "map", states)?;
-    let quantity = quantity(json, length, signed)?;
+    let extremes = if legislated { extremes(length, signed) } else { None };
+    let quantity = quantity(json, extremes)?;
     // OBDb's own decoder has no texts; up to four characters its numbers are kept.
     let meaning = match (states, unit.as_deref()) {
         (Some(states), _) => Meaning::States(states),
@@ -235,7 +240,7 @@ fn format(json: &Map<String, Json>) -> Result<Format, Fault> {
     })
 }
 
-fn quantity(json: &Map<String, Json>, length: u32, signed: bool) -> Result<Quantity, Fault> {
+fn quantity(json: &Map<String, Json>, extremes: Option<(Rational, Rational)>) -> Result<Quantity, Fault> {
     let one = |key| Ok(optional(json, key, decimal)?.unwrap_or(Rational::ONE));
     let (multiplier, divisor) = (one("mul")?, one("div")?);
     let offset = optional(json, "add", decimal)?.unwrap_or(Rational::ZERO);
@@ -253,8 +258,8 @@ fn quantity(json: &Map<String, Json>, length: u32, signed: bool) -> Result<Quant
         null_min: optional(json, "nullmin", decimal)?,
         null_max: optional(json, "nullmax", decimal)?,
     };
-    if let (Some((min, max)), Some((least, most))) = (range, extremes(length, signed)) {
-        quantity.offset = offset_as_meant(&quantity, (min, max), (least, most));
+    if let (Some(range), Some(extremes)) = (range, extremes) {
+        quantity.offset = offset_as_meant(&quantity, range, extremes);
     }
     Ok(quantity)
 }
@@ -271,6 +276,9 @@ fn extremes(length: u32, signed: bool) -> Option<(Rational, Rational)> {
 /// Some sets write `(bits + add) × factor` instead: the trims of OBDb's SAE J1979 set have `mul` 100, `div` 128, `add`
 /// −128, and −100 to 99.2 as their range. The range tells: if the bits of the first reading fall below it, and those
 /// of the second fill it from end to end (within one hundredth), the second was meant.
+///
+/// Only for services 01 to 0A, whose formulas the standard knows: elsewhere a range can be as wrong as a formula, and
+/// the set is the only word there is.
 fn offset_as_meant(
     quantity: &Quantity,
     (min, max): (Rational, Rational),

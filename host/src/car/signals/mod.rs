@@ -24,7 +24,7 @@ use cloverleaf_core::obd2::reply;
 
 pub use format::{Format, Meaning, NUMBER_BITS, Optimal, Quantity, State, Value};
 pub use load::{CommandName, LoadError, MAX_FILE, Problem};
-pub use request::{Header, MAX_DATA, Properties, Request, RequestError, Route, Years};
+pub use request::{Header, MAX_DATA, Properties, Request, RequestError, Route, Years, header};
 
 /// One request of a signal set and what its answer holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +72,7 @@ impl Signal {
 impl Command {
     /// Whether this command asks for what the law says every car must tell (services 01 to 0A): any ECU may answer.
     pub fn is_legislated(&self) -> bool {
-        self.request.data.first().is_some_and(|service| (0x01..=0x0A).contains(service))
+        self.request.is_legislated()
     }
 
     /// Whether the sender of `message` may answer this command; without headers nobody knows, and anybody may.

@@ -15,6 +15,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use cloverleaf_core::bus::Address;
+use cloverleaf_core::elm327::session::{Physical, Target};
 
 /// The most bytes that a request can have: what fits one CAN frame.
 pub const MAX_DATA: usize = 7;
@@ -216,6 +217,24 @@ impl Request {
         }
     }
 
+    /// Whom to ask: without a header, every control unit.
+    pub fn target(&self) -> Target {
+        let route = self.route();
+        let Some(header) = route.header else { return Target::Functional };
+        let request = match header {
+            Header::Can11(id) => id.into(),
+            Header::Can29(id) => id,
+            Header::Legacy([format, target, source]) => u32::from_be_bytes([0, format, target, source]),
+        };
+        let usual = Physical::new(request);
+        Target::Physical(Physical {
+            reply: route.receive.or(usual.reply),
+            extended: route.extended,
+            tester: route.tester,
+            ..usual
+        })
+    }
+
     /// Whether a message from `source` may answer this request. Of 29-bit identifiers the priority does not count:
     /// ECUs answer with their own.
     pub fn hears(&self, source: Address) -> bool {
@@ -224,6 +243,11 @@ impl Request {
             Some(Address(receive)) if receive > 0x7FF => receive & 0x00FF_FFFF == source.0 & 0x00FF_FFFF,
             Some(receive) => receive == source,
         }
+    }
+
+    /// Whether it asks for what the law says every car must tell: services 01 to 0A.
+    pub fn is_legislated(&self) -> bool {
+        self.data.first().is_some_and(|service| (0x01..=0x0A).contains(service))
     }
 
     fn resolved_header(&self, digits: &str) -> Option<Header> {
@@ -271,7 +295,10 @@ fn address(text: &str, lengths: &[usize], name: &'static str) -> Result<String, 
 }
 
 /// A header: 3 digits on 11-bit CAN, 4 to 8 elsewhere.
-pub(super) fn header(text: &str) -> Result<String, RequestError> {
+///
+/// # Errors
+/// [`RequestError::Address`] if it is no such number.
+pub fn header(text: &str) -> Result<String, RequestError> {
     address(text, &[3, 4, 6, 8], "3, 4, 6 or 8")
 }
 

@@ -73,6 +73,15 @@ fn the_range_tells_when_add_was_meant_before_mul() {
 }
 
 #[test]
+fn outside_the_standard_a_formula_is_what_it_says() {
+    let set = r#"{"commands": [{"hdr": "797", "rax": "79A", "cmd": {"22": "115D"}, "freq": 1, "signals": [{"id": "AIR",
+        "fmt": {"len": 8, "max": 192.69, "min": -36.81, "mul": 0.9, "add": -40.9, "unit": "fahrenheit"}}]}]}"#;
+    let signals = Signals::from_text("set", set).expect("a signal set");
+    let value = signals.commands()[0].decode(&[0x5C]).next().and_then(|(_, value)| value);
+    assert_eq!(value, Some(Value::Real(41.9)), "not (92 - 40.9) * 0.9");
+}
+
+#[test]
 fn the_year_chooses_between_commands_of_one_request() {
     let fuel = |request: &str, year| values(request, year, &message(0x7E8, &[0x62, 0x10, 0x02, 100]));
     assert_eq!(fuel("7E0.7E8.221002|f=-2019", None), json!({"MEADOW_FUEL": 50}), "the name tells");

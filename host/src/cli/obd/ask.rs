@@ -1,17 +1,22 @@
-//! Single questions: `query`, `vin`, `clear-dtc`, `raw`.
+//! Single questions: `query`, `vin`, `raw`.
 
-use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
-use cloverleaf_core::obd2::Command;
+use cloverleaf_core::obd2;
 use serde_json::{Value, json};
 
-use super::Failed;
 use super::connection::{Connection, find};
-use crate::car::Item;
+use super::uds;
+use super::{Failed, say};
+use crate::car::signals::{self, Request};
+use crate::car::{Car, Item};
 use crate::timeline;
 
-/// Ask for values by name, once
+/// Ask for values by name, or by request in hexadecimal, once
+///
+/// A request that no table knows is sent as it is, and its answers are shown in hexadecimal: 22F190 reads a data
+/// identifier, 1902FF the trouble codes of UDS. Whom to ask stands in front, as signal sets write it (7E0.22F190,
+/// 744.74C.22E003|fc=1), or in --header; without either the request goes to every control unit.
 #[derive(Debug, clap::Args)]
 pub(super) struct Query {
     #[command(flatten)]
@@ -21,31 +26,33 @@ pub(super) struct Query {
     #[arg(long)]
     all: bool,
 
-    /// What to ask for: RPM, SPEED, VIN, …
+    /// Whom to ask what is given in hexadecimal: 7E0, 18DA10F1
+    #[arg(long, value_name = "HEADER", value_parser = signals::header)]
+    header: Option<String>,
+
+    /// What to ask for: RPM, SPEED, VIN, …, or a request in hexadecimal: 0902, 22F190
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
+}
+
+/// What a name stands for.
+enum Asked {
+    Item(Item),
+    Request(Request),
 }
 
 impl Query {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let car = self.connection.open().await?;
-        let items = self.names.iter().map(|name| find(&car, name)).collect::<Result<Vec<_>, _>>()?;
+        let asked = self.names.iter().map(|name| Ok((name, self.find(&car, name)?)));
+        let asked = asked.collect::<Result<Vec<_>, Failed>>()?;
         let mut failed = None;
-        for item in items {
-            match car.query(&item).await {
-                Ok(reading) if self.all => {
-                    for (ecu, value) in reading.by_ecu() {
-                        let value = value.map_err(Failed::from);
-                        self.print(&item, Some(ecu.to_string()), value.as_ref());
-                        failed = failed.or(value.err());
-                    }
-                }
-                reading => {
-                    let value = reading.and_then(|reading| reading.clean()).map_err(Failed::from);
-                    self.print(&item, None, value.as_ref());
-                    failed = failed.or(value.err());
-                }
-            }
+        for (name, asked) in asked {
+            let failure = match asked {
+                Asked::Item(item) => self.ask(&car, &item).await?,
+                Asked::Request(request) => uds::ask(&car, name, &request, self.connection.json).await?,
+            };
+            failed = failed.or(failure);
         }
         match failed {
             // It has been printed where it belongs.
@@ -55,7 +62,52 @@ impl Query {
         }
     }
 
-    fn print(&self, item: &Item, ecu: Option<String>, value: Result<&timeline::Value, &Failed>) {
+    /// A name of the tables or of a signal set, else a request in hexadecimal.
+    fn find(&self, car: &Car, name: &str) -> Result<Asked, Failed> {
+        let unknown = match (&self.header, find(car, name)) {
+            (None, Ok(item)) => return Ok(Asked::Item(item)),
+            (_, Err(unknown)) => unknown,
+            (Some(_), Ok(_)) => {
+                Failed::Usage(format!("--header is for requests in hexadecimal, not for `{name}`"))
+            }
+        };
+        let Ok(request) = name.parse::<Request>() else { return Err(unknown) };
+        let header = request.header.clone().or_else(|| self.header.clone());
+        let known = obd2::Command::of_request(&request.data);
+        // Service 01 takes several PIDs, and then it is another question.
+        let known = known.filter(|command| command.request().as_slice() == request.data.as_slice());
+        match known.and_then(|command| car.find(command.name)).filter(|_| header.is_none()) {
+            Some(item) => Ok(Asked::Item(item)),
+            None => Ok(Asked::Request(Request { header, ..request })),
+        }
+    }
+
+    /// Asks and prints; what failed has been printed too.
+    async fn ask(&self, car: &Car, item: &Item) -> anyhow::Result<Option<Failed>> {
+        let mut failed = None;
+        match car.query(item).await {
+            Ok(reading) if self.all => {
+                for (ecu, value) in reading.by_ecu() {
+                    let value = value.map_err(Failed::from);
+                    self.print(item, Some(ecu.to_string()), value.as_ref())?;
+                    failed = failed.or(value.err());
+                }
+            }
+            reading => {
+                let value = reading.and_then(|reading| reading.clean()).map_err(Failed::from);
+                self.print(item, None, value.as_ref())?;
+                failed = value.err();
+            }
+        }
+        Ok(failed)
+    }
+
+    fn print(
+        &self,
+        item: &Item,
+        ecu: Option<String>,
+        value: Result<&timeline::Value, &Failed>,
+    ) -> std::io::Result<()> {
         let name = item.name();
         if self.connection.json {
             let mut line = match value {
@@ -66,13 +118,12 @@ impl Query {
             if let Some(ecu) = ecu {
                 line["ecu"] = ecu.into();
             }
-            println!("{line}");
-        } else {
-            let ecu = ecu.map(|ecu| format!(" {ecu}")).unwrap_or_default();
-            match value {
-                Ok(value) => println!("{name}{ecu}: {}", human(value)),
-                Err(error) => println!("{name}{ecu}: – ({error})"),
-            }
+            return say!("{line}");
+        }
+        let ecu = ecu.map(|ecu| format!(" {ecu}")).unwrap_or_default();
+        match value {
+            Ok(value) => say!("{name}{ecu}: {}", human(value)),
+            Err(error) => say!("{name}{ecu}: – ({error})"),
         }
     }
 }
@@ -131,57 +182,12 @@ impl Vin {
         let vin = find(&car, "VIN")?;
         let value = car.query(&vin).await.and_then(|reading| reading.clean()).map_err(Failed::from)?;
         if self.connection.json {
-            println!("{}", json!({ "vin": value }));
+            say!("{}", json!({ "vin": value }))?;
         } else {
-            println!("{}", human(&value));
+            say!("{}", human(&value))?;
         }
         Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Clear the stored trouble codes, the freeze frame and the readiness tests
-#[derive(Debug, clap::Args)]
-pub(super) struct ClearCodes {
-    #[command(flatten)]
-    connection: Connection,
-
-    /// Do not ask
-    #[arg(long, short)]
-    yes: bool,
-}
-
-impl ClearCodes {
-    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        if !self.yes && !std::io::stdin().is_terminal() {
-            let text = "clearing cannot be undone; say --yes where nobody can be asked";
-            return Err(Failed::Usage(text.into()).into());
-        }
-        let car = self.connection.open().await?;
-        if !self.yes && !confirmed()? {
-            eprintln!("nothing was cleared");
-            return Ok(ExitCode::FAILURE);
-        }
-        let clear = Command::of_request(&[0x04]).map(Item::standard);
-        let clear = clear.ok_or_else(|| Failed::Usage("there is no command to clear codes".into()))?;
-        let reading = car.query(&clear).await.map_err(Failed::from)?;
-        reading.value().map_err(Failed::from)?;
-        if self.connection.json {
-            println!("{}", json!({ "cleared": true }));
-        } else {
-            println!("cleared");
-        }
-        Ok(ExitCode::SUCCESS)
-    }
-}
-
-fn confirmed() -> anyhow::Result<bool> {
-    eprint!(
-        "Clear codes, freeze frame and readiness tests? An inspection may fail until these have run again. [y/N] "
-    );
-    std::io::stderr().flush()?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Send lines to the adapter as they are, and show what it answers
@@ -201,9 +207,9 @@ impl Raw {
         for line in &self.lines {
             let answer = car.command(line).await.map_err(Failed::from)?;
             if self.connection.json {
-                println!("{}", json!({ "sent": line, "lines": answer }));
+                say!("{}", json!({ "sent": line, "lines": answer }))?;
             } else {
-                println!("{}", answer.join("\n"));
+                say!("{}", answer.join("\n"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -8,6 +8,7 @@ use cloverleaf_core::bus::Protocol;
 use serde::Deserialize;
 
 use crate::car::decode::{self, Decoder, Question, Report};
+use crate::car::descriptions::Descriptions;
 use crate::car::signals::Signals;
 use crate::services::obd::events;
 
@@ -31,6 +32,9 @@ pub(super) struct Command {
     /// Signal sets in OBDb's v3 format; where two know the same, the later wins
     #[arg(long, value_name = "FILE", num_args = 1.., action = clap::ArgAction::Append)]
     signals: Vec<PathBuf>,
+    /// A file with your own words for trouble codes: CSV (P0301,text) or JSON
+    #[arg(long, value_name = "FILE")]
+    dtc_table: Option<PathBuf>,
     /// The bus, as the ELM327 numbers them (1 to 9, A); if not given, header and lines tell
     #[arg(long, value_parser = protocol)]
     protocol: Option<Protocol>,
@@ -59,11 +63,13 @@ impl Shape {
     fn function(self) -> decode::Shape {
         match self {
             Self::Cloverleaf => decode::clean_shape,
-            Self::ObdSocketio => |command, value| match events::shape(command.decoder, value) {
-                Some((value, unit)) => (serde_json::json!(value), Some(unit)),
-                // What python-OBD's clients get where it has no value.
-                None => (serde_json::Value::Null, None),
-            },
+            Self::ObdSocketio => {
+                |command, value, descriptions| match events::shape(command.decoder, value, descriptions) {
+                    Some((value, unit)) => (serde_json::json!(value), Some(unit)),
+                    // What python-OBD's clients get where it has no value.
+                    None => (serde_json::Value::Null, None),
+                }
+            }
         }
     }
 }
@@ -121,7 +127,11 @@ impl Loose {
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         let signals = Signals::load(&self.signals)?;
-        let mut decoder = Decoder::with_shape(&signals, self.shape.function());
+        let descriptions = match &self.dtc_table {
+            Some(file) => Descriptions::load(file)?,
+            None => Descriptions::default(),
+        };
+        let mut decoder = Decoder::new(&signals).shaped(self.shape.function()).described(&descriptions);
         let Some(request) = &self.request else {
             return self.run_lines(&mut decoder);
         };

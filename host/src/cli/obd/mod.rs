@@ -4,16 +4,26 @@
 //! adapter or car, 4 connected, but what was asked for has no answer.
 
 mod ask;
+mod codes;
 mod connection;
 mod decode;
 mod listen;
 mod report;
+mod results;
+mod uds;
 mod watch;
 
 use std::process::ExitCode;
 
 /// Talk to a car, or read what others recorded of one
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Exit codes:
+  0  answered
+  1  anything else that failed
+  2  wrong usage, also a name that is unknown
+  3  no connection to the adapter or the car
+  4  connected, but what was asked for has no answer")]
 pub(super) struct Command {
     #[command(subcommand)]
     command: Subcommand,
@@ -25,11 +35,11 @@ enum Subcommand {
     Watch(watch::Command),
     Scan(report::Scan),
     Vin(ask::Vin),
-    Dtc(report::Codes),
-    ClearDtc(ask::ClearCodes),
-    FreezeFrame(report::FreezeFrame),
-    Monitors(report::Monitors),
-    Readiness(report::Readiness),
+    Dtc(codes::Codes),
+    ClearDtc(codes::ClearCodes),
+    FreezeFrame(codes::FreezeFrame),
+    Monitors(results::Monitors),
+    Readiness(results::Readiness),
     Commands(report::Commands),
     Raw(ask::Raw),
     Monitor(listen::Command),
@@ -57,6 +67,14 @@ impl Command {
         }
     }
 }
+
+/// Prints a line on standard output, or says why not: `println!` panics when whoever reads has had enough.
+macro_rules! say {
+    ($($line:tt)*) => {
+        std::io::Write::write_fmt(&mut std::io::stdout().lock(), format_args!("{}\n", format_args!($($line)*)))
+    };
+}
+use say;
 
 /// Why a command has no result, with the exit code that says so.
 #[derive(Debug, thiserror::Error)]

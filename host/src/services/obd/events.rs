@@ -1,9 +1,10 @@
 //! The shapes on the wire: what python-OBD's types look like as JSON to a client of obd-socketio.
 
-use cloverleaf_core::obd2::{Command, Decoder, Dtc, Ecu, Quantity, Scaling, Test, Value};
+use cloverleaf_core::obd2::{Ask, Command, Decoder, Dtc, Ecu, Quantity, Scaling, Test, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
+use crate::car::descriptions::Descriptions;
 use crate::car::{Item, Reading, What};
 use crate::timeline;
 
@@ -22,6 +23,34 @@ pub struct CommandInfo {
     pub bytes: String,
     /// Who answers, as a bit mask: 2 the engine, 255 anyone, 1 the adapter.
     pub ecu: u8,
+}
+
+impl CommandInfo {
+    /// Every command of the standard's services as onboardpi lists them: the outer index is the service, the inner the
+    /// identifier. In place 0, where there is no service, are those that every car answers.
+    pub fn by_service() -> Vec<Vec<Option<Self>>> {
+        let mut services = vec![Vec::new(); 0x0B];
+        for command in Command::all() {
+            let (service, identifier) = match command.ask {
+                Ask::Pid(service, identifier) => (service, usize::from(identifier)),
+                Ask::Service(service) => (service, 0),
+                Ask::Adapter(_) => (0, 0),
+            };
+            let always = matches!(command.ask, Ask::Service(_) | Ask::Adapter(_))
+                || matches!(command.ask, Ask::Pid(0x01 | 0x06 | 0x09, 0x00));
+            if always && let Some(base) = services.first_mut() {
+                base.push(Some(command.into()));
+            }
+            let Some(list) = services.get_mut(usize::from(service)).filter(|_| service > 0) else { continue };
+            if list.len() <= identifier {
+                list.resize(identifier + 1, None);
+            }
+            if let Some(place) = list.get_mut(identifier) {
+                *place = Some(command.into());
+            }
+        }
+        services
+    }
 }
 
 impl From<&'static Command> for CommandInfo {
@@ -137,7 +166,7 @@ const TUPLE: &str = "<class 'tuple'>";
 /// Value and unit of a reading in the shape of obd-socketio.
 fn shaped(reading: &Reading) -> Option<(Shape, String)> {
     if let Some(codes) = reading.codes() {
-        let codes = codes.into_iter().map(|(_, code)| described(code)).collect();
+        let codes = codes.into_iter().map(|(_, code)| described(code, reading.item.descriptions)).collect();
         return Some((Json::Array(codes).into(), LIST.into()));
     }
     if let What::Custom(..) = reading.item.what {
@@ -149,12 +178,16 @@ fn shaped(reading: &Reading) -> Option<(Shape, String)> {
         };
     }
     let decoder = reading.item.command()?.decoder;
-    let (value, unit) = shape(decoder, &reading.value().ok()?)?;
+    let (value, unit) = shape(decoder, &reading.value().ok()?, reading.item.descriptions)?;
     Some((value, unit.into()))
 }
 
 /// A value of the standard's tables in the shape of obd-socketio, and what stands for its unit.
-pub fn shape(decoder: Decoder, value: &Value<'_>) -> Option<(Shape, &'static str)> {
+pub fn shape(
+    decoder: Decoder,
+    value: &Value<'_>,
+    descriptions: &Descriptions,
+) -> Option<(Shape, &'static str)> {
     let (json, unit) = match value {
         Value::Status(status) => {
             let (mil, dtc_count) = (status.mil(), status.dtc_count());
@@ -183,14 +216,14 @@ pub fn shape(decoder: Decoder, value: &Value<'_>) -> Option<(Shape, &'static str
             (json!(banks.collect::<Vec<_>>()), TUPLE)
         }
         Value::Supported(supported) => (supported.iter().collect(), BIT_ARRAY),
-        Value::Code(code) => (described((*code)?), TUPLE),
-        Value::Codes(codes) => (codes.iter().map(described).collect(), LIST),
+        Value::Code(code) => (described((*code)?, descriptions), TUPLE),
+        Value::Codes(codes) => (codes.iter().map(|code| described(code, descriptions)).collect(), LIST),
         Value::Text(text) if decoder == Decoder::Line => {
             (json!(String::from_utf8_lossy(text.as_bytes())), TEXT)
         }
         Value::Text(text) => (json!(text.as_bytes()), BYTES),
         Value::Numbers(numbers) => (json!(format!("{:08x}", numbers.iter().next()?)), TEXT),
-        Value::Signals(_) => match crate::car::value::clean(value) {
+        Value::Signals(_) => match crate::car::value::clean(value, descriptions) {
             timeline::Value::Json(signals) => (signals, DICT),
             _ => return None,
         },
@@ -210,8 +243,8 @@ fn number(quantity: Quantity) -> Json {
     }
 }
 
-fn described(code: Dtc) -> Json {
-    json!([code.to_string(), code.describe().to_string()])
+fn described(code: Dtc, descriptions: &Descriptions) -> Json {
+    json!([code.to_string(), descriptions.of(code)])
 }
 
 fn result(test: Test) -> TestResult {

@@ -21,6 +21,10 @@
 //! | codes | hexadecimal letters in lower case, descriptions from a table | upper case, described from their structure |
 //! | `close` | closes for all and tells all (`obd_closed`) | the same; `start` connects again |
 //! | polling | at most four rounds a second | as fast as the link can |
+//! | onboardpi's `clear_dtc` | acknowledged with `null` | acknowledged with whether it worked, and the event says so too |
+//! | onboardpi's `connect_obd` | opens whatever port the client names | the adapter is the program's: another name is answered `false` |
+//! | onboardpi's `start_emulator` | ELM327-emulator on a pty | the simulated car on a TCP port of this machine, `socket://…` |
+//! | onboardpi's `kill`, `set_logger_level`, injectors | end the program, set its log, feed OpenAuto | acknowledged, nothing more; `injector_state` is `{}` |
 //! | a client that does not read | blocks or grows | of each signal only the newest value waits; unread answers end the connection |
 
 pub mod events;
@@ -36,6 +40,7 @@ pub use events::CommandInfo;
 pub use handlers::{Client, Obd};
 
 use super::Context;
+use crate::car::descriptions::{self, Descriptions};
 use crate::car::signals::{LoadError, Signals};
 use crate::car::{self, Car};
 use crate::transport::Adapter;
@@ -60,6 +65,10 @@ pub struct CarOptions {
     #[arg(long, env = "CLOVERLEAF_SIGNALS", value_name = "FILE", value_delimiter = ',')]
     pub signals: Vec<PathBuf>,
 
+    /// A file with your own words for trouble codes: CSV (P0301,text) or JSON
+    #[arg(long, env = "CLOVERLEAF_DTC_TABLE", value_name = "FILE")]
+    pub dtc_table: Option<PathBuf>,
+
     /// The car's model year, to choose among signals
     #[arg(long, env = "CLOVERLEAF_YEAR", value_name = "YEAR")]
     pub year: Option<u16>,
@@ -80,24 +89,32 @@ pub enum BuildError {
     /// A signal set is not readable.
     #[error(transparent)]
     Signals(#[from] LoadError),
+    /// A table of trouble codes is not readable.
+    #[error(transparent)]
+    Descriptions(#[from] descriptions::LoadError),
 }
 
 impl CarOptions {
     /// What these options say about the car.
     ///
     /// # Errors
-    /// When a signal set cannot be read.
+    /// When a signal set or a table of trouble codes cannot be read.
     pub fn resolve(&self) -> Result<car::Options, BuildError> {
         let signals = match self.signals.as_slice() {
             [] => None,
             // Read once, and needed for as long as the program runs.
             files => Some(&*Box::leak(Box::new(Signals::load(files)?))),
         };
+        let descriptions = match &self.dtc_table {
+            None => None,
+            Some(file) => Some(&*Box::leak(Box::new(Descriptions::load(file)?))),
+        };
         Ok(car::Options {
             adapter: self.adapter.clone().at(self.baud),
             protocol: self.protocol,
             signals,
             year: self.year,
+            descriptions,
         })
     }
 }

@@ -1,0 +1,135 @@
+//! What the car found out about itself: `monitors`, `readiness`.
+
+use std::process::ExitCode;
+
+use cloverleaf_core::obd2::Decoder;
+use serde_json::{Map, Value, json};
+
+use super::connection::{Connection, bar, find};
+use super::{Failed, say};
+use crate::car::Item;
+use crate::timeline;
+
+/// Show the results of the on-board monitors (service 06)
+#[derive(Debug, clap::Args)]
+pub(super) struct Monitors {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Monitors {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let car = self.connection.open().await?;
+        let state = car.state();
+        let supported = state.supported.iter().flat_map(|supported| supported.commands());
+        let monitors: Vec<_> = supported.filter(|command| command.decoder == Decoder::Tests).collect();
+        if monitors.is_empty() {
+            return Err(Failed::Answer("the car tells no results of monitors".into()).into());
+        }
+        if !self.connection.json {
+            say!(
+                "{:<8} {:<32} {:<31} {:<6} {:>10} {:>10} {:>10}",
+                "ECU",
+                "monitor",
+                "test",
+                "",
+                "value",
+                "min",
+                "max"
+            )?;
+        }
+        let progress = bar(monitors.len(), "reading the monitors");
+        for command in monitors {
+            progress.inc(1);
+            let Ok(reading) = car.query(&Item::standard(command)).await else { continue };
+            for (ecu, value) in reading.by_ecu() {
+                let Ok(timeline::Value::Json(Value::Array(tests))) = value else { continue };
+                for test in tests {
+                    progress.suspend(|| self.print(command.name, &ecu.to_string(), test))?;
+                }
+            }
+        }
+        progress.finish_and_clear();
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn print(&self, monitor: &str, ecu: &str, mut test: Value) -> std::io::Result<()> {
+        if self.connection.json {
+            test["monitor"] = monitor.into();
+            test["ecu"] = ecu.into();
+            return say!("{test}");
+        }
+        let text = |key: &str| test[key].as_str().unwrap_or_default();
+        // The maker's own tests have numbers only.
+        let name = match test["name"].as_str() {
+            Some(name) => format!("{} {name}", text("tid")),
+            None => text("tid").to_owned(),
+        };
+        let number = |key: &str| shortened(test[key].as_f64().unwrap_or_default());
+        let verdict = if test["passed"] == true { "passed" } else { "FAILED" };
+        let line = format!(
+            "{ecu:<8} {monitor:<32} {name:<31} {verdict:<6} {:>10} {:>10} {:>10} {}",
+            number("value"),
+            number("min"),
+            number("max"),
+            text("unit"),
+        );
+        say!("{}", line.trim_end())
+    }
+}
+
+/// A number without more digits than a person compares.
+fn shortened(number: f64) -> String {
+    let text = format!("{number:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// Show which self-tests are complete, since the codes were cleared and in this drive
+#[derive(Debug, clap::Args)]
+pub(super) struct Readiness {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Readiness {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let car = self.connection.open().await?;
+        let mut report = Map::new();
+        for (title, name) in [("since_cleared", "STATUS"), ("this_drive", "STATUS_DRIVE_CYCLE")] {
+            let item = find(&car, name)?;
+            if !car.supports(&item) {
+                continue;
+            }
+            if let Ok(value) = car.query(&item).await.and_then(|reading| reading.clean()) {
+                let mut status = json!(value);
+                if let (Some(status), "this_drive") = (status.as_object_mut(), title) {
+                    status.remove("mil");
+                    status.remove("codes");
+                }
+                report.insert(title.into(), status);
+            }
+        }
+        if report.is_empty() {
+            return Err(Failed::Answer("the car does not tell its readiness".into()).into());
+        }
+        if self.connection.json {
+            say!("{}", Value::Object(report))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for (title, status) in report {
+            let title = title.replace('_', " ");
+            // PID 41 has neither lamp nor count: those bits are reserved.
+            if status.get("mil").is_some() {
+                let lamp = if status["mil"] == true { "on" } else { "off" };
+                say!("{title}: lamp {lamp}, {} stored", status["codes"])?;
+            } else {
+                say!("{title}:")?;
+            }
+            for (test, state) in status["tests"].as_object().into_iter().flatten() {
+                let test = test.trim_end_matches("_MONITORING").replace('_', " ").to_lowercase();
+                say!("  {test:<28} {}", state.as_str().unwrap_or_default())?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,93 @@
+//! `cloverleaf obd …` with the simulated car, as a person or a script uses it.
+
+use std::io::Read;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn program(arguments: &[&str]) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
+    program.arg("obd").args(arguments).stdin(Stdio::null());
+    program
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program(arguments).output().expect("our own program")
+}
+
+fn stdout(output: &Output) -> &str {
+    std::str::from_utf8(&output.stdout).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> &str {
+    std::str::from_utf8(&output.stderr).expect("UTF-8")
+}
+
+#[test]
+fn a_query_is_a_name_or_a_request_with_or_without_a_header() {
+    let output = run(&["query", "VIN", "0902", "22F190", "7E0.22F190", "7E0.7E8.221234", "--json"]);
+    let lines: Vec<Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let [vin, same, read, addressed, refused] = lines.as_slice() else { panic!("five lines: {lines:?}") };
+    assert_eq!(vin["value"], "1CLVRLEA3TM000042");
+    assert_eq!((&same["name"], &same["value"]), (&vin["name"], &vin["value"]), "0902 is VIN");
+    assert_eq!((&read["ecu"], &read["text"]), (&"7E8".into(), &vin["value"]));
+    assert_eq!((&addressed["name"], &addressed["text"]), (&"7E0.22F190".into(), &vin["value"]));
+    assert!(refused["error"].is_string(), "{refused}");
+    assert_eq!(output.status.code(), Some(4), "one of them has no answer");
+
+    let header = run(&["query", "--header", "7E0", "22F190"]);
+    assert!(stdout(&header).starts_with("22F190 7E8: 31434C56"), "{}", stdout(&header));
+    assert_eq!(header.status.code(), Some(0));
+}
+
+#[test]
+fn wrong_usage_says_what_was_expected_and_prints_nothing() {
+    for (arguments, code, expected) in [
+        (&["query", "NOPE"][..], 2, "`NOPE` is unknown; `cloverleaf obd commands --all` lists every name"),
+        (&["query", "--header", "7E0", "RPM"], 2, "--header is for requests in hexadecimal, not for `RPM`"),
+        (
+            &["query", "--header", "XYZ", "22F190"],
+            2,
+            "`XYZ` is not an address of 3, 4, 6 or 8 hexadecimal digits",
+        ),
+        (&["query", "--adapter", "/no/such/port", "RPM"], 3, "/no/such/port"),
+        (&["dtc", "--dtc-table", "no/such/table.csv"], 1, "no/such/table.csv: "),
+        (&["query", "--signals", "no/such/set.json", "RPM"], 1, "no/such/set.json: "),
+        (&["clear-dtc"], 2, "say --yes where nobody can be asked"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(expected), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(stdout(&output), "", "{arguments:?}");
+    }
+}
+
+#[test]
+fn trouble_codes_have_the_words_of_the_users_table() {
+    let file = std::env::temp_dir().join(format!("cloverleaf-dtc-{}.csv", std::process::id()));
+    std::fs::write(&file, "P0133,Front oxygen sensor is tired\n").expect("a temporary file");
+    let path = file.to_str().expect("UTF-8");
+    let output = run(&["dtc", "--dtc-table", path]);
+    let decoded = run(&["decode", "--dtc-table", path, "03", "7E8 04 43 01 01 33"]);
+    std::fs::remove_file(&file).expect("the temporary file");
+    assert!(
+        stdout(&output).starts_with("stored:\n  P0133  Front oxygen sensor is tired\n"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(stdout(&decoded).contains("Front oxygen sensor is tired"), "{}", stdout(&decoded));
+}
+
+#[test]
+fn a_reader_that_has_had_enough_is_no_failure() {
+    let mut program = program(&["commands", "--all"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("our own program");
+    let mut first = [0; 1];
+    program.stdout.take().expect("a pipe").read_exact(&mut first).expect("a first byte");
+    let output = program.wait_with_output().expect("an end");
+    assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
+}

@@ -14,8 +14,8 @@ use axum::response::Html;
 use axum::routing::get;
 use cloverleaf::config::{Exposure, Options};
 use cloverleaf::services::Context;
-use cloverleaf::services::obd::Obd;
-use cloverleaf::socketio::{self, Incoming};
+use cloverleaf::services::obd::{self, Obd};
+use cloverleaf::socketio::{self, Incoming, Member};
 use cloverleaf::timeline::{Bus, Value};
 use socketioxide::extract::SocketRef;
 use tokio::sync::broadcast::error::RecvError;
@@ -25,6 +25,28 @@ const SHIFT_AT: f64 = 2_200.0;
 
 static SHIFT: AtomicBool = AtomicBool::new(false);
 
+/// A client of the car's service and of ours.
+struct Driver {
+    socket: SocketRef,
+    car: obd::Client,
+}
+
+impl Member for Driver {
+    fn handle(&self, incoming: Incoming) {
+        if self.car.knows(&incoming) {
+            self.car.handle(incoming);
+        } else if incoming.event == "shift_light"
+            && let Err(error) = self.socket.emit("shift_light", &SHIFT.load(Ordering::Relaxed))
+        {
+            eprintln!("a client does not read: {error}");
+        }
+    }
+
+    fn leave(&self) {
+        self.car.leave();
+    }
+}
+
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let (layer, io) = socketio::server();
@@ -33,24 +55,9 @@ async fn main() -> anyhow::Result<()> {
 
     // Whatever the service knows is its own; the rest is ours.
     let service = obd.clone();
-    io.ns("/", move |socket: SocketRef| {
-        let client = service.join(&socket);
-        let leaving = client.clone();
-        socket.on_disconnect(move || {
-            leaving.leave();
-            std::future::ready(())
-        });
-        socket.on_fallback(move |socket: SocketRef, incoming: Incoming| {
-            if client.knows(&incoming) {
-                client.handle(incoming);
-            } else if incoming.event == "shift_light"
-                && let Err(error) = socket.emit("shift_light", &SHIFT.load(Ordering::Relaxed))
-            {
-                eprintln!("a client does not read: {error}");
-            }
-            std::future::ready(())
-        });
-        std::future::ready(())
+    socketio::serve(&io, "/", move |socket, _auth| Driver {
+        socket: socket.clone(),
+        car: service.join(socket),
     });
 
     // The car itself: ask for RPM ten times a second and tell everyone when the light changes.

@@ -21,6 +21,7 @@ use crate::services::relay::events::{MonitorId, decode};
 use crate::services::relay::{self, Relay};
 use crate::services::{Context, octane};
 use crate::socketio::{self, Incoming, Member};
+use crate::static_files;
 use crate::timeline::{Bus, Latest};
 
 /// Why the application could not be built.
@@ -36,6 +37,9 @@ pub enum BuildError {
     /// The dashboard.
     #[error(transparent)]
     Dashboard(#[from] dashboard::UnknownName),
+    /// The folder of static files.
+    #[error(transparent)]
+    Static(#[from] static_files::NoFolder),
     /// The hub's database cannot be opened.
     #[error(transparent)]
     Hub(#[from] hub::history::OpenError),
@@ -80,6 +84,7 @@ impl App {
         let router = dashboard::routes(&options.dashboard, guard, latest, obd.car().clone())?;
         let router = router.merge(octane::rest::routes(Arc::clone(&road)));
         let router = dfx.at_root(router.merge(dfx.routes()));
+        let router = static_files::below(router, options.static_files.as_deref())?;
         // The guard is outermost so that it also answers for the Socket.IO transports.
         let origins = Origins::new(&options.allow_origin, exposure);
         // The hub checks origins as Phoenix does, the guard all others.

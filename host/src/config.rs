@@ -1,6 +1,7 @@
 //! What `serve` can be told: one struct, filled from flags and their environment twins `CLOVERLEAF_…`.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use crate::dashboard;
 use crate::services::{dfx, hub, obd, octane, relay};
@@ -17,6 +18,10 @@ pub struct Options {
     /// Also let in web pages from this origin; `*` lets in all (repeatable)
     #[arg(long, env = "CLOVERLEAF_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
+
+    /// Also serve the files of this folder, where no service has the path
+    #[arg(long = "static", env = "CLOVERLEAF_STATIC", value_name = "FOLDER")]
+    pub static_files: Option<PathBuf>,
 
     /// The page at `/`.
     #[command(flatten)]

@@ -23,6 +23,7 @@ pub mod road;
 pub mod services;
 pub mod socketio;
 pub mod socketio_client;
+pub mod static_files;
 pub mod timeline;
 pub mod transport;
 pub mod ws;

@@ -368,6 +368,39 @@ async fn the_events_of_onboardpi_are_there_when_asked_for() {
     assert_eq!(client.ask("get_command", json!("RPM")).await["command"], "010C");
     assert_eq!(client.ask("get_command", json!("BOGUS")).await, Value::Null);
     assert!(client.ask("available_ports", Value::Null).await.is_array());
+    let services = client.ask("all_commands", Value::Null).await;
+    assert_eq!(services[0][0]["name"], "PIDS_A");
+    assert_eq!(services[1][0x0C]["name"], "RPM");
+    assert_eq!((&services[6][0x11], &services[9][2]["name"]), (&Value::Null, &json!("VIN")));
+    let codes = client.ask("all_dtcs", Value::Null).await;
+    assert_eq!(codes["P0301"], "Powertrain, SAE: misfire, cylinder 1");
+    assert_eq!(client.ask("injector_state", json!("oap")).await, json!({}));
+    assert_eq!(client.ask("connect_obd", Value::Null).await, true);
+    assert_eq!(client.ask("connect_obd", json!("/dev/ttyUSB7")).await, false);
     assert_eq!(client.ask("clear_dtc", Value::Null).await, true);
     assert_eq!(client.ask("query", json!("GET_DTC")).await["value"], json!([]));
+    client.emit_raw(r#"7["clear_dtc"]"#).await;
+    assert_eq!(client.next("clear_dtc").await, true);
+    assert_eq!(client.packet().await, "437[true]", "acknowledged once it is done");
+    client.emit_raw(r#"["kill"]"#).await;
+    assert_eq!(client.ask("is_connected", Value::Null).await, true, "a client does not end the program");
+}
+
+#[tokio::test]
+async fn onboardpi_starts_and_stops_a_simulated_car_for_others() {
+    let simulator = Simulator::new(instant());
+    let defaults = Options::default();
+    let car = obd::CarOptions { adapter: Adapter::Simulated(simulator), ..defaults.obd.car.clone() };
+    let obd = obd::Options { car, onboardpi: true, ..defaults.obd.clone() };
+    let server = Server::start(&Options { obd, ..defaults }).await;
+    let mut client = Client::connect(&server, "/obd,").await;
+    client.emit_raw(r#"["start_emulator"]"#).await;
+    let port = client.next("emulator_port").await;
+    let address =
+        port.as_str().and_then(|port| port.strip_prefix("socket://")).expect("an address").to_owned();
+    assert!(TcpStream::connect(&address).await.is_ok());
+    client.emit_raw(r#"["start_emulator"]"#).await;
+    assert_eq!(client.next("emulator_port").await, port, "one is enough");
+    client.emit_raw(r#"["stop_emulator"]"#).await;
+    assert_eq!(client.event().await, r#"["stop_emulator"]"#);
 }

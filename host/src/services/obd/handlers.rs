@@ -1,22 +1,29 @@
 //! Carries out what the state decides: emits, asks the car, opens and closes it.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use cloverleaf_core::obd2::Command;
+use serde::Serialize;
 use socketioxide::SocketIo;
-use socketioxide::extract::SocketRef;
+use socketioxide::extract::{AckSender, SocketRef};
+use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::events::Response;
 use super::state::{Body, Input, Output, State, View};
 use crate::car::{Car, Item, Watcher};
-use crate::socketio::{self, Incoming};
+use crate::socketio::{self, Incoming, Member};
 use crate::transport::serial;
+use crate::transport::simulator::{self, Simulator};
 
 /// How often values are offered again to clients whose queues were full.
 const RETRY: Duration = Duration::from_millis(50);
+/// How long `connect_obd` waits for the car before it says that there is none.
+const CONNECT: Duration = Duration::from_secs(20);
 
 /// The service; clones share it.
 #[derive(Clone, Debug)]
@@ -29,6 +36,8 @@ struct Inner {
     car: Car,
     watcher: Watcher,
     clients: Mutex<Clients>,
+    /// The simulated car that onboardpi's clients started, and its port.
+    emulator: Mutex<Option<(AbortOnDropHandle<()>, String)>>,
 }
 
 /// The state and the sockets behind its clients, under one lock: what is decided is emitted in that order.
@@ -43,7 +52,12 @@ impl Obd {
     pub(super) fn start(car: Car, period: Duration, onboardpi: bool) -> Self {
         let state = State::new(period, onboardpi);
         let clients = Clients { state, sockets: HashMap::new(), next: 0 };
-        let inner = Arc::new(Inner { watcher: car.watcher(), car, clients: Mutex::new(clients) });
+        let inner = Arc::new(Inner {
+            watcher: car.watcher(),
+            car,
+            clients: Mutex::new(clients),
+            emulator: Mutex::default(),
+        });
         tokio::spawn(follow(Arc::downgrade(&inner)));
         Self { inner }
     }
@@ -56,28 +70,16 @@ impl Obd {
     /// Serves the namespace `/obd`; the root namespace is shared, and its owner calls [`join`](Self::join).
     pub fn mount(&self, io: &SocketIo) {
         let obd = self.clone();
-        io.ns("/obd", move |socket: SocketRef| {
-            let client = obd.join(&socket);
-            let leaving = client.clone();
-            socket.on_disconnect(move || {
-                leaving.leave();
-                std::future::ready(())
-            });
-            socket.on_fallback(move |incoming: Incoming| {
-                client.handle(incoming);
-                std::future::ready(())
-            });
-            std::future::ready(())
-        });
+        socketio::serve(io, "/obd", move |socket, _auth| obd.join(socket));
     }
 
-    /// Takes in a client; whoever calls this sees to it that it [leaves](Client::leave) when it disconnects.
+    /// Takes in a client; whoever calls this sees to it that it [leaves](Member::leave) when it disconnects.
     pub fn join(&self, socket: &SocketRef) -> Client {
         let mut clients = self.inner.lock();
         let id = clients.next;
         clients.next += 1;
         clients.sockets.insert(id, socket.clone());
-        self.inner.handle(&mut clients, Input::Connected(id));
+        self.inner.handle(&mut clients, Input::Connected(id), None);
         drop(clients);
         Client { inner: self.inner.clone(), id }
     }
@@ -97,26 +99,30 @@ impl Client {
         self.inner.lock().state.knows(&incoming.event)
             && (incoming.event != "query" || !incoming.value().is_object())
     }
+}
 
-    /// Forgets the client and what it watches.
-    pub fn leave(&self) {
-        let mut clients = self.inner.lock();
-        clients.sockets.remove(&self.id);
-        self.inner.handle(&mut clients, Input::Disconnected(self.id));
-    }
-
+impl Member for Client {
     /// Handles an event and acknowledges it, if the client wants that.
-    pub fn handle(&self, incoming: Incoming) {
+    fn handle(&self, incoming: Incoming) {
         let argument = incoming.value();
         let mut clients = self.inner.lock();
-        self.inner.handle(&mut clients, Input::Event(self.id, &incoming.event, &argument));
+        let input = Input::Event(self.id, &incoming.event, &argument);
+        let ack = self.inner.handle(&mut clients, input, Some(incoming.ack));
         let socket = clients.sockets.get(&self.id).cloned();
         drop(clients);
-        if incoming.ack.send(&socketio::NOTHING).is_err()
+        if let Some(ack) = ack
+            && ack.send(&socketio::NOTHING).is_err()
             && let Some(socket) = socket
         {
             give_up(&socket);
         }
+    }
+
+    /// Forgets the client and what it watches.
+    fn leave(&self) {
+        let mut clients = self.inner.lock();
+        clients.sockets.remove(&self.id);
+        self.inner.handle(&mut clients, Input::Disconnected(self.id), None);
     }
 }
 
@@ -125,11 +131,18 @@ impl Inner {
         self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets the state decide, and does what it says, in order.
-    fn handle(self: &Arc<Self>, clients: &mut Clients, input: Input<'_, u64>) {
+    /// Lets the state decide, and does what it says, in order. Gives the acknowledgement back unless it has to wait
+    /// for the car.
+    fn handle(
+        self: &Arc<Self>,
+        clients: &mut Clients,
+        input: Input<'_, u64>,
+        mut ack: Option<AckSender>,
+    ) -> Option<AckSender> {
         let car = self.car.state();
         let find = |name: &str| self.car.find(name);
-        let view = View { car: &car, find: &find };
+        let descriptions = self.car.descriptions();
+        let view = View { car: &car, adapter: self.car.adapter(), descriptions, find: &find };
         for output in clients.state.handle(view, input) {
             match output {
                 Output::Reply(id, event, body) => reply(clients, id, event, &body),
@@ -139,24 +152,27 @@ impl Inner {
                         clients.state.handle(view, Input::Full(id, response));
                     }
                 }
-                Output::Broadcast(event) => {
-                    for socket in clients.sockets.values() {
-                        if socket.emit(event, &socketio::NOTHING).is_err() {
-                            give_up(socket);
-                        }
-                    }
-                }
+                Output::Broadcast(event) => broadcast(clients, event, &socketio::NOTHING),
                 Output::Watch(items) => self.watcher.watch(items),
                 Output::Query(id, item) => self.spawn_query(id, item),
-                Output::Clear(id) => self.spawn_clear(id),
+                Output::Clear(id) => self.spawn_clear(id, ack.take()),
                 Output::Ports(id) => {
                     let ports = serial::ports().into_iter().map(|path| path.display().to_string());
                     reply(clients, id, "available_ports", &Body::Json(ports.collect()));
                 }
                 Output::Open => self.car.open(),
                 Output::Close => self.car.close(),
+                Output::Connect => self.spawn_connect(),
+                Output::StartEmulator => self.spawn_emulator(),
+                Output::StopEmulator => {
+                    let running = self.emulator.lock().unwrap_or_else(PoisonError::into_inner).take();
+                    if running.is_some() {
+                        broadcast(clients, "stop_emulator", &socketio::NOTHING);
+                    }
+                }
             }
         }
+        ack
     }
 
     /// Asks the car and answers `query`; how many may wait is up to the car.
@@ -169,7 +185,8 @@ impl Inner {
         });
     }
 
-    fn spawn_clear(self: &Arc<Self>, id: u64) {
+    /// Clears the codes; onboardpi's clients wait for the acknowledgement, others for the event.
+    fn spawn_clear(self: &Arc<Self>, id: u64, ack: Option<AckSender>) {
         let Some(item) = Command::of_request(&[0x04]).map(Item::standard) else { return };
         let inner = self.clone();
         tokio::spawn(async move {
@@ -177,8 +194,59 @@ impl Inner {
                 Ok(reading) => reading.value().is_ok(),
                 Err(_) => false,
             };
-            reply(&inner.lock(), id, "clear_dtc", &Body::Flag(cleared));
+            let clients = inner.lock();
+            reply(&clients, id, "clear_dtc", &Body::Flag(cleared));
+            if let Some(ack) = ack
+                && ack.send(&cleared).is_err()
+                && let Some(socket) = clients.sockets.get(&id)
+            {
+                give_up(socket);
+            }
         });
+    }
+
+    /// Connects, and tells everyone how that went.
+    fn spawn_connect(self: &Arc<Self>) {
+        self.car.open();
+        let inner = self.clone();
+        tokio::spawn(async move {
+            let connected = inner.car.connected(CONNECT).await.is_ok();
+            broadcast(&inner.lock(), "connect_obd", &connected);
+        });
+    }
+
+    /// Offers a simulated car on a port of this machine, unless there is one, and tells everyone which.
+    fn spawn_emulator(self: &Arc<Self>) {
+        let inner = self.clone();
+        tokio::spawn(async move {
+            let listener = match TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await {
+                Ok(listener) => listener,
+                Err(error) => return tracing::warn!(%error, "there is no port for the emulator"),
+            };
+            let Ok(address) = listener.local_addr() else { return };
+            let mut emulator = inner.emulator.lock().unwrap_or_else(PoisonError::into_inner);
+            let (_, port) = emulator.get_or_insert_with(|| {
+                let serving = async move {
+                    if let Err(error) = Simulator::new(simulator::Options::default()).listen(listener).await {
+                        tracing::warn!(%error, "the emulator ended");
+                    }
+                };
+                // As pyserial writes it, for the original's clients.
+                (AbortOnDropHandle::new(tokio::spawn(serving)), format!("socket://{address}"))
+            });
+            let port = port.clone();
+            drop(emulator);
+            broadcast(&inner.lock(), "emulator_port", &port);
+        });
+    }
+}
+
+/// Tells every client.
+fn broadcast(clients: &Clients, event: &str, body: &impl Serialize) {
+    for socket in clients.sockets.values() {
+        if socket.emit(event, body).is_err() {
+            give_up(socket);
+        }
     }
 }
 
@@ -217,8 +285,8 @@ async fn follow(service: Weak<Inner>) {
         let Some(inner) = service.upgrade() else { return };
         let mut clients = inner.lock();
         match reading {
-            Some(reading) => inner.handle(&mut clients, Input::Reading(&reading)),
-            None => inner.handle(&mut clients, Input::Tick),
-        }
+            Some(reading) => inner.handle(&mut clients, Input::Reading(&reading), None),
+            None => inner.handle(&mut clients, Input::Tick, None),
+        };
     }
 }

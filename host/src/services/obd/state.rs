@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use cloverleaf_core::bus::Protocol;
 use cloverleaf_core::elm327::session::Link;
+use cloverleaf_core::obd2::Dtc;
 use serde::{Deserialize, Serialize, Serializer};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 
 use super::events::{CommandInfo, Names, Response, Wish};
+use crate::car::descriptions::Descriptions;
 use crate::car::{self, Item, Reading};
 
 /// How many items one client may watch; more are left out.
@@ -21,6 +23,10 @@ pub const MAX_WATCHED: usize = 256;
 pub struct View<'a> {
     /// The connection.
     pub car: &'a car::State,
+    /// Where the adapter is, as the program was told.
+    pub adapter: &'a str,
+    /// The words for trouble codes.
+    pub descriptions: &'a Descriptions,
     /// What a name stands for.
     pub find: &'a dyn Fn(&str) -> Option<Item>,
 }
@@ -77,6 +83,12 @@ pub enum Output<Id> {
     Open,
     /// Close the connection to the car.
     Close,
+    /// Connect to the car, and tell every client how that went (`connect_obd`).
+    Connect,
+    /// Offer a simulated car to other programs, and tell every client where (`emulator_port`).
+    StartEmulator,
+    /// End it, and tell every client (`stop_emulator`).
+    StopEmulator,
 }
 
 /// What an answer carries.
@@ -89,6 +101,8 @@ pub enum Body {
     Text(String),
     /// Commands.
     Commands(Vec<CommandInfo>),
+    /// Commands by service and identifier.
+    Services(Vec<Vec<Option<CommandInfo>>>),
     /// A command, if there is one.
     Command(Option<CommandInfo>),
     /// A response, or `null`.
@@ -148,8 +162,22 @@ const EVENTS: [&str; 15] = [
 ];
 
 /// The further events of onboardpi's server.
-const ONBOARDPI: [&str; 6] =
-    ["connect_obd", "available_ports", "all_protocols", "all_commands", "get_command", "clear_dtc"];
+const ONBOARDPI: [&str; 14] = [
+    "connect_obd",
+    "available_ports",
+    "all_protocols",
+    "all_dtcs",
+    "all_commands",
+    "get_command",
+    "clear_dtc",
+    "start_emulator",
+    "stop_emulator",
+    "injector_state",
+    "enable_injector",
+    "disable_injector",
+    "set_logger_level",
+    "kill",
+];
 
 impl<Id: Copy + Eq + Hash> State<Id> {
     /// A service without clients. `period` is the shortest at which an item is watched.
@@ -240,7 +268,11 @@ impl<Id: Copy + Eq + Hash> State<Id> {
             }
             "stop" => self.change(id, |client| client.stopped = true),
             "close" => vec![Output::Close, Output::Broadcast("obd_closed")],
-            "connect_obd" => vec![Output::Open],
+            // Another adapter than the program was told is none that a client may open.
+            "connect_obd" => match argument.as_str() {
+                Some(port) if port != car.port && port != view.adapter => reply("connect_obd", Flag(false)),
+                _ => vec![Output::Connect],
+            },
             "available_ports" => vec![Output::Ports(id)],
             "all_protocols" => {
                 let all = Protocol::ALL.map(|protocol| {
@@ -248,15 +280,23 @@ impl<Id: Copy + Eq + Hash> State<Id> {
                 });
                 reply("all_protocols", Body::Json(all.into_iter().collect()))
             }
-            "all_commands" => {
-                let all = cloverleaf_core::obd2::Command::all().map(CommandInfo::from);
-                reply("all_commands", Commands(all.collect()))
+            "all_dtcs" => {
+                let known = (0..=u16::MAX).map(Dtc).filter(|code| code.is_known());
+                let known = known.map(|code| (code.to_string(), code.describe().to_string().into()));
+                let own = view.descriptions.own().map(|(code, words)| (code.to_string(), words.into()));
+                reply("all_dtcs", Body::Json(known.chain(own).collect::<Map<_, _>>().into()))
             }
+            "all_commands" => reply("all_commands", Body::Services(CommandInfo::by_service())),
             "get_command" => {
                 let item = view.named(argument);
                 reply("get_command", Command(item.as_ref().map(CommandInfo::from)))
             }
             "clear_dtc" => vec![Output::Clear(id)],
+            "start_emulator" => vec![Output::StartEmulator],
+            "stop_emulator" => vec![Output::StopEmulator],
+            // No other program is fed here.
+            "injector_state" => reply("injector_state", Body::Json(Json::Object(Map::new()))),
+            // Log levels and the end of the program are not a client's business.
             _ => Vec::new(),
         }
     }

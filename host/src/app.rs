@@ -54,6 +54,7 @@ pub struct App {
     router: Router,
     io: SocketIo,
     hub: Hub,
+    dfx: Dfx,
     timeline: Bus,
     summary: Vec<String>,
     /// Goes on only as long as somebody holds it.
@@ -99,7 +100,7 @@ impl App {
                 "relay    the car is monitor {id} (try: cloverleaf relay user --id {id} help)"
             ));
         }
-        Ok(Self { router, io, hub, timeline, summary, road })
+        Ok(Self { router, io, hub, dfx, timeline, summary, road })
     }
 
     /// What is served and where, a line each, for people.
@@ -138,11 +139,12 @@ impl App {
             }
         });
         let io = self.io.clone();
-        let hub = self.hub.clone();
+        let (hub, dfx) = (self.hub.clone(), self.dfx.clone());
         axum::serve(listener, self.router)
             .with_graceful_shutdown(async move {
                 shutdown.await;
                 hub.drain();
+                dfx.drain();
                 // Polling clients would otherwise hold the shutdown for their whole poll.
                 io.close().await;
             })

@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use cloverleaf::config::Options;
 use serde_json::{Value, json};
 
+use crate::dfx::{pulse, server_with};
 use crate::support::Server;
 
 /// Runs the program with this input.
@@ -188,11 +189,52 @@ async fn measures_a_file_of_numbers() {
     assert!(plain.contains("heart rate") && plain.contains('⠀'), "{plain}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_measured_before_a_failure_is_shown() {
+    let rules = "[[fault]]\naction = \"0506\"\nafter = 1\ndo = \"close\"";
+    let server = server_with(rules).await;
+    let file = std::env::temp_dir().join(format!("cloverleaf-{}", uuid::Uuid::new_v4()));
+    std::fs::write(&file, pulse(78.0, 5.0)).unwrap();
+    let url = format!("ws://{}/dfx", server.address);
+    let path = file.to_str().expect("UTF-8").to_owned();
+    let measure =
+        move || run(&["dfx", "measure", "--chunk", "0.2s", "--url", &url, "--input", &path, &path], "");
+    let output = tokio::task::spawn_blocking(measure).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let (out, complaint) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(out.contains("78.0 bpm"), "{out}");
+    assert!(complaint.contains("1011"), "{complaint}");
+}
+
+#[test]
+fn output_that_nobody_reads_is_no_failure() {
+    let frames = "6162636465666768696a323030\n".repeat(100_000);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
+    command.args(["dfx", "decode"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    drop(child.stdout.take());
+    // Fails when the program ends first, as it should.
+    let _ = child.stdin.take().expect("piped").write_all(frames.as_bytes());
+    let output = child.wait_with_output().expect("the program ends");
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 #[test]
 fn what_cannot_be_measured_is_said() {
     let missing = run(&["dfx", "measure", "--input", "/nonexistent"], "");
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("/nonexistent"));
+    let empty = std::env::temp_dir().join(format!("cloverleaf-{}", uuid::Uuid::new_v4()));
+    std::fs::write(&empty, "").unwrap();
+    let nothing = run(&["dfx", "measure", "--input", empty.to_str().expect("UTF-8")], "");
+    std::fs::remove_file(&empty).unwrap();
+    assert_eq!(nothing.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("is empty"));
     let usage = run(&["dfx", "measure", "--input", "x", "--chunk", "soon"], "");
     assert_eq!(usage.status.code(), Some(2));
 }

@@ -262,3 +262,17 @@ async fn what_is_no_dfx_server_is_said() {
     let nobody = DfxClient::connect(&format!("ws://{nobody}"), "t").await;
     assert!(matches!(nobody, Err(ConnectError::Transport(_))), "{nobody:?}");
 }
+
+#[tokio::test]
+async fn a_server_that_goes_away_says_so() {
+    let server = Server::start(&Options::default()).await;
+    let client = DfxClient::connect(&url(&server), "t").await.unwrap();
+    let measurement = client.create_measurement(&study("s")).await.unwrap();
+    let mut results = client.subscribe(&measurement).await.unwrap();
+    server.stop().await;
+    let ended = timeout(PATIENCE, results.next()).await.unwrap();
+    assert!(
+        matches!(&ended, Some(Err(ResultError::Closed(reason))) if reason.contains("1001")),
+        "not a cut: {ended:?}"
+    );
+}

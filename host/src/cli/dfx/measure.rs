@@ -1,5 +1,6 @@
 //! `cloverleaf dfx measure`: files in, vital signs out.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-use super::plot::plot;
+use super::plot::{plot, range};
 use crate::services::dfx::client::{CallError, Connect, Measurement, Pace, Protocol, ResultError};
 use crate::services::dfx::events::{Create, Outcome};
 use crate::services::dfx::state::Signal;
@@ -125,12 +126,16 @@ impl Command {
     /// The chunks of one file.
     fn chunks(&self, path: &Path) -> anyhow::Result<Vec<Chunk>> {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        ensure!(!bytes.is_empty(), "{} is empty", path.display());
         let Some(samples) = std::str::from_utf8(&bytes).ok().and_then(numbers) else {
             return Ok(vec![Chunk { payload: bytes, length: self.chunk }]);
         };
         if !self.json {
-            println!("{} · {:.1} s", path.display(), samples.len() as f64 / self.rate);
-            plot(&samples, 78, 8).iter().for_each(|line| println!("{line}"));
+            let mut out = io::stdout().lock();
+            let (lowest, highest) = range(&samples);
+            let seconds = samples.len() as f64 / self.rate;
+            writeln!(out, "{} · {seconds:.1} s · {lowest} to {highest}", path.display())?;
+            plot(&samples, 78, 8).iter().try_for_each(|line| writeln!(out, "{line}"))?;
         }
         let count = ((self.chunk.as_secs_f64() * self.rate) as usize).max(1);
         let cut = samples.chunks(count).map(|samples| {
@@ -153,28 +158,40 @@ impl Command {
         let progress = if self.json { ProgressBar::hidden() } else { ProgressBar::new(chunks.len() as u64) };
         progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} chunks  {msg}")?);
         let mut rows = Vec::new();
+        let measured = self.add_all(&mut measurement, &chunks, &progress, &mut rows).await;
+        progress.finish_and_clear();
+        // What came before an error is not lost.
+        if !self.json && !rows.is_empty() {
+            table(&rows, &mut io::stdout().lock())?;
+        }
+        measured?;
+        Ok(if rows.len() < chunks.len() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    async fn add_all(
+        &self,
+        measurement: &mut Measurement,
+        chunks: &[Chunk],
+        progress: &ProgressBar,
+        rows: &mut Vec<Row>,
+    ) -> anyhow::Result<()> {
         for (index, chunk) in chunks.iter().enumerate() {
             if let Some(due) = measurement.due(chunk.length).filter(|_| !self.at_once) {
-                self.results_until(&mut measurement, due, &progress, &mut rows).await?;
+                self.results_until(measurement, due, progress, rows).await?;
             }
-            add(&mut measurement, chunk, index + 1 == chunks.len(), &progress).await?;
+            add(measurement, chunk, index + 1 == chunks.len(), progress).await?;
             progress.inc(1);
         }
         while rows.len() < chunks.len() {
             match timeout(PATIENCE, measurement.next()).await {
-                Ok(Some(result)) => self.result(result, &progress, &mut rows)?,
+                Ok(Some(result)) => self.result(result, progress, rows)?,
                 Ok(None) => break,
                 Err(_) => {
-                    eprintln!("no more results within {PATIENCE:?}");
-                    break;
+                    bail!("{} of {} results came; no more within {PATIENCE:?}", rows.len(), chunks.len())
                 }
             }
         }
-        progress.finish_and_clear();
-        if !self.json {
-            table(&rows);
-        }
-        Ok(if rows.len() < chunks.len() { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+        Ok(())
     }
 
     async fn results_until(
@@ -210,7 +227,7 @@ impl Command {
             Err(error) => return Err(error.into()),
         };
         if self.json {
-            println!("{}", serde_json::to_string(&row)?);
+            writeln!(io::stdout(), "{}", serde_json::to_string(&row)?)?;
         }
         progress.set_message(row.heart_rate.map_or_else(|| row.code.clone(), |bpm| format!("{bpm:.0} bpm")));
         rows.push(row);
@@ -236,13 +253,16 @@ async fn add(
     bail!("the server keeps saying {}", code::RATE_LIMIT)
 }
 
-fn table(rows: &[Row]) {
-    let number = |value: Option<f64>| value.map_or_else(|| "–".into(), |value| format!("{value:.1}"));
-    println!("{:>5}  {:>10}  {:>8}  code", "chunk", "heart rate", "SNR");
+fn table(rows: &[Row], out: &mut impl Write) -> io::Result<()> {
+    let number =
+        |value: Option<f64>, unit: &str| value.map_or("–".into(), |value| format!("{value:.1} {unit}"));
+    writeln!(out, "{:>5}  {:>10}  {:>9}  code", "chunk", "heart rate", "SNR")?;
     for Row { chunk, heart_rate, signal_to_noise, code, .. } in rows {
         let chunk = chunk.map_or_else(|| "?".into(), |chunk| chunk.to_string());
-        println!("{chunk:>5}  {:>6} bpm  {:>5} dB  {code}", number(*heart_rate), number(*signal_to_noise));
+        let (rate, snr) = (number(*heart_rate, "bpm"), number(*signal_to_noise, "dB"));
+        writeln!(out, "{chunk:>5}  {rate:>10}  {snr:>9}  {code}")?;
     }
+    Ok(())
 }
 
 /// The last number of each line; `None` when the text is something else.

@@ -6,8 +6,7 @@ const DOTS: [[u32; 2]; 4] = [[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x
 /// `samples` as `height` lines of `width` characters, from the smallest to the largest value.
 pub(super) fn plot(samples: &[f64], width: usize, height: usize) -> Vec<String> {
     let (columns, rows) = (width * 2, height * 4);
-    let lowest = samples.iter().copied().fold(f64::INFINITY, f64::min);
-    let highest = samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let (lowest, highest) = range(samples);
     let span = if highest > lowest { highest - lowest } else { 1.0 };
     let mut cells = vec![vec![0_u32; width]; height];
     let mut before = None;
@@ -22,6 +21,12 @@ pub(super) fn plot(samples: &[f64], width: usize, height: usize) -> Vec<String> 
     }
     let character = |dots: u32| char::from_u32(0x2800 + dots).unwrap_or(' ');
     cells.into_iter().map(|line| line.into_iter().map(character).collect()).collect()
+}
+
+/// The smallest and the largest value.
+pub(super) fn range(samples: &[f64]) -> (f64, f64) {
+    let lowest = samples.iter().copied().fold(f64::INFINITY, f64::min);
+    (lowest, samples.iter().copied().fold(f64::NEG_INFINITY, f64::max))
 }
 
 #[cfg(test)]

@@ -39,7 +39,11 @@ impl Command {
                     tracing::debug!(%error, "TCP_NODELAY was refused");
                 }
             });
-            axum::serve(listener, router).with_graceful_shutdown(crate::cli::serve::interrupted()).await?;
+            let interrupted = async move {
+                crate::cli::serve::interrupted().await;
+                dfx.drain();
+            };
+            axum::serve(listener, router).with_graceful_shutdown(interrupted).await?;
             Ok(ExitCode::SUCCESS)
         })
     }

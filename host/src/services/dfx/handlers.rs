@@ -79,6 +79,13 @@ impl Server {
         server
     }
 
+    /// Closes all connections, as a server does that goes away (1001).
+    pub(super) fn drain(&self) {
+        for peer in self.lock().peers.values() {
+            peer.outbox.close(1001);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         // A panic elsewhere leaves the state whole: every change is complete before anything can fail.
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)

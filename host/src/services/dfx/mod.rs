@@ -85,8 +85,8 @@ pub enum BuildError {
     },
 }
 
-/// The endpoint, ready to be routed to.
-#[derive(Debug)]
+/// The endpoint, ready to be routed to; clones share it.
+#[derive(Clone, Debug)]
 pub struct Dfx {
     server: Arc<Server>,
     summary: String,
@@ -120,6 +120,11 @@ impl Dfx {
     /// The WebSocket at `/dfx`, and the REST routes at their own places and below `/dfx`.
     pub fn routes(&self) -> Router {
         handlers::routes(&self.server)
+    }
+
+    /// Closes all connections because the server goes away (close code 1001).
+    pub fn drain(&self) {
+        self.server.drain();
     }
 
     /// Lets WebSocket upgrades at `/` through to DFX, and everything else to `router`.

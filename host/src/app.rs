@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::serve::ListenerExt;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 
@@ -12,6 +11,7 @@ use crate::car::{Car, orders};
 use crate::config::{Exposure, Options};
 use crate::dashboard;
 use crate::origin::Origins;
+use crate::serve::{Patience, serve};
 use crate::services::dfx::{self, Dfx};
 use crate::services::hub::timeline::Timeline;
 use crate::services::hub::{self, Hub};
@@ -132,23 +132,15 @@ impl App {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        // Without TCP_NODELAY bursts wait for delayed acknowledgements of up to 40 ms.
-        let listener = listener.tap_io(|stream| {
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY was refused");
-            }
-        });
-        let io = self.io.clone();
-        let (hub, dfx) = (self.hub.clone(), self.dfx.clone());
-        axum::serve(listener, self.router)
-            .with_graceful_shutdown(async move {
-                shutdown.await;
-                hub.drain();
-                dfx.drain();
-                // Polling clients would otherwise hold the shutdown for their whole poll.
-                io.close().await;
-            })
-            .await
+        let (hub, dfx, io) = (self.hub.clone(), self.dfx.clone(), self.io.clone());
+        let shutdown = async move {
+            shutdown.await;
+            hub.drain();
+            dfx.drain();
+            // Polling clients would otherwise hold the shutdown for their whole poll.
+            io.close().await;
+        };
+        serve(listener, self.router, Patience::default(), shutdown).await
     }
 }
 

@@ -20,6 +20,7 @@ pub mod config;
 pub mod dashboard;
 pub mod origin;
 pub mod road;
+pub mod serve;
 pub mod services;
 pub mod socketio;
 pub mod socketio_client;

@@ -242,6 +242,11 @@ fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
 
 /// The socket below an upgraded connection, with what had been read too far.
 fn unwrap(upgraded: Upgraded) -> std::io::Result<(Stream, bytes::Bytes)> {
+    // As our own accept loop has it, and as axum's.
+    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return Ok((Stream::Tcp(parts.io.into_inner()), parts.read_buf)),
+        Err(upgraded) => upgraded,
+    };
     match downcast::<TokioIo<TcpStream>>(upgraded) {
         Ok(parts) => Ok((Stream::Tcp(parts.io.into_inner()), parts.read_buf)),
         Err(upgraded) => {

@@ -19,6 +19,15 @@ async fn shutdown_does_not_wait_for_polling_clients() {
 }
 
 #[tokio::test]
+async fn shutdown_does_not_wait_for_streams_that_never_end() {
+    let server = Server::start(&Options::default()).await;
+    let stream = reqwest::get(format!("{}/timeline", server.url())).await.unwrap();
+    assert_eq!(stream.status(), 200);
+    tokio::time::timeout(Duration::from_secs(20), server.stop()).await.expect("stops while somebody looks");
+    drop(stream);
+}
+
+#[tokio::test]
 async fn foreign_pages_are_told_why_they_are_refused() {
     let server = Server::start(&Options::default()).await;
     let url = format!("{}/socket.io/?EIO=4&transport=polling", server.url());

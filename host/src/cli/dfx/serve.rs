@@ -4,11 +4,11 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 
 use crate::config::Exposure;
 use crate::origin::Origins;
+use crate::serve::{Patience, serve};
 use crate::services::Context;
 use crate::services::dfx::{Dfx, Options};
 use crate::timeline::Bus;
@@ -34,16 +34,11 @@ impl Command {
             let router = Origins::new(&[], exposure).guard(dfx.at_root(dfx.routes()));
             eprintln!("{}", dfx.summary());
             println!("listening on ws://{}", listener.local_addr()?);
-            let listener = listener.tap_io(|stream| {
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "TCP_NODELAY was refused");
-                }
-            });
             let interrupted = async move {
                 crate::cli::serve::interrupted().await;
                 dfx.drain();
             };
-            axum::serve(listener, router).with_graceful_shutdown(interrupted).await?;
+            serve(listener, router, Patience::default(), interrupted).await?;
             Ok(ExitCode::SUCCESS)
         })
     }

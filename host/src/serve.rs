@@ -1,0 +1,128 @@
+//! The accept loop: HTTP/1.1 with upgrades on one listener, under bounds that `axum::serve` has not.
+//!
+//! A client that is slow to say what it wants is cut off, and a response that never ends (the dashboard's stream) does
+//! not keep the server from ending: see [`Patience`]. When the process has as many files open as it may, accepting
+//! waits a second.
+
+use std::io::{self, ErrorKind};
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::http1::Builder;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long clients may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// To send the head of a request, the first or the next.
+    pub head: Duration,
+    /// To end once the server shuts down; then they are cut off.
+    pub grace: Duration,
+}
+
+impl Default for Patience {
+    /// A minute for a head, three seconds at the end.
+    fn default() -> Self {
+        Self { head: Duration::from_secs(60), grace: Duration::from_secs(3) }
+    }
+}
+
+/// Serves connections until `shutdown` is ready, then waits for those that are open, with patience.
+///
+/// # Errors
+/// When the listener is none.
+pub async fn serve(
+    mut listener: TcpListener,
+    router: Router,
+    patience: Patience,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(patience.head);
+    let (connections, stop) = (TaskTracker::new(), CancellationToken::new());
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let stream = tokio::select! {
+            stream = accept(&mut listener) => stream?,
+            () = &mut shutdown => break,
+        };
+        let (router, builder, stop) = (router.clone(), builder.clone(), stop.clone());
+        connections.spawn(async move {
+            let service = TowerToHyperService::new(router.into_service::<Incoming>());
+            let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let mut connection = pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "a connection failed");
+            }
+        });
+    }
+    drop(listener);
+    stop.cancel();
+    connections.close();
+    if tokio::time::timeout(patience.grace, connections.wait()).await.is_err() {
+        tracing::debug!(open = connections.len(), "connections are cut off");
+    }
+    Ok(())
+}
+
+async fn accept(listener: &mut TcpListener) -> io::Result<TcpStream> {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                // Without TCP_NODELAY bursts wait for delayed acknowledgements of up to 40 ms.
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY was refused");
+                }
+                return Ok(stream);
+            }
+            Err(error) => match error.kind() {
+                // Of the client, which has gone again.
+                ErrorKind::ConnectionRefused | ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset => {}
+                ErrorKind::InvalidInput => return Err(error),
+                _ => {
+                    tracing::error!(%error, "cannot accept connections");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_never_finishes_its_request_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", get(async || "hello"));
+        let patience = Patience { head: Duration::from_millis(200), ..Patience::default() };
+        tokio::spawn(serve(listener, router, patience, std::future::pending()));
+        for beginning in ["", "P", "GET / HTTP/1.1\r\nHo", "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(beginning.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let cut = tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut answer)).await;
+            // It may be cut in any way.
+            let _ = cut.unwrap_or_else(|_| panic!("{beginning:?} was waited for"));
+            assert_eq!(answer.ends_with("hello"), beginning.ends_with("GET /"), "{beginning:?}: {answer}");
+        }
+    }
+}

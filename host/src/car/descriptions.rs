@@ -28,19 +28,13 @@ static COMPOSED: Descriptions = Descriptions(BTreeMap::new());
 /// Why a table was not loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file cannot be read, or is not text.
+    /// The file cannot be read, is not text, or is larger than [`MAX_FILE`].
     #[error("{}: {source}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
         /// Why not.
         source: std::io::Error,
-    },
-    /// The file is larger than [`MAX_FILE`].
-    #[error("{}: more than {MAX_FILE} bytes are no table of trouble codes", file.display())]
-    Size {
-        /// The file.
-        file: PathBuf,
     },
     /// The file begins as JSON, and is none, or of another form.
     #[error("{}: {source}; expected {{\"P0301\": \"text\"}} or [{{\"code\": \"P0301\", \"description\": \"text\"}}]", file.display())]
@@ -86,7 +80,7 @@ type Entry = Result<(Dtc, String), Problem>;
 
 /// A JSON table.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "not a table of trouble codes")]
 enum Table {
     Object(BTreeMap<String, String>),
     List(Vec<Row>),
@@ -111,7 +105,7 @@ impl Descriptions {
     pub fn load(file: &Path) -> Result<Self, LoadError> {
         let read = |source| LoadError::Read { file: file.to_owned(), source };
         if std::fs::metadata(file).map_err(read)?.len() > MAX_FILE {
-            return Err(LoadError::Size { file: file.to_owned() });
+            return Err(read(std::io::ErrorKind::FileTooLarge.into()));
         }
         Self::parse(file, &std::fs::read_to_string(file).map_err(read)?)
     }

@@ -69,6 +69,30 @@ fn every_line_of_input_has_its_line_of_output() {
 }
 
 #[test]
+fn questions_of_the_wrong_shape_say_what_was_expected() {
+    for (line, expected) in [
+        (r#""010C""#, "expected an object with `command` and `response`"),
+        (r#"{"command":"010C","response":[1]}"#, "`response` must be a text or an array of lines"),
+        (
+            r#"{"command":"010C","response":"NO DATA","year":[]}"#,
+            "`year` and `protocol` must be a number or a text",
+        ),
+        (r#"{"command":7,"response":"NO DATA"}"#, "invalid type: integer `7`, expected a string"),
+    ] {
+        let reports = reports(&decode(&["--json"], line.as_bytes()));
+        let error = reports[0]["error"].as_str().unwrap_or_default();
+        assert!(error.starts_with("not a question: ") && error.contains(expected), "{line}: {error}");
+    }
+}
+
+#[test]
+fn a_reply_of_a_megabyte_is_read_in_time() {
+    let reply = "7E804410C1770\r".repeat(75_000);
+    let line = json!({"command": "010C", "response": reply}).to_string();
+    assert_eq!(reports(&decode(&["--json"], line.as_bytes()))[0]["answers"][0]["value"], 1500.0);
+}
+
+#[test]
 fn a_line_without_end_is_refused_and_the_next_one_read() {
     let mut input = vec![b'x'; 9 << 20];
     input.extend_from_slice(b"\n{\"request\":\"010D\",\"reply\":\"7E8 03 41 0D 1E\"}\n");

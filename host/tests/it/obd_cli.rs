@@ -36,6 +36,14 @@ fn a_query_is_a_name_or_a_request_with_or_without_a_header() {
     assert!(refused["error"].is_string(), "{refused}");
     assert_eq!(output.status.code(), Some(4), "one of them has no answer");
 
+    let several = run(&["query", "010C0D", "--json"]);
+    let first: Value = serde_json::from_str(stdout(&several).lines().next().expect("a line")).expect("JSON");
+    assert_eq!(
+        (&first["values"]["RPM"]["unit"], &first["values"]["SPEED"]["unit"]),
+        (&"rpm".into(), &"km/h".into())
+    );
+    assert_eq!(several.status.code(), Some(0));
+
     let header = run(&["query", "--header", "7E0", "22F190"]);
     assert!(stdout(&header).starts_with("22F190 7E8: 31434C56"), "{}", stdout(&header));
     assert_eq!(header.status.code(), Some(0));

@@ -151,7 +151,7 @@ pub(super) fn human(value: &timeline::Value) -> String {
 }
 
 /// JSON as a line of words.
-fn words(json: &Value) -> String {
+pub(super) fn words(json: &Value) -> String {
     match json {
         Value::Null => "none".into(),
         Value::String(text) => text.clone(),

@@ -113,9 +113,8 @@ impl ClearCodes {
 }
 
 fn confirmed() -> anyhow::Result<bool> {
-    eprint!(
-        "Clear codes, freeze frame and readiness tests? An inspection may fail until these have run again. [y/N] "
-    );
+    eprintln!("An inspection may fail until the readiness tests have run again.");
+    eprint!("Clear codes, freeze frame and readiness tests? [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

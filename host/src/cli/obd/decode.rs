@@ -86,6 +86,7 @@ fn protocol(text: &str) -> Result<Protocol, String> {
 
 /// One line of standard input. Keys that it does not have are skipped, so a line of a corpus can be given as it is.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object with `command` and `response`")]
 struct Input {
     #[serde(alias = "request", alias = "name", alias = "cmd")]
     command: String,
@@ -101,7 +102,7 @@ struct Input {
 
 /// What was printed: all of it, or line by line.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`response` must be a text or an array of lines")]
 enum Printed {
     All(String),
     Lines(Vec<String>),
@@ -109,7 +110,7 @@ enum Printed {
 
 /// A number, or the same as a string.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`year` and `protocol` must be a number or a text")]
 enum Loose {
     Number(u16),
     Text(String),

@@ -27,16 +27,7 @@ impl Monitors {
             return Err(Failed::Answer("the car tells no results of monitors".into()).into());
         }
         if !self.connection.json {
-            say!(
-                "{:<8} {:<32} {:<31} {:<6} {:>10} {:>10} {:>10}",
-                "ECU",
-                "monitor",
-                "test",
-                "",
-                "value",
-                "min",
-                "max"
-            )?;
+            say!("{}", row(["ECU", "monitor", "test", "", "value", "min", "max", ""]))?;
         }
         let progress = bar(monitors.len(), "reading the monitors");
         for command in monitors {
@@ -67,15 +58,16 @@ impl Monitors {
         };
         let number = |key: &str| shortened(test[key].as_f64().unwrap_or_default());
         let verdict = if test["passed"] == true { "passed" } else { "FAILED" };
-        let line = format!(
-            "{ecu:<8} {monitor:<32} {name:<31} {verdict:<6} {:>10} {:>10} {:>10} {}",
-            number("value"),
-            number("min"),
-            number("max"),
-            text("unit"),
-        );
-        say!("{}", line.trim_end())
+        let monitor = monitor.trim_start_matches("MONITOR_");
+        let (value, min, max) = (number("value"), number("min"), number("max"));
+        say!("{}", row([ecu, monitor, &name, verdict, &value, &min, &max, text("unit")]))
     }
+}
+
+/// A row of the table: with the longest names it fits a terminal of 100 columns.
+fn row([ecu, monitor, test, verdict, value, min, max, unit]: [&str; 8]) -> String {
+    let row = format!("{ecu:<8} {monitor:<20} {test:<24} {verdict:<6} {value:>9} {min:>9} {max:>9} {unit}");
+    row.trim_end().to_owned()
 }
 
 /// A number without more digits than a person compares.

@@ -1,13 +1,17 @@
-//! Requests that no table knows: data and trouble codes of UDS (services 22, 21 and 19), and whatever else is asked.
+//! Requests that no table knows: data and trouble codes of UDS (services 22, 21 and 19), several PIDs at once, and
+//! whatever else is asked.
 
 use cloverleaf_core::bus::Message;
 use cloverleaf_core::obd2::uds::{self, UdsDtc};
-use cloverleaf_core::obd2::{DecodeError, reply};
-use serde_json::{Value, json};
+use cloverleaf_core::obd2::{self, DecodeError, reply};
+use serde_json::{Map, Value, json};
 
+use super::ask::{self, flat};
 use super::{Failed, say};
 use crate::car::Car;
+use crate::car::descriptions::Descriptions;
 use crate::car::signals::Request;
+use crate::car::value::clean;
 
 /// Asks, and prints what each control unit answers; what failed has been printed too.
 pub(super) async fn ask(
@@ -53,6 +57,9 @@ pub(super) async fn ask(
 
 /// What a message says: its data in hexadecimal, and its text or trouble codes if it has such.
 fn answer(request: &Request, message: &Message<'_>) -> Result<Value, DecodeError> {
+    if let [0x01, _, _, ..] = request.data.as_slice() {
+        return several(message);
+    }
     let data = reply::payload(&request.data, message.data)?;
     let mut answer = json!({ "data": data.iter().map(|byte| format!("{byte:02X}")).collect::<String>() });
     if request.data.starts_with(&[0x19, 0x02]) {
@@ -61,6 +68,18 @@ fn answer(request: &Request, message: &Message<'_>) -> Result<Value, DecodeError
         answer["text"] = String::from_utf8_lossy(data).into();
     }
     Ok(answer)
+}
+
+/// The values in an answer to one request for several PIDs.
+fn several(message: &Message<'_>) -> Result<Value, DecodeError> {
+    let values = obd2::Split::new(0x01, *message)?.map(|(command, value)| {
+        let value = match value {
+            Ok(value) => flat(&clean(&value, Descriptions::composed())),
+            Err(error) => json!({ "error": error.to_string() }),
+        };
+        (command.name.to_owned(), value)
+    });
+    Ok(json!({ "values": values.collect::<Map<_, _>>() }))
 }
 
 fn code(code: UdsDtc) -> Value {
@@ -75,6 +94,9 @@ fn code(code: UdsDtc) -> Value {
 }
 
 fn words(answer: &Value) -> String {
+    if let Some(values) = answer.get("values") {
+        return ask::words(values);
+    }
     let data = answer["data"].as_str().unwrap_or_default();
     if let Some(text) = answer["text"].as_str() {
         return format!("{data} \"{text}\"");

@@ -10,17 +10,12 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Query, Request};
-use axum::middleware::{Next, from_fn};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{Method, StatusCode, Uri, header};
-use hyper_util::rt::TokioIo;
-use socketioxide::layer::SocketIoLayer;
+use http::{StatusCode, Uri, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tower::{Layer, Service};
 
 use super::MAX_MESSAGE;
 
@@ -29,61 +24,8 @@ const FRAMES: u8 = 16;
 /// A longer frame ends the looking: a CONNECT packet is short.
 const MAX_FRAME: usize = 4096;
 
-/// Puts the Socket.IO server in front of a router.
-pub fn attach(router: Router, layer: SocketIoLayer) -> Router {
-    let sockets = layer.layer(());
-    router.layer(layer).layer(from_fn(move |request: Request, next: Next| {
-        let sockets = sockets.clone();
-        async move {
-            if !is_old(&request) {
-                return next.run(request).await;
-            }
-            if *request.method() == Method::POST {
-                return polled(request, next).await;
-            }
-            let key = request.headers().get(header::SEC_WEBSOCKET_KEY).cloned();
-            let Some(key) = key.filter(|_| begins_with_websocket(&request)) else {
-                return next.run(request).await;
-            };
-            let accept = derive_accept_key(key.as_bytes());
-            let (mut parts, body) = request.into_parts();
-            let upgrade = parts.extensions.remove::<hyper::upgrade::OnUpgrade>();
-            let Some(upgrade) = upgrade else { return next.run(Request::from_parts(parts, body)).await };
-            tokio::spawn(async move {
-                match upgrade.await {
-                    Ok(upgraded) => {
-                        let stream = Watched::new(TokioIo::new(upgraded));
-                        let mut sockets = sockets;
-                        let served = Service::call(&mut sockets, (stream, Request::from_parts(parts, ())));
-                        if let Err(error) = served.await {
-                            tracing::debug!(%error, "a WebSocket of Engine.IO 3 was refused");
-                        }
-                    }
-                    Err(error) => tracing::debug!(%error, "a WebSocket of Engine.IO 3 did not come about"),
-                }
-            });
-            let headers = [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "websocket")];
-            (StatusCode::SWITCHING_PROTOCOLS, headers, [(header::SEC_WEBSOCKET_ACCEPT, accept)])
-                .into_response()
-        }
-    }))
-}
-
-fn is_old(request: &Request) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    request.uri().path().starts_with("/socket.io") && query.split('&').any(|pair| pair == "EIO=3")
-}
-
-/// Whether a client wants a WebSocket without having polled: one that has sent its CONNECT packets by then, and its
-/// session is with the server of the polls.
-fn begins_with_websocket(request: &Request) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    let has_polled = query.split('&').any(|pair| pair.starts_with("sid="));
-    let upgrade = request.headers().get(header::UPGRADE).and_then(|value| value.to_str().ok());
-    !has_polled && upgrade.is_some_and(|value| value.eq_ignore_ascii_case("websocket"))
-}
-
-async fn polled(request: Request, next: Next) -> Response {
+/// Passes on a polling body, with its CONNECT packets rewritten.
+pub(super) async fn polled(request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     let Ok(body) = to_bytes(body, MAX_MESSAGE).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
@@ -129,7 +71,7 @@ fn rewrite(packet: &str) -> Option<String> {
 }
 
 /// A client's stream of WebSocket frames, in which CONNECT packets with a query are rewritten.
-struct Watched<S> {
+pub(super) struct Watched<S> {
     stream: S,
     /// Bytes that have come and are not a whole frame yet.
     raw: Vec<u8>,
@@ -141,7 +83,7 @@ struct Watched<S> {
 }
 
 impl<S> Watched<S> {
-    fn new(stream: S) -> Self {
+    pub(super) fn new(stream: S) -> Self {
         Self { stream, raw: Vec::new(), ready: Vec::new(), taken: 0, left: FRAMES }
     }
 

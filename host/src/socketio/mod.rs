@@ -11,8 +11,10 @@
 //!
 //! because socketioxide spawns the returned future as a task of its own, and tasks of one client run in any order.
 
+mod attach;
 mod connect_query;
 mod gate;
+mod pulse;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -28,9 +30,9 @@ use socketioxide::layer::SocketIoLayer;
 use socketioxide::socket::Socket;
 use socketioxide_core::Value;
 
-pub use connect_query::attach;
-
+pub use attach::attach;
 pub use gate::{Member, serve};
+pub use pulse::Pulse;
 
 /// The largest WebSocket message or polling body a client may send, in bytes.
 pub const MAX_MESSAGE: usize = 1_000_000;

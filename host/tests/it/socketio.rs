@@ -1,14 +1,18 @@
 //! What every Socket.IO service builds on: events arrive whole and in order, and what is emitted is exact.
 
 use std::future::ready;
+use std::time::Duration;
 
 use axum::Router;
+use cloverleaf::config::Options;
 use cloverleaf::socketio::{self, Incoming};
 use futures_util::{SinkExt, StreamExt};
 use socketioxide::extract::SocketRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+
+use crate::support::Server;
 
 /// A server that echoes every event's arguments, raw, and acknowledges with nothing.
 async fn echo() -> WebSocketStream<MaybeTlsStream<TcpStream>> {
@@ -72,4 +76,41 @@ async fn events_of_one_client_are_handled_in_order() {
     for count in 0..2000 {
         assert_eq!(receive(&mut client).await, format!(r#"42["x",{count}]"#));
     }
+}
+
+#[tokio::test]
+async fn a_session_whose_websocket_breaks_before_it_has_moved_there_ends() {
+    let server = Server::start(&Options::default()).await;
+    for (version, sids) in [(4, "0{"), (3, ":0{")] {
+        let poll = format!("{}/socket.io/?EIO={version}&transport=polling", server.url());
+        let open = reqwest::get(&poll).await.unwrap().text().await.unwrap();
+        assert!(open.contains(sids), "{open}");
+        let sid = open.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
+        let websocket = poll.replace("http", "ws").replace("polling", "websocket");
+        let (mut client, _) = connect_async(format!("{websocket}&sid={sid}")).await.unwrap();
+        client.send(Message::text("2probe")).await.unwrap();
+        assert_eq!(receive(&mut client).await, "3probe");
+        drop(client);
+        let poll = format!("{poll}&sid={sid}");
+        tokio::time::timeout(Duration::from_secs(60), async {
+            while reqwest::get(&poll).await.unwrap().status() == 200 {}
+        })
+        .await
+        .unwrap_or_else(|_| panic!("the session lasts with version {version}"));
+    }
+}
+
+#[tokio::test]
+async fn a_session_that_polled_moves_to_a_websocket() {
+    let server = Server::start(&Options::default()).await;
+    let poll = format!("{}/socket.io/?EIO=4&transport=polling", server.url());
+    let open = reqwest::get(&poll).await.unwrap().text().await.unwrap();
+    let sid = open.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let websocket = poll.replace("http", "ws").replace("polling", "websocket");
+    let (mut client, _) = connect_async(format!("{websocket}&sid={sid}")).await.unwrap();
+    client.send(Message::text("2probe")).await.unwrap();
+    assert_eq!(receive(&mut client).await, "3probe");
+    client.send(Message::text("5")).await.unwrap();
+    client.send(Message::text("40/octane,")).await.unwrap();
+    while !receive(&mut client).await.starts_with("40/octane,") {}
 }

@@ -1,0 +1,271 @@
+//! Whether a client's connection still leads to somebody.
+//!
+//! A client that loses its power or its network says nothing, and its connection stands until the heartbeat misses it.
+//! Who must know earlier asks: a WebSocket is sent a ping, which every implementation answers by itself; a client that
+//! polls answers whatever it is sent by coming back. Everything that comes from the client counts.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::{Notify, oneshot};
+
+/// The signs of life of one client. A [socket](socketioxide::extract::SocketRef) that came through
+/// [`attach`](super::attach) has it among the extensions of its request.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    heard: Arc<Notify>,
+    /// Somebody has asked, now or before: most clients never have anybody listen.
+    listening: AtomicBool,
+    /// A ping is to be sent with the next packet.
+    asked: AtomicBool,
+}
+
+impl Pulse {
+    /// Waits for the next sign of life from now on. A packet must be sent to the client next: it takes the question
+    /// along.
+    pub fn ask(&self) -> impl Future<Output = ()> + Send + use<> {
+        // Listens from now on, not from the first poll on.
+        let heard = Arc::clone(&self.heard).notified_owned();
+        self.listening.store(true, Ordering::Release);
+        self.asked.store(true, Ordering::Release);
+        heard
+    }
+
+    /// Something came from the client.
+    pub(super) fn beat(&self) {
+        if self.listening.load(Ordering::Acquire) {
+            self.heard.notify_waiters();
+        }
+    }
+}
+
+/// The pulses of the sessions that began by polling, by session id.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pulses {
+    sessions: Arc<Mutex<Sessions>>,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    pulses: HashMap<String, Weak<Pulse>>,
+    /// With so many, those that are over are forgotten.
+    sweep_at: usize,
+}
+
+impl Pulses {
+    /// The pulse of a session, as long as that lasts.
+    pub(super) fn of(&self, session: &str) -> Option<Arc<Pulse>> {
+        self.lock().pulses.get(session)?.upgrade()
+    }
+
+    /// Remembers the pulse of a session, which keeps it itself.
+    pub(super) fn remember(&self, session: &str, pulse: &Arc<Pulse>) {
+        let mut sessions = self.lock();
+        if sessions.pulses.len() >= sessions.sweep_at {
+            sessions.pulses.retain(|_, pulse| pulse.strong_count() > 0);
+            sessions.sweep_at = 2 * sessions.pulses.len() + 64;
+        }
+        sessions.pulses.insert(session.to_owned(), Arc::downgrade(pulse));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A ping without payload, as a server sends it.
+const PING: &[u8] = &[0x89, 0x00];
+
+/// The stream of a client's WebSocket, which reports what comes and sends pings between frames.
+pub(super) struct Beating<S> {
+    stream: S,
+    pulse: Arc<Pulse>,
+    written: Frames,
+    /// Bytes of a ping that are still to be sent.
+    owed: &'static [u8],
+    _until_dropped: oneshot::Sender<Infallible>,
+}
+
+impl<S> Beating<S> {
+    pub(super) fn new(stream: S, pulse: Arc<Pulse>, until_dropped: oneshot::Sender<Infallible>) -> Self {
+        Self { stream, pulse, written: Frames::default(), owed: &[], _until_dropped: until_dropped }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Beating<S> {
+    /// Sends the ping that is wanted, if a frame has just ended.
+    fn poll_ping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.owed.is_empty() && self.written.is_between() && self.pulse.asked.swap(false, Ordering::AcqRel)
+        {
+            self.owed = PING;
+        }
+        while !self.owed.is_empty() {
+            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, self.owed))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.owed = self.owed.get(count..).unwrap_or_default();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Beating<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        if buf.filled().len() > before {
+            self.pulse.beat();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Beating<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self;
+        ready!(this.poll_ping(cx))?;
+        let count = ready!(Pin::new(&mut this.stream).poll_write(cx, buf))?;
+        this.written.pass(buf.get(..count).unwrap_or_default());
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_ping(cx))?;
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// Where in a server's stream of frames one is: nothing of it is masked.
+#[derive(Debug, Default)]
+struct Frames {
+    /// The beginning of a frame, as far as its length is not known.
+    head: [u8; 10],
+    length: usize,
+    /// Bytes of the payload that are still to come.
+    payload: u64,
+}
+
+impl Frames {
+    /// Whether a frame has just ended.
+    fn is_between(&self) -> bool {
+        self.length == 0 && self.payload == 0
+    }
+
+    fn pass(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.payload > 0 {
+                let count = bytes.len().min(usize::try_from(self.payload).unwrap_or(usize::MAX));
+                self.payload -= count as u64;
+                bytes = bytes.get(count..).unwrap_or_default();
+                continue;
+            }
+            if let (Some(place), Some(byte)) = (self.head.get_mut(self.length), bytes.first()) {
+                *place = *byte;
+            }
+            self.length += 1;
+            bytes = bytes.get(1..).unwrap_or_default();
+            let extended = match self.head[1] & 0x7F {
+                126 => 2,
+                127 => 8,
+                _ => 0,
+            };
+            if self.length == 2 + extended && self.length > 1 {
+                self.payload = match extended {
+                    0 => u64::from(self.head[1] & 0x7F),
+                    _ => self.head[2..2 + extended].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+                };
+                (self.head, self.length) = ([0; 10], 0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    fn frame(length: usize) -> Vec<u8> {
+        let mut frame = vec![0x81];
+        match length {
+            0..126 => frame.push(length as u8),
+            126..=0xFFFF => {
+                frame.push(126);
+                frame.extend((length as u16).to_be_bytes());
+            }
+            _ => {
+                frame.push(127);
+                frame.extend((length as u64).to_be_bytes());
+            }
+        }
+        frame.resize(frame.len() + length, b'x');
+        frame
+    }
+
+    #[tokio::test]
+    async fn a_ping_is_sent_only_between_frames() {
+        for length in [0, 1, 125, 126, 300, 70_000] {
+            let frame = frame(length);
+            for asked_at in [0, 1, 2, 3, frame.len() / 2, frame.len() - 1, frame.len()] {
+                let pulse = Arc::new(Pulse::default());
+                let (server, mut client) = duplex(200_000);
+                let mut stream = Beating::new(server, Arc::clone(&pulse), oneshot::channel().0);
+                let mut rest = frame.as_slice();
+                if asked_at > 0 && asked_at <= rest.len() {
+                    let (first, later) = rest.split_at(asked_at);
+                    stream.write_all(first).await.unwrap();
+                    rest = later;
+                }
+                drop(pulse.ask());
+                stream.write_all(rest).await.unwrap();
+                stream.flush().await.unwrap();
+                drop(stream);
+                let mut received = Vec::new();
+                client.read_to_end(&mut received).await.unwrap();
+                let before = [PING, &frame].concat();
+                let behind = [&frame, PING].concat();
+                let expected = if asked_at == 0 { before } else { behind };
+                assert!(received == expected, "{length} bytes, asked after {asked_at}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn whatever_comes_is_a_sign_of_life() {
+        let pulse = Arc::new(Pulse::default());
+        let (server, mut client) = duplex(64);
+        let mut stream = Beating::new(server, Arc::clone(&pulse), oneshot::channel().0);
+        let heard = pulse.ask();
+        client.write_all(&[0x8A, 0x80, 1, 2, 3, 4]).await.unwrap();
+        stream.read_u8().await.unwrap();
+        heard.await;
+    }
+
+    #[test]
+    fn sessions_that_are_over_are_forgotten() {
+        let pulses = Pulses::default();
+        let lasting = Arc::new(Pulse::default());
+        pulses.remember("lasting", &lasting);
+        for number in 0..10_000 {
+            pulses.remember(&number.to_string(), &Arc::new(Pulse::default()));
+        }
+        assert!(pulses.of("lasting").is_some() && pulses.of("9999").is_none());
+        assert!(pulses.lock().pulses.len() < 200);
+    }
+}

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
+use serde_json::Value;
 use socketioxide::SocketIo;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 use crate::auth::Guard;
 use crate::car::{Car, orders};
@@ -22,7 +24,7 @@ use crate::services::relay::{self, Relay};
 use crate::services::{Context, octane};
 use crate::socketio::{self, Incoming, Member};
 use crate::static_files;
-use crate::timeline::{Bus, Latest};
+use crate::timeline::Bus;
 
 /// Why the application could not be built.
 #[derive(Debug, thiserror::Error)]
@@ -59,6 +61,8 @@ pub struct App {
     summary: Vec<String>,
     /// Goes on only as long as somebody holds it.
     road: Arc<Octane>,
+    /// Ends what would go on for as long as somebody listens.
+    end: CancellationToken,
 }
 
 impl App {
@@ -68,7 +72,8 @@ impl App {
     /// When an option cannot be honoured; the error names it.
     pub async fn new(options: &Options) -> Result<Self, BuildError> {
         let (layer, io) = socketio::server();
-        let timeline = Bus::new();
+        let timeline = Bus::remembering();
+        let end = CancellationToken::new();
         let exposure = Exposure::of(options.listen);
         let context = Context { timeline: timeline.clone(), exposure };
         let obd = Obd::new(&options.obd, &context)?;
@@ -78,11 +83,17 @@ impl App {
         serve_root(&io, &obd, &relay);
         let dfx = Dfx::new(&options.dfx, &context)?;
         let road = octane::start(&options.octane, &context, &io).await?;
-        let latest = Latest::follow(&timeline);
         let guard = Guard { key: options.dashboard.dashboard_key.clone(), exposure };
-        let topics = hub::Topics::new().with("timeline:*", Timeline::new(latest.clone(), guard.clone()));
+        let topics = hub::Topics::new().with("timeline:*", Timeline::new(timeline.clone(), guard.clone()));
         let hub = Hub::new(&options.hub, &context, topics).await?;
-        let router = dashboard::routes(&options.dashboard, guard, latest, obd.car().clone())?;
+        let parts = dashboard::Parts {
+            guard,
+            timeline: timeline.clone(),
+            car: obd.car().clone(),
+            plan: plan(&road),
+            end: end.clone(),
+        };
+        let router = dashboard::routes(&options.dashboard, parts)?;
         let router = router.merge(octane::rest::routes(Arc::clone(&road)));
         let router = dfx.at_root(router.merge(dfx.routes()));
         let router = static_files::below(router, options.static_files.as_deref())?;
@@ -92,15 +103,14 @@ impl App {
         // Merged in this order: of two routers without a fallback of their own the second's is kept, and Socket.IO
         // answers from around it.
         let router = hub.router(&origins).merge(origins.guard(socketio::attach(router, layer)));
-        let mut summary =
-            vec![obd.summary(), relay.summary().to_owned(), hub.summary(), dfx.summary().to_owned()];
+        let mut summary = vec![obd.summary(), summary_of_road(&road), relay.summary().to_owned()];
         if options.relay.relay_car {
             let id = offer_car(&relay, obd.car().clone());
-            summary.push(format!(
-                "relay    the car is monitor {id} (try: cloverleaf relay user --id {id} help)"
-            ));
+            summary.push(format!("         the car is monitor {id}"));
+            summary.push(format!("         try: cloverleaf relay user --id {id} help"));
         }
-        Ok(Self { router, io, hub, dfx, timeline, summary, road })
+        summary.extend([hub.summary(), dfx.summary().to_owned(), options.dashboard.summary(exposure)]);
+        Ok(Self { router, io, hub, dfx, timeline, summary, road, end })
     }
 
     /// What is served and where, a line each, for people.
@@ -137,11 +147,37 @@ impl App {
             shutdown.await;
             hub.drain();
             dfx.drain();
+            self.end.cancel();
             // Polling clients would otherwise hold the shutdown for their whole poll.
             io.close().await;
         };
         serve(listener, self.router, Patience::default(), shutdown).await
     }
+}
+
+fn summary_of_road(road: &Octane) -> String {
+    let (name, count) = road.look(|state| {
+        let facility = &state.view().road.facility;
+        (facility.name.clone(), facility.intersections.len())
+    });
+    format!(
+        "road     {name}, {count} intersections · Socket.IO on /octane, REST /api (described at /apidocs)"
+    )
+}
+
+/// What stands on the road, and where, by kind.
+fn plan(road: &Octane) -> Value {
+    use octane::resource::Kind;
+    let kinds = [Kind::Intersection, Kind::Crosswalk, Kind::RailCrossing, Kind::Gate, Kind::Garage];
+    let told = ["id", "name", "latitude", "longitude", "intersection", "streetMain", "streetCross"];
+    let places = |kind| {
+        let mut items = road.look(|state| state.items(kind));
+        for item in items.iter_mut().filter_map(Value::as_object_mut) {
+            item.retain(|name, _| told.contains(&name.as_str()));
+        }
+        Value::from(items)
+    };
+    kinds.into_iter().map(|kind| (kind.name().to_owned(), places(kind))).collect()
 }
 
 /// The root namespace, which services share: an event goes to the service that knows it. The event `query` has two

@@ -19,6 +19,7 @@ use cloverleaf_core::obd2::{self, Command, Value};
 use cloverleaf_core::time;
 use embedded_io_adapters::tokio_1::FromTokio;
 use jiff::Timestamp;
+use serde_json::json;
 use tokio::io::BufStream;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -76,11 +77,32 @@ impl Publisher {
     }
 
     fn reading(&self, reading: Reading) {
-        if let Ok(value) = reading.clean() {
-            self.timeline.publish_at(reading.time, Source::Car, reading.item.name(), value);
-        }
+        reading.publish(&self.timeline);
         // The only error is that nobody listens.
         let _ = self.readings.send(Arc::new(reading));
+    }
+}
+
+/// Puts what is known of the adapter on the timeline as often as that changes, for as long as there is a link.
+pub(super) async fn tell_adapter(mut states: watch::Receiver<State>, timeline: Bus) {
+    let mut told = serde_json::Value::Null;
+    loop {
+        let adapter = {
+            let state = states.borrow_and_update();
+            json!({
+                "port": state.port,
+                "banner": state.banner,
+                "protocol": state.protocol.map(|protocol| protocol.name()),
+                "trouble": state.trouble,
+            })
+        };
+        if adapter != told {
+            timeline.publish(Source::Car, "adapter", timeline::Value::Json(adapter.clone()));
+            told = adapter;
+        }
+        if states.changed().await.is_err() {
+            return;
+        }
     }
 }
 

@@ -116,6 +116,7 @@ struct Shared {
     signals: Option<&'static Signals>,
     year: Option<u16>,
     descriptions: &'static Descriptions,
+    timeline: Bus,
     _end: DropGuard,
 }
 
@@ -161,8 +162,10 @@ impl Car {
             signals: options.signals,
             year: options.year,
             descriptions: options.descriptions.unwrap_or_else(Descriptions::composed),
+            timeline: timeline.clone(),
             _end: end.clone().drop_guard(),
         };
+        tokio::spawn(link::tell_adapter(shared.state.clone(), timeline.clone()));
         let publisher = link::Publisher { state, readings, timeline };
         let link = link::Task::new(options, publisher, queue, watched, opened);
         tokio::spawn(end.run_until_cancelled_owned(link.run()));
@@ -228,16 +231,16 @@ impl Car {
             None => self.request(&item.request(), item.target()).await,
         };
         let time = Timestamp::now();
-        match reply {
+        let reply = match reply {
             // No stored code is no answer on some cars.
             Err(QueryError::Failed(failure)) if item.may_be_silent() && reading::is_no_data(failure) => {
-                Ok(Reading { item: item.clone(), time, reply: Ok(Reply::default()) })
+                Reply::default()
             }
-            reply => {
-                let reading = Reading { item: item.clone(), time, reply: Ok(reply?) };
-                Ok(reading)
-            }
-        }
+            reply => reply?,
+        };
+        let reading = Reading { item: item.clone(), time, reply: Ok(reply) };
+        reading.publish(&self.shared.timeline);
+        Ok(reading)
     }
 
     /// Asks the car anything; the answer is every message that came.

@@ -115,6 +115,15 @@ impl Reading {
         }
     }
 
+    /// Puts the value, if there is one, on the timeline.
+    pub(super) fn publish(&self, timeline: &timeline::Bus) {
+        if timeline.is_watched()
+            && let Ok(value) = self.clean()
+        {
+            timeline.publish_at(self.time, timeline::Source::Car, self.item.name(), value);
+        }
+    }
+
     /// The one value as Cloverleaf's own surfaces show it: codes of all control units together, else the engine's.
     ///
     /// # Errors

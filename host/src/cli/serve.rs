@@ -31,8 +31,9 @@ impl Command {
             let listener =
                 TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
             let app = App::new(&self.options).await?;
+            eprintln!("cloverleaf {}", env!("CARGO_PKG_VERSION"));
             for line in app.summary() {
-                eprintln!("{line}");
+                eprintln!("  {line}");
             }
             println!("listening on http://{}", listener.local_addr()?);
             app.serve(listener, interrupted()).await?;

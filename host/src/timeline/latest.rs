@@ -1,84 +1,63 @@
-//! The newest entry of every topic, so that who comes late sees the present at once.
+//! The newest entry of every topic.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use super::{Bus, Entry, Source, Subscriber};
+use super::{Entry, Source};
 
-/// How many topics are remembered; entries of further topics are still published but not remembered.
-pub const TOPICS: usize = 2048;
+/// How many topics of one source are remembered. One more, and the one that was silent longest is forgotten: a source
+/// that makes up topics (names of rooms, ids of monitors) crowds out only its own.
+pub const TOPICS: usize = 512;
 
-type Topics = HashMap<Source, HashMap<String, Arc<Entry>>>;
-
-/// Follows a bus in a task of its own; clones share what it remembers.
-#[derive(Clone, Debug)]
-pub struct Latest {
-    topics: Arc<Mutex<Topics>>,
-    bus: Bus,
+/// What a bus remembers.
+#[derive(Debug, Default)]
+pub(super) struct Latest {
+    topics: HashMap<Source, HashMap<String, Arc<Entry>>>,
 }
 
 impl Latest {
-    /// Starts to follow `bus`; must be called within a tokio runtime.
-    pub fn follow(bus: &Bus) -> Self {
-        let latest = Self { topics: Arc::default(), bus: bus.clone() };
-        let mut entries = bus.subscribe();
-        let topics = Arc::downgrade(&latest.topics);
-        tokio::spawn(async move {
-            while let Some(entry) = entries.next().await {
-                let Some(topics) = topics.upgrade() else { return };
-                // A missed entry is only an older state of its topic.
-                if let Ok(entry) = entry {
-                    remember(&mut topics.lock().unwrap_or_else(PoisonError::into_inner), entry);
-                }
-            }
-        });
-        latest
+    /// Keeps an entry in the place of its topic's last.
+    pub(super) fn remember(&mut self, entry: Arc<Entry>) {
+        let topics = self.topics.entry(entry.source).or_default();
+        if let Some(newest) = topics.get_mut(&entry.topic) {
+            *newest = entry;
+            return;
+        }
+        if topics.len() >= TOPICS {
+            let oldest = topics.values().min_by_key(|entry| entry.time).map(|entry| entry.topic.clone());
+            topics.remove(&oldest.unwrap_or_default());
+        }
+        topics.insert(entry.topic.clone(), entry);
     }
 
-    /// The present, oldest entry first, and everything from now on. An entry may be in both.
-    pub fn subscribe(&self) -> (Vec<Arc<Entry>>, Subscriber) {
-        let future = self.bus.subscribe();
-        let topics = self.topics.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut present: Vec<_> = topics.values().flat_map(HashMap::values).cloned().collect();
-        present.sort_by_key(|entry| entry.time);
-        (present, future)
-    }
-}
-
-fn remember(topics: &mut Topics, entry: Arc<Entry>) {
-    let known: usize = topics.values().map(HashMap::len).sum();
-    let source = topics.entry(entry.source).or_default();
-    if let Some(newest) = source.get_mut(&entry.topic) {
-        *newest = entry;
-    } else if known < TOPICS {
-        source.insert(entry.topic.clone(), entry);
+    /// Everything that is remembered, oldest first.
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
+        let mut entries: Vec<_> = self.topics.values().flat_map(HashMap::values).cloned().collect();
+        entries.sort_by_key(|entry| entry.time);
+        entries
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::{Timestamp, ToSpan};
+
     use super::super::Value;
     use super::*;
 
-    fn entry(topic: &str, value: bool) -> Arc<Entry> {
-        let time = jiff::Timestamp::UNIX_EPOCH;
-        Arc::new(Entry { time, source: Source::Road, topic: topic.into(), value: Value::Bool(value) })
-    }
-
     #[test]
-    fn the_newest_entry_of_a_topic_replaces_the_older() {
-        let mut topics = Topics::new();
-        remember(&mut topics, entry("gate/1", false));
-        remember(&mut topics, entry("gate/1", true));
-        assert_eq!(topics[&Source::Road]["gate/1"].value, Value::Bool(true));
-    }
-
-    #[test]
-    fn topics_beyond_the_bound_are_not_remembered() {
-        let mut topics = Topics::new();
-        for count in 0..TOPICS + 10 {
-            remember(&mut topics, entry(&count.to_string(), true));
+    fn each_source_forgets_its_own_oldest_topic() {
+        let mut latest = Latest::default();
+        let entry = |source, second: usize| {
+            let time = Timestamp::UNIX_EPOCH + (second as i64).seconds();
+            Arc::new(Entry { time, source, topic: second.to_string(), value: Value::Bool(true) })
+        };
+        latest.remember(entry(Source::Car, 0));
+        for second in 0..TOPICS + 10 {
+            latest.remember(entry(Source::Crew, second));
         }
-        assert_eq!(topics[&Source::Road].len(), TOPICS);
+        let entries = latest.entries();
+        assert_eq!(entries.len(), 1 + TOPICS);
+        assert_eq!((entries[0].source, entries[1].topic.as_str()), (Source::Car, "10"));
     }
 }

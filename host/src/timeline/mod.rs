@@ -1,18 +1,22 @@
 //! The timeline: one bounded bus on which every service publishes what happens, when, and to whom.
 //!
 //! Publishing never waits and never fails. Each subscriber has room for [`CAPACITY`] entries; one that falls
-//! further behind loses the oldest and is told how many ([`Missed`]).
+//! further behind loses the oldest and is told how many ([`Missed`]). A bus that [remembers](Bus::remembering) keeps
+//! the newest entry of every topic for who comes late, [`TOPICS`] of each source at most.
 
 mod latest;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
-pub use latest::{Latest, TOPICS};
+use latest::Latest;
+
+pub use latest::TOPICS;
 
 /// How many entries a subscriber may lag behind before it loses the oldest.
 pub const CAPACITY: usize = 4096;
@@ -64,6 +68,38 @@ pub enum Value {
     Text(String),
     /// Anything with more structure.
     Json(serde_json::Value),
+    /// The same, already written as JSON.
+    Written(Written),
+}
+
+impl Value {
+    /// Something with a structure of its own.
+    pub fn written(value: &impl Serialize) -> Self {
+        // What cannot be written has keys that are no text, which nothing that is published has.
+        serde_json::value::to_raw_value(value).map_or(Self::Json(serde_json::Value::Null), |json| json.into())
+    }
+}
+
+impl From<Box<RawValue>> for Value {
+    fn from(json: Box<RawValue>) -> Self {
+        Self::Written(Written(json))
+    }
+}
+
+/// JSON that is written once and passed on as it is.
+#[derive(Clone, Debug)]
+pub struct Written(Box<RawValue>);
+
+impl Serialize for Written {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl PartialEq for Written {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
 }
 
 /// One thing that happened.
@@ -83,12 +119,18 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Bus {
     entries: broadcast::Sender<Arc<Entry>>,
+    latest: Option<Arc<Mutex<Latest>>>,
 }
 
 impl Bus {
-    /// A bus without subscribers.
+    /// A bus without subscribers, which remembers nothing.
     pub fn new() -> Self {
-        Self { entries: broadcast::Sender::new(CAPACITY) }
+        Self { entries: broadcast::Sender::new(CAPACITY), latest: None }
+    }
+
+    /// A bus that remembers the newest entry of every topic.
+    pub fn remembering() -> Self {
+        Self { latest: Some(Arc::default()), ..Self::new() }
     }
 
     /// Publishes a value that was observed now.
@@ -101,19 +143,37 @@ impl Bus {
         if !self.is_watched() {
             return;
         }
+        let entry = Arc::new(Entry { time, source, topic: topic.into(), value });
+        // Remembered and sent under one lock: who follows gets every entry once.
+        let mut latest = self.latest.as_ref().map(|latest| lock(latest));
+        if let Some(latest) = &mut latest {
+            latest.remember(Arc::clone(&entry));
+        }
         // The only error is that nobody listens any more, which is no error here.
-        let _ = self.entries.send(Arc::new(Entry { time, source, topic: topic.into(), value }));
+        let _ = self.entries.send(entry);
     }
 
     /// Whether anybody reads what is published: if not, it need not be made.
     pub fn is_watched(&self) -> bool {
-        self.entries.receiver_count() > 0
+        self.latest.is_some() || self.entries.receiver_count() > 0
     }
 
     /// Everything published from now on.
     pub fn subscribe(&self) -> Subscriber {
         Subscriber { entries: self.entries.subscribe() }
     }
+
+    /// What is remembered, oldest first, and everything published from now on.
+    pub fn follow(&self) -> (Vec<Arc<Entry>>, Subscriber) {
+        let latest = self.latest.as_ref().map(|latest| lock(latest));
+        let present = latest.as_deref().map(Latest::entries).unwrap_or_default();
+        (present, self.subscribe())
+    }
+}
+
+fn lock(latest: &Mutex<Latest>) -> std::sync::MutexGuard<'_, Latest> {
+    // It is whole between any two statements that change it.
+    latest.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Bus {
@@ -162,10 +222,36 @@ mod tests {
         assert_eq!(subscriber.next().await.unwrap().unwrap().topic, "3");
     }
 
+    #[tokio::test]
+    async fn who_follows_gets_the_present_and_then_the_future() {
+        let bus = Bus::remembering();
+        bus.publish(Source::Car, "RPM", Value::Bool(false));
+        bus.publish(Source::Road, "gate/1", Value::Bool(false));
+        bus.publish(Source::Car, "RPM", Value::Bool(true));
+        let (present, mut future) = bus.follow();
+        bus.publish(Source::Crew, "room:lobby/shout", Value::Bool(true));
+        let topics: Vec<_> = present.iter().map(|entry| entry.topic.as_str()).collect();
+        assert_eq!(topics, ["gate/1", "RPM"]);
+        assert_eq!(present[1].value, Value::Bool(true));
+        assert_eq!(future.next().await.unwrap().unwrap().topic, "room:lobby/shout");
+    }
+
+    #[test]
+    fn without_memory_or_reader_nothing_is_made() {
+        let bus = Bus::new();
+        assert!(!bus.is_watched());
+        assert!(Bus::remembering().is_watched());
+        let (present, reader) = bus.follow();
+        assert!(present.is_empty() && bus.is_watched());
+        drop(reader);
+        assert!(!bus.is_watched());
+    }
+
     #[test]
     fn values_are_clean_json() {
         let json = |value| serde_json::to_string(&value).unwrap();
         assert_eq!(json(Value::Quantity { value: 1500.0, unit: "rpm" }), r#"{"value":1500.0,"unit":"rpm"}"#);
         assert_eq!(json(Value::Text("P0133".into())), r#""P0133""#);
+        assert_eq!(json(Value::written(&["P0133"])), r#"["P0133"]"#);
     }
 }

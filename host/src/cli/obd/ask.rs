@@ -147,6 +147,7 @@ pub(super) fn human(value: &timeline::Value) -> String {
         }
         timeline::Value::Text(text) => text.clone(),
         timeline::Value::Json(json) => words(json),
+        timeline::Value::Written(json) => words(&json!(json)),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cloverleaf_core::json;
+use serde::Serialize;
 
 /// A meta with its refs, encoded once.
 type Meta = Arc<[u8]>;
@@ -43,6 +44,19 @@ impl Change {
             _ => None,
         }
     }
+}
+
+/// Who is present in one topic, for people.
+#[derive(Debug, Serialize)]
+pub(super) struct Members<'a> {
+    count: usize,
+    /// The first of them.
+    names: Vec<&'a str>,
+}
+
+impl Members<'_> {
+    /// How many are named.
+    const NAMED: usize = 50;
 }
 
 /// The presence of one topic.
@@ -101,6 +115,12 @@ impl Presence {
                 state.into()
             })
             .clone()
+    }
+
+    /// Who is present, for people.
+    pub(super) fn members(&self) -> Members<'_> {
+        let names = self.metas.keys().take(Members::NAMED).map(|key| &**key).collect();
+        Members { count: self.metas.len(), names }
     }
 
     /// The keys that are present, in order.

@@ -85,9 +85,9 @@ impl User {
                 history.keep(shout);
             }
             if channel.is_watched()
-                && let Ok(value) = serde_json::from_slice(payload)
+                && let Some(payload) = raw(payload)
             {
-                channel.publish("shout", Value::Json(value));
+                channel.publish("shout", Value::from(payload));
             }
         }
         match channel.broadcast("shout", &Payload::from(body)) {

@@ -96,7 +96,8 @@ impl Shared {
             Some(room) => Arc::clone(room),
             None => {
                 let topic: Arc<str> = topic.into();
-                let room = Arc::new(Room { topic: Arc::clone(&topic), inner: Mutex::default() });
+                let timeline = self.timeline.clone();
+                let room = Arc::new(Room { topic: Arc::clone(&topic), timeline, inner: Mutex::default() });
                 rooms.insert(topic, Arc::clone(&room));
                 room
             }
@@ -150,7 +151,7 @@ impl Shared {
         let mut inner = room.lock();
         if inner.waiting.is_empty() && inner.members.len() <= SETTLED_AT_ONCE {
             for change in &changes {
-                inner.tell(&room.topic, std::slice::from_ref(change), &mut effects.flush);
+                room.tell(&mut inner, std::slice::from_ref(change), &mut effects.flush);
             }
         } else {
             if inner.waiting.is_empty() {
@@ -201,6 +202,7 @@ struct Connection {
 #[derive(Debug)]
 pub(super) struct Room {
     topic: Arc<str>,
+    timeline: Bus,
     inner: Mutex<Inner>,
 }
 
@@ -247,7 +249,16 @@ impl Room {
     pub(super) fn settle(&self, flush: &mut Flush) {
         let mut inner = self.lock();
         let waiting = std::mem::take(&mut inner.waiting);
-        inner.tell(&self.topic, &waiting, flush);
+        self.tell(&mut inner, &waiting, flush);
+    }
+
+    /// Tells changes to all members, and who is present now to the timeline.
+    fn tell(&self, inner: &mut Inner, changes: &[Change], flush: &mut Flush) {
+        inner.tell(&self.topic, changes, flush);
+        if self.timeline.is_watched() && changes.iter().any(|change| change.came().is_some()) {
+            let members = Value::written(&inner.presence.members());
+            self.timeline.publish(Source::Crew, format!("{}/members", self.topic), members);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

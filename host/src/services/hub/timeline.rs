@@ -8,7 +8,7 @@
 //! missed {"count": 3}      as many entries were dropped, because they came faster than they could be told
 //! ```
 //!
-//! The reply has the newest entry of every topic; an entry may come once more as an event. Beyond this machine the
+//! The reply has the newest entry of every topic; every later one comes as an event. Beyond this machine the
 //! timeline is shown only to those who have the dashboard's key.
 //!
 //! **Bounds:** of a quantity or a state only the newest is told, every [`PACE`]; at most [`PENDING`] entries wait for
@@ -26,7 +26,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::channel::{Answer, Channel, Join, Member, Payload, Pusher, Refusal, Topic};
 use crate::auth::Guard;
-use crate::timeline::{Entry, Latest, Missed, Source, Subscriber, Value};
+use crate::timeline::{Bus, Entry, Missed, Source, Subscriber, Value};
 
 /// How often one client is told.
 pub const PACE: Duration = Duration::from_millis(50);
@@ -40,14 +40,14 @@ pub const TOPICS: usize = 100;
 /// The topics `timeline:*` over a timeline.
 #[derive(Debug)]
 pub struct Timeline {
-    latest: Latest,
+    bus: Bus,
     guard: Guard,
 }
 
 impl Timeline {
-    /// Topics that show what `latest` follows to those whom `guard` lets in.
-    pub fn new(latest: Latest, guard: Guard) -> Self {
-        Self { latest, guard }
+    /// Topics that show what is on `bus` to those whom `guard` lets in.
+    pub fn new(bus: Bus, guard: Guard) -> Self {
+        Self { bus, guard }
     }
 }
 
@@ -84,7 +84,7 @@ impl Topic for Timeline {
             ));
         }
         let filter = Filter { source, topics };
-        let (present, future) = self.latest.subscribe();
+        let (present, future) = self.bus.follow();
         let entries: Vec<&Entry> =
             present.iter().map(Arc::as_ref).filter(|entry| filter.lets(entry)).collect();
         let response = Payload::of(&json!({ "entries": entries }));

@@ -175,6 +175,7 @@ fn shaped(reading: &Reading) -> Option<(Shape, String)> {
             timeline::Value::Text(text) => Some((json!(text).into(), TEXT.into())),
             timeline::Value::Bool(flag) => Some((json!(flag).into(), BOOL.into())),
             timeline::Value::Json(object) => Some((object.into(), DICT.into())),
+            timeline::Value::Written(object) => Some((json!(object).into(), DICT.into())),
         };
     }
     let decoder = reading.item.command()?.decoder;

@@ -200,8 +200,7 @@ impl Octane {
                     if publication.record {
                         let topic =
                             publication.signal.clone().unwrap_or_else(|| publication.event.to_owned());
-                        let value = serde_json::from_str(publication.data.get()).unwrap_or_default();
-                        self.timeline.publish(Source::Road, topic, Value::Json(value));
+                        self.timeline.publish(Source::Road, topic, Value::from(publication.data.clone()));
                     }
                     inner.fanout.publish(&publication);
                 }

@@ -25,7 +25,7 @@
 //! | `id` in `command send` | dropped | goes to the monitor and comes back with the replies, with the times; a monitor that echoes ids may report in any order. Without an `id` not a byte differs |
 //! | what came of a command | not told | a monitor may send `{"output": …}` with `command done`; its sender gets it with `command finish`, as a string |
 //! | order of `command ok` and `command finish` | can be reversed | never: both leave under one lock, in the order `command do`, `command ok`, `command finish` |
-//! | a second `con` for a taken id | refused, also for a minute after the first has gone | freed with the connection, however it ends; a holder whose connection still stands is probed for `--relay-probe` seconds: if it breaks, the id changes hands, else "monitor_id already registered". 0 refuses at once |
+//! | a second `con` for a taken id | refused, also for a minute after the first has gone | freed with the connection, however it ends; a holder whose connection still stands is pinged: if it answers, "monitor_id already registered"; if its connection breaks, or nothing comes from it for `--relay-probe` seconds (it lost its power or its network), it is closed and the id changes hands. 0 refuses at once |
 //! | `con` again with another id | the first id is reserved for ever | the first is released at once, its commands fail |
 //! | `con` again with the same id, `query` again | accepted; the last wins | the same |
 //! | one socket as user and monitor | allowed | allowed |
@@ -127,8 +127,8 @@ pub struct Options {
     #[arg(long, env = "CLOVERLEAF_RELAY_CAR")]
     pub relay_car: bool,
 
-    /// Seconds for which the holder of a taken monitor id is probed; 0 refuses at once
-    #[arg(long, env = "CLOVERLEAF_RELAY_PROBE", value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    /// Seconds in which the holder of a monitor id must answer a ping when another asks for the id; 0 refuses the other at once
+    #[arg(long, env = "CLOVERLEAF_RELAY_PROBE", value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     pub relay_probe: Duration,
 }
 
@@ -168,9 +168,9 @@ impl Relay {
     pub fn new(options: &Options, context: &Context) -> Self {
         let settings = options.settings(context.exposure);
         let summary = if settings.access.is_closed() {
-            "relay    closed: needs --relay-user-key and --relay-monitor-key, or --relay-open".to_owned()
+            "device   closed: needs --relay-user-key and --relay-monitor-key, or --relay-open".to_owned()
         } else {
-            format!("relay    users and monitors · Socket.IO on / and {NAMESPACE}")
+            format!("device   users and monitors of the relay · Socket.IO on / and {NAMESPACE}")
         };
         Self { switchboard: Switchboard::start(settings, context.timeline.clone()), summary }
     }

@@ -76,7 +76,8 @@ async fn both_sides_come_back_when_the_relay_does() {
 
 #[tokio::test]
 async fn a_monitor_whose_id_is_taken_is_told_so() {
-    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let relay =
+        Alone::start(|options| options.relay_probe = Duration::from_secs(60), Exposure::Loopback).await;
     let mut notices = obedient(membership(&relay));
     assert_eq!(within(notices.recv()).await, Some(Notice::Registered));
     // The first answers the relay's probe, so this takes no second.

@@ -81,6 +81,49 @@ impl Raw {
     }
 }
 
+/// A client of the relay that only polls.
+struct Polling {
+    http: reqwest::Client,
+    url: String,
+    heard: std::collections::VecDeque<String>,
+}
+
+impl Polling {
+    async fn open(address: SocketAddr) -> Self {
+        let url = format!("http://{address}/socket.io/?EIO=4&transport=polling");
+        let http = reqwest::Client::new();
+        let open = http.get(&url).send().await.unwrap().text().await.unwrap();
+        let open: Value = serde_json::from_str(&open[1..]).unwrap();
+        let url = format!("{url}&sid={}", open["sid"].as_str().unwrap());
+        let mut polling = Self { http, url, heard: Default::default() };
+        polling.post("40/relay,").await;
+        while !polling.hear().await.starts_with("40/relay,") {}
+        polling
+    }
+
+    async fn post(&self, packet: &str) {
+        let posted = self.http.post(&self.url).body(packet.to_owned()).send();
+        posted.await.unwrap().error_for_status().unwrap();
+    }
+
+    async fn hear(&mut self) -> String {
+        loop {
+            if let Some(packet) = self.heard.pop_front() {
+                return packet;
+            }
+            let body = self.http.get(&self.url).send().await.unwrap().text().await.unwrap();
+            self.heard = body.split('\u{1e}').map(str::to_owned).collect();
+        }
+    }
+
+    /// Polls until this packet comes.
+    async fn expect(&mut self, packet: &str) {
+        tokio::time::timeout(PATIENCE, async { while self.hear().await != packet {} })
+            .await
+            .expect("in time");
+    }
+}
+
 pub(super) const A: &str = "0123456789abcdef0123456789abcdef";
 
 pub(super) fn id_of(number: usize) -> String {
@@ -118,7 +161,7 @@ impl Alone {
         service.mount(&io);
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = Router::new().layer(layer);
+        let app = socketio::attach(Router::new(), layer);
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { service, timeline, address, io, task }
     }
@@ -332,27 +375,85 @@ async fn an_id_is_free_as_soon_as_its_monitor_is_gone_however_it_goes() {
 #[tokio::test]
 async fn a_second_con_is_decided_by_whether_the_first_monitor_lives() {
     let relay =
-        Alone::start(|options| options.relay_probe = Duration::from_secs(1), Exposure::Loopback).await;
-    // A holder that answers the probe keeps its id at once; this client answers like python-socketio.
-    let mut holder = Raw::join(relay.address, "40/relay,").await;
+        Alone::start(|options| options.relay_probe = Duration::from_secs(60), Exposure::Loopback).await;
     let con = format!("42/relay,[\"con\",{{\"monitor_id\":\"{A}\"}}]");
+    let refused = [r#"42/relay,["con failed",{"reason":"monitor_id already registered"}]"#, "41/relay,"];
+    let mut holder = Raw::join(relay.address, "40/relay,").await;
     holder.say(&con).await;
     holder.expect(&[r#"42/relay,["con ok",{"reason":"Connection ok"}]"#]).await;
-    let mut claimant = Raw::join(relay.address, "40/relay,").await;
-    claimant.say(&con).await;
-    let probe = holder.hear().await;
-    let (head, tail) = probe.split_once('[').unwrap();
-    assert_eq!(tail, "\"relay probe\"]");
-    holder.say(&format!("{}[]", head.replacen("42", "43", 1))).await;
-    claimant
-        .expect(&[r#"42/relay,["con failed",{"reason":"monitor_id already registered"}]"#, "41/relay,"])
-        .await;
+    // One that acknowledges the probe, as python-socketio does, and one that does not, as socket.io-client: the ping
+    // that comes along is answered by every WebSocket.
+    for acknowledges in [true, false] {
+        let mut claimant = Raw::join(relay.address, "40/relay,").await;
+        claimant.say(&con).await;
+        let probe = holder.hear().await;
+        let (head, tail) = probe.split_once('[').unwrap();
+        assert_eq!(tail, "\"relay probe\"]");
+        if acknowledges {
+            holder.say(&format!("{}[]", head.replacen("42", "43", 1))).await;
+            claimant.expect(&refused).await;
+        } else {
+            // Reading is what answers the ping.
+            tokio::select! {
+                () = claimant.expect(&refused) => {}
+                packet = holder.hear() => panic!("{packet}"),
+            }
+        }
+    }
     // A holder that goes during the probe loses it.
     let mut claimant = Raw::join(relay.address, "40/relay,").await;
     claimant.say(&con).await;
-    assert!(holder.hear().await.ends_with("[\"relay probe\"]"));
     holder.reset();
     claimant.expect(&[r#"42/relay,["con ok",{"reason":"Connection ok"}]"#]).await;
+}
+
+#[tokio::test]
+async fn who_answers_no_ping_is_a_ghost_and_loses_its_id() {
+    let relay =
+        Alone::start(|options| options.relay_probe = Duration::from_millis(300), Exposure::Loopback).await;
+    let con = format!("[\"con\",{{\"monitor_id\":\"{A}\"}}]");
+    // Both connections stand, but nothing comes through them any more: nobody reads, nobody polls.
+    let mut ghost = Raw::join(relay.address, "40/relay,").await;
+    ghost.say(&format!("42/relay,{con}")).await;
+    ghost.expect(&[r#"42/relay,["con ok",{"reason":"Connection ok"}]"#]).await;
+    let (user, mut replies) = introduced(relay.client(), "query", A).await;
+    user.emit("command send", &[json!({"command": "wake up"})]).await.unwrap();
+    assert_eq!(message(&mut replies).await.0, "command ok");
+    let mut polling = Polling::open(relay.address).await;
+    polling.post(&format!("42/relay,{con}")).await;
+    let gone = ("command failed".to_owned(), json!({"reason": "Monitor disconnected"}));
+    assert_eq!(message(&mut replies).await, gone);
+    polling.expect(r#"42/relay,["con ok",{"reason":"Connection ok"}]"#).await;
+    let mut heir = Raw::join(relay.address, "40/relay,").await;
+    heir.say(&format!("42/relay,{con}")).await;
+    heir.expect(&[r#"42/relay,["con ok",{"reason":"Connection ok"}]"#]).await;
+    // The heir reads, and keeps what it has.
+    let claimant = async {
+        let mut claimant = Polling::open(relay.address).await;
+        claimant.post(&format!("42/relay,{con}")).await;
+        claimant.expect(r#"42/relay,["con failed",{"reason":"monitor_id already registered"}]"#).await;
+    };
+    tokio::select! {
+        () = claimant => {}
+        packet = async { heir.hear().await; heir.hear().await } => panic!("{packet}"),
+    }
+}
+
+#[tokio::test]
+async fn a_monitor_that_polls_and_lives_keeps_its_id() {
+    let relay =
+        Alone::start(|options| options.relay_probe = Duration::from_secs(60), Exposure::Loopback).await;
+    let con = format!("42/relay,[\"con\",{{\"monitor_id\":\"{A}\"}}]");
+    let mut holder = Polling::open(relay.address).await;
+    holder.post(&con).await;
+    holder.expect(r#"42/relay,["con ok",{"reason":"Connection ok"}]"#).await;
+    let mut claimant = Raw::join(relay.address, "40/relay,").await;
+    claimant.say(&con).await;
+    let refused = [r#"42/relay,["con failed",{"reason":"monitor_id already registered"}]"#];
+    tokio::select! {
+        () = claimant.expect(&refused) => {}
+        () = holder.expect("nothing of the kind") => {}
+    }
 }
 
 #[tokio::test]
@@ -599,15 +700,35 @@ async fn the_way_of_a_command_is_on_the_timeline() {
         assert_eq!(entry.source, Source::Device);
         entries.push((entry.topic.clone(), serde_json::to_value(&entry.value).unwrap()));
     }
-    assert_eq!(entries[0], ("monitor".into(), json!({"monitor_id": A, "connected": true})));
+    assert_eq!(entries[0], (format!("monitor/{A}"), json!({"monitor_id": A, "connected": true})));
     let (topic, value) = &entries[1];
-    assert_eq!(
-        (topic.as_str(), &value["command"], &value["outcome"]),
-        ("command", &json!("lights on"), &json!("done"))
-    );
+    assert_eq!(topic, &format!("command/{A}"));
+    let way = ["monitor_id", "command", "outcome", "reason"].map(|name| value[name].as_str());
+    assert_eq!(way, [Some(A), Some("lights on"), Some("done"), Some("Command finish")]);
     let time = |name: &str| value["times"][name].as_f64().unwrap_or_else(|| panic!("{name} in {value}"));
     assert_eq!(time("sent"), 5.0);
     assert!(time("accepted") <= time("dispatched") && time("dispatched") <= time("finished"));
+}
+
+#[tokio::test]
+async fn on_the_timeline_texts_are_whole_characters_and_not_too_long() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let mut timeline = relay.timeline.subscribe();
+    let mut user = Raw::join(relay.address, "40/relay,").await;
+    user.say(&format!("42/relay,[\"query\",{{\"monitor_id\":\"{A}\"}}]")).await;
+    let table = [
+        (r"half \ud83d of a pair".to_owned(), "half \u{FFFD} of a pair".to_owned()),
+        (r#"a \"quote\""#.to_owned(), r#"a "quote""#.to_owned()),
+        ("ü".repeat(1000), "ü".repeat(200)),
+    ];
+    for (sent, shown) in table {
+        user.say(&format!("42/relay,[\"command send\",{{\"command\":\"{sent}\"}}]")).await;
+        let entry = timeline.next().await.unwrap().unwrap();
+        let value = serde_json::to_value(&entry.value).unwrap();
+        assert_eq!((value["command"].as_str(), value["outcome"].as_str()), (Some(&*shown), Some("failed")));
+        assert_eq!(value["reason"], "Monitor not connected");
+        assert!(value["times"].get("dispatched").is_none(), "{value}");
+    }
 }
 
 #[tokio::test]

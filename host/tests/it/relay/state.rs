@@ -50,7 +50,8 @@ fn play(settings: Settings, text: &str) {
         } else {
             let token = (verb == "opens").then(|| rest.to_owned());
             if known.insert(name, ()).is_none() || verb == "opens" {
-                state.handle(now, name, Input::Opened(token), &mut out);
+                let audible = name != "deaf";
+                state.handle(now, name, Input::Opened { token, audible }, &mut out);
             }
             match verb {
                 ">" => {
@@ -470,7 +471,7 @@ fn a_claim_is_decided_by_what_becomes_of_the_holder() {
         probing.clone(),
         &format!("{claim} m > command send {{}} {refused} m < command failed {{\"reason\":\"Not queried\"}}"),
     );
-    pair(probing.clone(), &format!("{claim} at 0.9 \n at 1 {refused}"));
+    pair(probing.clone(), &format!("{claim} at 0.9 \n at 1 \n m closed {taken}"));
     pair(probing.clone(), &format!("{claim} m closes {taken}"));
     pair(
         probing.clone(),
@@ -488,6 +489,22 @@ fn a_claim_is_decided_by_what_becomes_of_the_holder() {
         &format!(
             "{claim} n > con {{\"monitor_id\":\"$B\"}} \n n < con ok {{\"reason\":\"Connection ok\"}} \n m closes \n u < command failed {{\"reason\":\"Monitor disconnected\"}}"
         ),
+    );
+}
+
+#[test]
+fn who_cannot_be_heard_keeps_its_id() {
+    play(
+        Settings { probe: Some(Duration::from_secs(1)), ..settings() },
+        r#"
+        deaf > con {"monitor_id":"$A"}
+        deaf < con ok {"reason":"Connection ok"}
+        n > con {"monitor_id":"$A"}
+        deaf probed
+        at 1
+        n < con failed {"reason":"monitor_id already registered"}
+        n closed
+        "#,
     );
 }
 
@@ -664,7 +681,7 @@ fn a_thousand_users_and_monitors_never_hear_of_each_others_commands() {
     // Monitors are the sockets from 0, users those from COUNT; user n commands a monitor of its choice.
     let mut target = vec![0; COUNT];
     for peer in 0..2 * COUNT {
-        state.handle(Duration::ZERO, peer, Input::Opened(None), &mut out);
+        state.handle(Duration::ZERO, peer, Input::Opened { token: None, audible: true }, &mut out);
         if peer < COUNT {
             request(&mut state, peer, "con", &format!("{{\"monitor_id\":\"{peer:032}\"}}"), &mut out);
         }
@@ -722,7 +739,7 @@ fn a_hundred_thousand_reconnects_leave_nothing_behind() {
     let mut out = Vec::new();
     let id = format!("{{\"monitor_id\":\"{}\"}}", "a".repeat(32));
     for peer in 0..100_000 {
-        state.handle(Duration::ZERO, peer, Input::Opened(None), &mut out);
+        state.handle(Duration::ZERO, peer, Input::Opened { token: None, audible: true }, &mut out);
         request(&mut state, peer, "con", &id, &mut out);
         request(&mut state, peer, "query", &id, &mut out);
         request(&mut state, peer, "command send", "{\"command\":\"x\"}", &mut out);

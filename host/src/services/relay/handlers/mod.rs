@@ -3,99 +3,37 @@
 //! One lock guards both, and everything is emitted while it is held: that makes the order of the state's
 //! outputs the order on the wire.
 
-use std::collections::{HashMap, VecDeque};
+mod link;
+mod local;
+
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 use socketioxide::extract::SocketRef;
-use socketioxide::socket::Sid;
-use socketioxide::{SendError, SocketError};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use self::link::{Link, Outlet, Parcel, Passed, Peer, drain};
 use super::NAMESPACE;
-use super::events::{self, Message, MonitorId, Reason, Request, decode, reason};
+use super::events::{self, Message, MonitorId, Reason, Request, Text, Times, decode, reason};
 use super::state::{Census, Input, Output, Record, Settings, State};
-use crate::socketio::{Incoming, Member, NOTHING};
-use crate::timeline::{self, Bus, Source};
+use crate::socketio::{Incoming, Member, NOTHING, Pulse};
+use crate::timeline::{Bus, Source, Value};
 
-/// Messages that wait for a client once its socket's own queue is full. One more, and the client is
-/// disconnected: it has not read for thousands of messages.
-const MAX_OVERFLOW: usize = 65_536;
+pub use self::local::LocalReports;
 
-/// How often a client with a full queue is tried again, and timers are looked at while any runs.
-const RETRY: Duration = Duration::from_millis(2);
+/// How often timers are looked at while any runs.
 const TICK: Duration = Duration::from_millis(50);
 
 /// Characters of a command that the timeline shows.
 const SHOWN: usize = 200;
 
-/// The event that asks a monitor whether it is still there. Clients that do not know it ignore it, but
-/// writing it is enough for the network to tell when nobody is there to ignore it.
+/// The event that asks a monitor whether it is still there. Clients that do not know it ignore it, but it takes a ping
+/// along that every living connection answers.
 const PROBE: &str = "relay probe";
-
-/// A client of the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Peer {
-    /// A socket on `/`.
-    Root(Sid),
-    /// A socket on `/relay`.
-    Own(Sid),
-    /// A monitor within this program.
-    Local(u64),
-}
-
-/// The way to a client.
-#[derive(Debug)]
-struct Link {
-    outlet: Outlet,
-    /// What found the outlet full, oldest first; a task empties it while it is not empty.
-    overflow: VecDeque<Parcel>,
-}
-
-#[derive(Debug, Clone)]
-enum Outlet {
-    Socket(SocketRef),
-    Local(mpsc::Sender<Message>),
-}
-
-#[derive(Debug)]
-enum Parcel {
-    Message(Message),
-    Close,
-}
-
-/// The outlet has no room now, or will never have any again.
-enum Refusal {
-    Full,
-    Gone,
-}
-
-impl Outlet {
-    fn send(&self, parcel: &Parcel) -> Result<(), Refusal> {
-        match (self, parcel) {
-            (Self::Socket(socket), Parcel::Message(message)) => {
-                socket.emit(message.event, &message.payload).map_err(|error| match error {
-                    SendError::Socket(SocketError::InternalChannelFull) => Refusal::Full,
-                    _ => Refusal::Gone,
-                })
-            }
-            (Self::Socket(socket), Parcel::Close) => {
-                // Through the same queue as the messages before: they are flushed first.
-                SocketRef::clone(socket).disconnect().map_err(|_| Refusal::Full)
-            }
-            (Self::Local(queue), Parcel::Message(message)) => {
-                queue.try_send(message.clone()).map_err(|error| match error {
-                    mpsc::error::TrySendError::Full(_) => Refusal::Full,
-                    mpsc::error::TrySendError::Closed(_) => Refusal::Gone,
-                })
-            }
-            // Its queue ends with the link.
-            (Self::Local(_), Parcel::Close) => Ok(()),
-        }
-    }
-}
 
 /// The state with its sockets.
 #[derive(Debug)]
@@ -103,6 +41,8 @@ pub(super) struct Switchboard {
     inner: Mutex<Inner>,
     timeline: Bus,
     started: Instant,
+    /// How long the holder of a taken id is listened to.
+    probing: Duration,
     /// Wakes the timers' task.
     timers: Arc<Notify>,
 }
@@ -121,6 +61,7 @@ impl Switchboard {
     /// A relay without clients and the task of its timers, which ends with it.
     pub(super) fn start(settings: Settings, timeline: Bus) -> Arc<Self> {
         let timers = Arc::new(Notify::new());
+        let probing = settings.probe.unwrap_or_default();
         let inner = Inner {
             state: State::new(settings),
             links: HashMap::new(),
@@ -132,6 +73,7 @@ impl Switchboard {
             inner: Mutex::new(inner),
             timeline,
             started: Instant::now(),
+            probing,
             timers: timers.clone(),
         });
         tokio::spawn(run_timers(Arc::downgrade(&switchboard), timers));
@@ -142,7 +84,8 @@ impl Switchboard {
     pub(super) fn join(self: &Arc<Self>, socket: &SocketRef, token: Option<String>) -> Client {
         let peer = if socket.ns() == NAMESPACE { Peer::Own(socket.id) } else { Peer::Root(socket.id) };
         let outlet = Outlet::Socket(socket.clone());
-        self.locked(|switchboard, inner| inner.open(switchboard.now(), peer, outlet, token));
+        let audible = pulse(socket).is_some();
+        self.locked(|switchboard, inner| inner.open(switchboard.now(), peer, outlet, token, audible));
         Client { switchboard: self.clone(), peer }
     }
 
@@ -157,7 +100,7 @@ impl Switchboard {
         let peer = self.locked(|switchboard, inner| {
             let peer = Peer::Local(inner.next_local);
             inner.next_local += 1;
-            inner.open(switchboard.now(), peer, Outlet::Local(sender), None);
+            inner.open(switchboard.now(), peer, Outlet::Local(sender), None, false);
             let attached = inner.state.attach(peer, id, &mut inner.out);
             if !attached {
                 inner.forget(switchboard.now(), peer);
@@ -230,57 +173,64 @@ impl Switchboard {
             Output::Probe(peer) => self.probe(inner, peer),
             Output::Presence(id, connected) => {
                 let value = json!({"monitor_id": id.as_str(), "connected": connected});
-                self.timeline.publish(Source::Device, "monitor", timeline::Value::Json(value));
+                self.timeline.publish(Source::Device, format!("monitor/{id}"), Value::Json(value));
             }
             Output::Record(record) => {
-                self.timeline.publish(Source::Device, "command", timeline::Value::Json(describe(&record)));
+                let topic = format!("command/{}", record.monitor_id);
+                self.timeline.publish(Source::Device, topic, Value::written(&Way::of(&record)));
             }
         }
     }
 
     fn deliver(self: &Arc<Self>, inner: &mut Inner, to: Peer, parcel: Parcel) {
         let Some(link) = inner.links.get_mut(&to) else { return };
-        let refusal =
-            if link.overflow.is_empty() { link.outlet.send(&parcel).err() } else { Some(Refusal::Full) };
         let closing = matches!(parcel, Parcel::Close);
-        match refusal {
-            None if closing => {
+        match link.pass(parcel) {
+            Passed::On if closing && link.is_clear() => {
                 inner.links.remove(&to);
             }
-            // A socket that is gone will be reported closed.
-            None | Some(Refusal::Gone) => {}
-            Some(Refusal::Full) if link.overflow.len() >= MAX_OVERFLOW && !closing => {
-                inner.drop_slow(self.now(), to);
+            Passed::On => {}
+            Passed::Waits => {
+                tokio::spawn(drain(Arc::downgrade(self), to));
             }
-            Some(Refusal::Full) => {
-                link.overflow.push_back(parcel);
-                if link.overflow.len() == 1 {
-                    tokio::spawn(drain(Arc::downgrade(self), to));
-                }
-            }
+            Passed::Full => inner.drop_slow(self.now(), to),
         }
     }
 
     fn probe(self: &Arc<Self>, inner: &Inner, peer: Peer) {
         let Some(link) = inner.links.get(&peer) else { return };
-        let Outlet::Socket(socket) = &link.outlet else {
+        let Some(socket) = link.socket() else {
             // A monitor within this program lives as long as its link.
             let switchboard = self.clone();
             tokio::spawn(async move { switchboard.input(peer, Input::Alive) });
             return;
         };
         // Silence is judged by the claim's deadline; a probe that finds no room is silence too.
-        if let Ok(answer) = socket.emit_with_ack::<_, Value>(PROBE, &NOTHING) {
-            let switchboard = Arc::downgrade(self);
-            tokio::spawn(async move {
-                if answer.await.is_ok()
-                    && let Some(switchboard) = switchboard.upgrade()
-                {
-                    switchboard.input(peer, Input::Alive);
+        let heard = pulse(socket).map(|pulse| pulse.ask());
+        let socket = socket.timeout(self.probing);
+        let Ok(answer) = socket.emit_with_ack::<_, serde_json::Value>(PROBE, &NOTHING) else { return };
+        let switchboard = Arc::downgrade(self);
+        tokio::spawn(async move {
+            let heard = async {
+                match heard {
+                    Some(heard) => heard.await,
+                    None => std::future::pending().await,
                 }
-            });
-        }
+            };
+            let alive = tokio::select! {
+                answer = answer => answer.is_ok(),
+                () = heard => true,
+            };
+            if alive && let Some(switchboard) = switchboard.upgrade() {
+                switchboard.input(peer, Input::Alive);
+            }
+        });
     }
+}
+
+/// What tells whether anybody is behind a socket, if it came by way of [`socketio::attach`](crate::socketio::attach).
+fn pulse(socket: &SocketRef) -> Option<Arc<Pulse>> {
+    socket.req_parts().extensions.get().cloned()
 }
 
 impl Drop for Switchboard {
@@ -290,9 +240,9 @@ impl Drop for Switchboard {
 }
 
 impl Inner {
-    fn open(&mut self, now: Duration, peer: Peer, outlet: Outlet, token: Option<String>) {
-        self.links.insert(peer, Link { outlet, overflow: VecDeque::new() });
-        self.state.handle(now, peer, Input::Opened(token), &mut self.out);
+    fn open(&mut self, now: Duration, peer: Peer, outlet: Outlet, token: Option<String>, audible: bool) {
+        self.links.insert(peer, Link::new(outlet));
+        self.state.handle(now, peer, Input::Opened { token, audible }, &mut self.out);
     }
 
     fn forget(&mut self, now: Duration, peer: Peer) {
@@ -302,41 +252,11 @@ impl Inner {
 
     /// The client does not read: close it, and free its monitor's id at once.
     fn drop_slow(&mut self, now: Duration, peer: Peer) {
-        if let Some(Link { outlet, .. }) = self.links.remove(&peer) {
+        if let Some(link) = self.links.remove(&peer) {
             tracing::debug!(?peer, "a relay client does not read; disconnecting it");
-            tokio::spawn(async move {
-                while let Err(Refusal::Full) = outlet.send(&Parcel::Close) {
-                    // Ends at the latest when the heartbeat, which needs the same queue, gives the client up.
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            });
+            tokio::spawn(link.close());
         }
         self.state.handle(now, peer, Input::Closed, &mut self.out);
-    }
-}
-
-/// Send what waits for a client as it makes room, then end.
-async fn drain(switchboard: Weak<Switchboard>, to: Peer) {
-    loop {
-        tokio::time::sleep(RETRY).await;
-        let Some(switchboard) = switchboard.upgrade() else { return };
-        let mut inner = switchboard.lock();
-        let Some(link) = inner.links.get_mut(&to) else { return };
-        while let Some(parcel) = link.overflow.front() {
-            match link.outlet.send(parcel) {
-                Ok(()) => {
-                    if let Some(Parcel::Close) = link.overflow.pop_front() {
-                        inner.links.remove(&to);
-                        return;
-                    }
-                }
-                Err(Refusal::Full) => break,
-                Err(Refusal::Gone) => link.overflow.clear(),
-            }
-        }
-        if link.overflow.is_empty() {
-            return;
-        }
     }
 }
 
@@ -356,19 +276,40 @@ async fn run_timers(switchboard: Weak<Switchboard>, timers: Arc<Notify>) {
 }
 
 /// A command's way as the timeline shows it.
-fn describe(record: &Record) -> Value {
-    let command: String = decode(&record.command.0).chars().take(SHOWN).collect();
-    let reason = record.failed.as_ref().map(|failed| match failed {
-        Reason::Ours(reason) => (*reason).to_owned(),
-        Reason::Monitors(text) => decode(&text.0).chars().take(SHOWN).collect(),
-    });
-    json!({
-        "monitor_id": record.monitor_id.as_str(),
-        "command": command,
-        "outcome": if record.failed.is_none() { "done" } else { "failed" },
-        "reason": reason.as_deref().unwrap_or(reason::COMMAND_FINISH),
-        "times": record.times,
-    })
+#[derive(Serialize)]
+struct Way<'a> {
+    monitor_id: &'a str,
+    command: Text,
+    outcome: &'static str,
+    reason: Reason,
+    times: Times,
+}
+
+impl<'a> Way<'a> {
+    fn of(record: &'a Record) -> Self {
+        let reason = match &record.failed {
+            None => Reason::Ours(reason::COMMAND_FINISH),
+            Some(Reason::Monitors(text)) => Reason::Monitors(shown(text)),
+            Some(ours) => ours.clone(),
+        };
+        Self {
+            monitor_id: record.monitor_id.as_str(),
+            command: shown(&record.command),
+            outcome: if record.failed.is_none() { "done" } else { "failed" },
+            reason,
+            times: record.times,
+        }
+    }
+}
+
+/// A text of users for the timeline: not too long, and without half characters.
+fn shown(text: &Text) -> Text {
+    let json = text.0.get();
+    if json.len() <= SHOWN && !json.contains('\\') {
+        return text.clone();
+    }
+    let short: String = decode(&text.0).chars().take(SHOWN).collect();
+    serde_json::value::to_raw_value(&short).map_or_else(|_| text.clone(), |json| Text(json.into()))
 }
 
 /// One connected socket; clones are the same.
@@ -407,34 +348,5 @@ impl Member for Client {
         // As a task: the relay itself may just be closing the socket, and then holds its lock.
         let Self { switchboard, peer } = self.clone();
         tokio::spawn(async move { switchboard.input(peer, Input::Closed) });
-    }
-}
-
-/// How a monitor within this program reports. Dropping it leaves the relay.
-#[derive(Debug)]
-pub struct LocalReports {
-    switchboard: Arc<Switchboard>,
-    peer: Peer,
-}
-
-impl LocalReports {
-    /// The oldest command is done, and this came of it.
-    pub fn done(&self, output: &str) {
-        let output = serde_json::value::to_raw_value(output).ok();
-        self.switchboard
-            .input(self.peer, Input::Request(Request::Done { id: None, output: output.as_deref() }));
-    }
-
-    /// The oldest command has failed.
-    pub fn failed(&self, why: &str) {
-        let why = serde_json::value::to_raw_value(why).ok();
-        self.switchboard
-            .input(self.peer, Input::Request(Request::Error { reason: why.as_deref(), id: None }));
-    }
-}
-
-impl Drop for LocalReports {
-    fn drop(&mut self) {
-        self.switchboard.input(self.peer, Input::Closed);
     }
 }

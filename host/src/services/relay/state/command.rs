@@ -1,0 +1,342 @@
+//! The way of a command: from its user to the monitor, and its end back to the user.
+
+use std::collections::VecDeque;
+use std::hash::Hash;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::super::events::{
+    Message, MonitorId, Payload, Reason, Submission, Text, Times, decode, is_string, reason, text_length,
+};
+use super::{Output, Peer, Record, Settings, State};
+
+/// Bytes of an id that a user may give a command.
+const MAX_ID: usize = 256;
+
+/// Bytes of commands that may wait for one monitor; more is answered [`reason::TOO_MANY_PENDING`].
+const MAX_WAITING_BYTES: usize = 16 << 20;
+
+/// A monitor that is there, and what it has to do.
+#[derive(Debug)]
+pub(super) struct Monitor<P> {
+    holder: P,
+    /// Oldest first; at most `max_pending`, and [`MAX_WAITING_BYTES`].
+    commands: VecDeque<Command<P>>,
+    waiting_bytes: usize,
+    /// How many of `commands` the monitor has been given: always the first ones.
+    given: usize,
+}
+
+/// An unfinished command.
+#[derive(Debug)]
+pub(super) struct Command<P> {
+    /// `None` once the sender has been told that it timed out; the monitor's late report still takes this place.
+    sender: Option<P>,
+    command: Text,
+    id: Option<Text>,
+    sent: Option<f64>,
+    accepted: Duration,
+    dispatched: Option<Duration>,
+}
+
+impl<P> Command<P> {
+    fn times(&self, epoch_ms: f64, finished: Option<Duration>) -> Times {
+        let wall = |time: Duration| epoch_ms + time.as_secs_f64() * 1000.0;
+        Times {
+            sent: self.sent,
+            accepted: wall(self.accepted),
+            dispatched: self.dispatched.map(wall),
+            finished: finished.map(wall),
+        }
+    }
+}
+
+impl<P: Copy> Monitor<P> {
+    /// A monitor with nothing to do.
+    pub(super) fn new(holder: P) -> Self {
+        Self { holder, commands: VecDeque::new(), waiting_bytes: 0, given: 0 }
+    }
+
+    /// The socket that is this monitor.
+    pub(super) fn holder(&self) -> P {
+        self.holder
+    }
+
+    /// How many commands it has not reported yet.
+    pub(super) fn unfinished(&self) -> usize {
+        self.commands.len()
+    }
+
+    /// Its unfinished commands, oldest first.
+    pub(super) fn into_commands(self) -> impl Iterator<Item = Command<P>> {
+        self.commands.into_iter()
+    }
+
+    fn is_full(&self, settings: &Settings) -> bool {
+        self.commands.len() >= settings.max_pending || self.waiting_bytes >= MAX_WAITING_BYTES
+    }
+
+    fn put(&mut self, command: Command<P>) {
+        self.waiting_bytes += command.command.0.get().len();
+        self.commands.push_back(command);
+    }
+
+    /// Take a command out, wherever it is.
+    fn take(&mut self, position: usize) -> Option<Command<P>> {
+        let command = self.commands.remove(position)?;
+        self.waiting_bytes -= command.command.0.get().len();
+        if position < self.given {
+            self.given -= 1;
+        }
+        Some(command)
+    }
+
+    /// Which command a report is of: the one whose id it echoes, else the oldest. An id of the monitor's own making
+    /// reports the oldest command that came without one.
+    fn reported(&self, echo: Option<&RawValue>) -> Option<usize> {
+        let Some(echo) = echo else { return (self.given > 0).then_some(0) };
+        let given = || self.commands.iter().take(self.given);
+        given()
+            .position(|command| command.id.as_ref().is_some_and(|id| id.0.get() == echo.get()))
+            .or_else(|| given().position(|command| command.id.is_none()))
+    }
+
+    /// Give the monitor what its window has room for.
+    fn dispatch(&mut self, now: Duration, window: usize, out: &mut Vec<Output<P>>) {
+        while self.given < window
+            && let Some(command) = self.commands.get_mut(self.given)
+        {
+            self.given += 1;
+            command.dispatched = Some(now);
+            let payload = Payload {
+                command: Some(command.command.clone()),
+                id: command.id.clone(),
+                ..Payload::default()
+            };
+            out.push(Output::Emit(self.holder, Message { event: "command do", payload }));
+        }
+    }
+}
+
+impl Peer {
+    /// Whom a command of this user is for and what it says, or the reason why it is not accepted.
+    fn accept<'a>(
+        &mut self,
+        now: Duration,
+        settings: &Settings,
+        submission: &Submission<'a>,
+    ) -> Result<(MonitorId, &'a RawValue), &'static str> {
+        let target = self.user_of.clone().ok_or(reason::NOT_QUERIED)?;
+        let command = submission.command.ok_or(reason::INVALID_COMMAND)?;
+        let max = settings.max_command;
+        let long = command.get().len() > max && text_length(command) > max;
+        if long || submission.id.is_some_and(|id| id.get().len() > MAX_ID) {
+            return Err(reason::TOO_LARGE);
+        }
+        let full = f64::from(settings.rate);
+        let gained = now.saturating_sub(self.counted).as_secs_f64() * full;
+        self.allowance = (self.allowance + gained).min(full);
+        self.counted = now;
+        if self.allowance < 1.0 {
+            return Err(reason::TOO_FAST);
+        }
+        self.allowance -= 1.0;
+        if self.pending >= settings.max_pending {
+            return Err(reason::TOO_MANY_PENDING);
+        }
+        Ok((target, command))
+    }
+}
+
+impl<P: Copy + Eq + Hash> State<P> {
+    /// A user sends a command.
+    pub(super) fn send(
+        &mut self,
+        now: Duration,
+        from: P,
+        submission: Submission<'_>,
+        out: &mut Vec<Output<P>>,
+    ) {
+        let Self { settings, peers, monitors, .. } = self;
+        let Some(peer) = peers.get_mut(&from) else { return };
+        let id = submission.id.filter(|id| id.get().len() <= MAX_ID).map(Text::from);
+        let accepted = peer.accept(now, settings, &submission).and_then(|(target, command)| {
+            let monitor = monitors.get_mut(&target);
+            let full = monitor.as_ref().is_some_and(|monitor| monitor.is_full(settings));
+            if full { Err(reason::TOO_MANY_PENDING) } else { Ok((target, monitor, command)) }
+        });
+        let (target, monitor, command) = match accepted {
+            Ok(accepted) => accepted,
+            Err(why) => return out.push(Output::Emit(from, failure(Reason::Ours(why), id, None))),
+        };
+        peer.pending += 1;
+        let command = Command {
+            sender: Some(from),
+            command: command.into(),
+            id,
+            sent: submission.sent,
+            accepted: now,
+            dispatched: None,
+        };
+        let ok = Message {
+            event: "command ok",
+            payload: Payload {
+                reason: Some(Reason::Ours(reason::COMMAND_OK)),
+                id: command.id.clone(),
+                times: command.id.is_some().then(|| command.times(settings.epoch_ms, None)),
+                ..Payload::default()
+            },
+        };
+        match monitor {
+            None => {
+                out.push(Output::Emit(from, ok));
+                self.finish(now, &target, command, Err(Reason::Ours(reason::NOT_CONNECTED)), out);
+            }
+            Some(monitor) => {
+                monitor.put(command);
+                // The original's order: first the monitor, then the user.
+                monitor.dispatch(now, settings.window, out);
+                out.push(Output::Emit(from, ok));
+            }
+        }
+    }
+
+    /// A monitor reports a command: done, or failed.
+    pub(super) fn report(
+        &mut self,
+        now: Duration,
+        from: P,
+        echo: Option<&RawValue>,
+        result: Result<Option<Text>, Reason>,
+        out: &mut Vec<Output<P>>,
+    ) {
+        let Some(id) = self.peers.get(&from).and_then(|peer| peer.monitor.clone()) else { return };
+        let Some(monitor) = self.monitors.get_mut(&id) else { return };
+        let position = monitor.reported(echo);
+        let Some(command) = position.and_then(|position| monitor.take(position)) else { return };
+        // Commands that waited for room are dispatched after this one's end.
+        let waiting = monitor.commands.len() > monitor.given;
+        self.finish(now, &id, command, result, out);
+        if waiting {
+            self.dispatch(now, &id, out);
+        }
+    }
+
+    fn dispatch(&mut self, now: Duration, id: &MonitorId, out: &mut Vec<Output<P>>) {
+        if let Some(monitor) = self.monitors.get_mut(id) {
+            monitor.dispatch(now, self.settings.window, out);
+        }
+    }
+
+    /// Tell whoever waits that a command is over.
+    pub(super) fn finish(
+        &mut self,
+        now: Duration,
+        monitor_id: &MonitorId,
+        command: Command<P>,
+        result: Result<Option<Text>, Reason>,
+        out: &mut Vec<Output<P>>,
+    ) {
+        let Some(sender) = command.sender else { return };
+        let times = command.times(self.settings.epoch_ms, Some(now));
+        let shown = command.id.is_some().then_some(times);
+        let (failed, output) = match result {
+            Ok(output) => (None, output),
+            Err(reason) => (Some(reason), None),
+        };
+        let message = match &failed {
+            Some(reason) => failure(reason.clone(), command.id, shown),
+            None => Message {
+                event: "command finish",
+                payload: Payload {
+                    reason: Some(Reason::Ours(reason::COMMAND_FINISH)),
+                    id: command.id,
+                    output,
+                    times: shown,
+                    ..Payload::default()
+                },
+            },
+        };
+        let by_monitor = !matches!(
+            failed,
+            Some(Reason::Ours(reason::NOT_CONNECTED | reason::DISCONNECTED | reason::TIMED_OUT))
+        );
+        if self.settings.broadcast && by_monitor {
+            let all = self.watchers.get(monitor_id).into_iter().flatten();
+            out.extend(all.map(|watcher| Output::Emit(*watcher, message.clone())));
+        }
+        if let Some(peer) = self.peers.get_mut(&sender) {
+            peer.pending = peer.pending.saturating_sub(1);
+            let told = self.settings.broadcast && by_monitor && peer.user_of.as_ref() == Some(monitor_id);
+            if !told {
+                out.push(Output::Emit(sender, message));
+            }
+        }
+        let record = Record { monitor_id: monitor_id.clone(), command: command.command, failed, times };
+        out.push(Output::Record(Box::new(record)));
+    }
+
+    /// Commands of this age have failed. Those that the monitor was given keep their place for its late report.
+    pub(super) fn time_out(
+        &mut self,
+        now: Duration,
+        timeout: Duration,
+        id: &MonitorId,
+        out: &mut Vec<Output<P>>,
+    ) {
+        let mut position = 0;
+        loop {
+            let Some(monitor) = self.monitors.get_mut(id) else { return };
+            let given = position < monitor.given;
+            let Some(command) = monitor.commands.get_mut(position) else { break };
+            let age = now.saturating_sub(command.accepted);
+            if age < timeout {
+                break;
+            }
+            if command.sender.is_none() {
+                // Its late report, if any, has been waited for as long again.
+                if age >= timeout.saturating_mul(2) {
+                    monitor.take(position);
+                } else {
+                    position += 1;
+                }
+                continue;
+            }
+            let command = if given {
+                let place = Command {
+                    sender: None,
+                    id: command.id.clone(),
+                    command: command.command.clone(),
+                    ..*command
+                };
+                position += 1;
+                Some(std::mem::replace(command, place))
+            } else {
+                monitor.take(position)
+            };
+            if let Some(command) = command {
+                self.finish(now, id, command, Err(Reason::Ours(reason::TIMED_OUT)), out);
+            }
+        }
+        self.dispatch(now, id, out);
+    }
+
+    /// A monitor's text as a string of bounded length, whatever JSON it sent.
+    pub(super) fn bounded(&self, raw: &RawValue) -> Option<Text> {
+        let max = self.settings.max_command;
+        if is_string(raw) && raw.get().len() <= max {
+            return Some(raw.into());
+        }
+        let mut text = decode(raw);
+        text.truncate(text.floor_char_boundary(max));
+        Some(Text(serde_json::value::to_raw_value(&text).ok()?.into()))
+    }
+}
+
+fn failure(reason: Reason, id: Option<Text>, times: Option<Times>) -> Message {
+    Message {
+        event: "command failed",
+        payload: Payload { reason: Some(reason), id, times, ..Payload::default() },
+    }
+}

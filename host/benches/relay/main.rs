@@ -2,63 +2,49 @@
 //! socketioxide, and the simplest with Node's socket.io (if `.ci/peers` has installed it).
 //!
 //! ```sh
-//! cargo bench -p cloverleaf --bench relay              # all, in interleaved rounds; only ratios of one run count
+//! cargo bench -p cloverleaf --bench relay              # all, in turns; about a minute and a half
 //! ```
 //!
-//! Each server is a process of its own; the load is raw WebSocket frames from this one, one command at a time per
-//! pair. Every reply is compared with what it must be, so a lost, doubled or misdirected one ends the run.
+//! One command at a time per pair. Every reply is compared with what it must be, so a lost, doubled or misdirected one
+//! ends the run. This relay publishes every command on a timeline that remembers, as `serve` does.
+
+#[path = "../load/mod.rs"]
+mod load;
 
 use std::collections::HashMap;
 use std::future::ready;
-use std::process::Stdio;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use axum::Router;
 use cloverleaf::config::{Exposure, Options};
 use cloverleaf::services::Context;
 use cloverleaf::services::relay::Relay;
 use cloverleaf::socketio;
-use cloverleaf::timeline::{Bus, Latest};
-use futures_util::{SinkExt, StreamExt};
+use cloverleaf::timeline::Bus;
+use load::{CONTENDERS, Server, Socket};
 use serde::{Deserialize, Serialize};
 use socketioxide::SocketIo;
 use socketioxide::extract::{Data, SocketRef};
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
-use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio::task::JoinSet;
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(2);
 const PAIRS: [usize; 2] = [1, 50];
 
 fn main() {
-    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    match arguments.next().as_deref() {
-        Some("--serve") => runtime.block_on(serve(&arguments.next().expect("which"))),
-        _ => runtime.block_on(compare()),
-    }
+    load::main(compare(), serve);
 }
 
 async fn serve(which: &str) {
     let (layer, io) = socketio::server();
-    let timeline = Bus::new();
-    let latest = Latest::follow(&timeline);
-    if which == "bare" {
-        bare(&io);
-    } else {
-        let context = Context { timeline, exposure: Exposure::Loopback };
-        Relay::new(&Options::default().relay, &context).mount(&io);
+    let context = Context { timeline: Bus::remembering(), exposure: Exposure::Loopback };
+    match which {
+        "bare" => bare(&io),
+        _ => Relay::new(&Options::default().relay, &context).mount(&io),
     }
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    println!("{}", listener.local_addr().expect("bound").port());
-    let listener =
-        axum::serve::ListenerExt::tap_io(listener, |stream| stream.set_nodelay(true).unwrap_or_default());
-    axum::serve(listener, Router::new().layer(layer)).await.expect("serves");
-    drop(latest);
+    load::serve(layer).await;
 }
 
 #[derive(Deserialize)]
@@ -109,148 +95,86 @@ fn bare(io: &SocketIo) {
     });
 }
 
-/// A server in a process of its own.
-struct Server {
-    _child: Child,
-    port: u16,
+const SEND: &str = r#"42/relay,["command send",{"command":"lights on"}]"#;
+const DO: &str = r#"42/relay,["command do",{"command":"lights on"}]"#;
+const OK: &str = r#"42/relay,["command ok",{"reason":"Command ok"}]"#;
+const DONE: &str = r#"42/relay,["command done",{}]"#;
+const FINISH: &str = r#"42/relay,["command finish",{"reason":"Command finish"}]"#;
+
+/// Users, and monitors that do everything at once, for as long as this is kept.
+#[derive(Default)]
+struct Pairs {
+    users: Vec<Socket>,
+    monitors: JoinSet<()>,
 }
 
-impl Server {
-    async fn start(name: &str) -> Option<Self> {
-        let mut command = if name == "node" {
-            let modules = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/peers/node");
-            let script = format!("{modules}/relay-bench.cjs");
-            std::fs::copy(concat!(env!("CARGO_MANIFEST_DIR"), "/benches/relay/node.cjs"), &script).ok()?;
-            let mut command = Command::new("node");
-            command.arg(script).current_dir(modules);
-            command
-        } else {
-            let mut command = Command::new(std::env::current_exe().expect("this program"));
-            command.args(["--serve", name]);
-            command
-        };
-        let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().ok()?;
-        let mut lines = BufReader::new(child.stdout.take()?).lines();
-        let port = lines.next_line().await.ok()??.parse().ok()?;
-        Some(Self { _child: child, port })
-    }
-}
-
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
-
-async fn join(port: u16) -> Socket {
-    let url = format!("ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket");
-    let (mut socket, _) = connect_async(url).await.expect("a connection");
-    hear(&mut socket).await;
-    say(&mut socket, "40/relay,").await;
-    hear(&mut socket).await;
-    socket
-}
-
-async fn say(socket: &mut Socket, text: &'static str) {
-    socket.send(Message::Text(Utf8Bytes::from_static(text))).await.expect("a server that reads");
-}
-
-async fn hear(socket: &mut Socket) -> Utf8Bytes {
-    loop {
-        match socket.next().await.expect("open").expect("good frames") {
-            Message::Text(text) if text == "2" => say(socket, "3").await,
-            Message::Text(text) => return text,
-            _ => {}
+impl Pairs {
+    async fn join(port: u16, count: usize) -> Self {
+        let mut pairs = Self::default();
+        for _ in 0..count {
+            let (user, monitor) = pair(port).await;
+            pairs.users.push(user);
+            pairs.monitors.spawn(obey(monitor));
         }
+        pairs
+    }
+
+    /// Round trips a second of all users together.
+    async fn measure(&mut self) -> f64 {
+        let started = Instant::now();
+        let mut trips = 0;
+        let tasks: Vec<_> = self.users.drain(..).map(|user| tokio::spawn(command(user, started))).collect();
+        for task in tasks {
+            let (user, count) = task.await.expect("only expected replies");
+            self.users.push(user);
+            trips += count;
+        }
+        f64::from(trips) / started.elapsed().as_secs_f64()
     }
 }
 
-async fn expect(socket: &mut Socket, text: &str) {
-    let heard = hear(socket).await;
-    assert_eq!(heard, text);
+async fn obey(mut monitor: Socket) {
+    loop {
+        monitor.expect(DO).await;
+        monitor.say(Utf8Bytes::from_static(DONE)).await;
+    }
 }
 
-/// Round trips a second with this many pairs, each with one command at a time.
-async fn measure(port: u16, pairs: usize) -> f64 {
-    static SERIAL: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let mut users = Vec::new();
-    for _ in 0..pairs {
-        let id = format!("{:032}", SERIAL.fetch_add(1, std::sync::atomic::Ordering::Relaxed));
-        let (mut monitor, mut user) = (join(port).await, join(port).await);
-        monitor
-            .send(Message::text(format!("42/relay,[\"con\",{{\"monitor_id\":\"{id}\"}}]")))
-            .await
-            .expect("sent");
-        expect(&mut monitor, r#"42/relay,["con ok",{"reason":"Connection ok"}]"#).await;
-        user.send(Message::text(format!("42/relay,[\"query\",{{\"monitor_id\":\"{id}\"}}]")))
-            .await
-            .expect("sent");
-        expect(&mut user, r#"42/relay,["query ok",{"reason":"Query ok"}]"#).await;
-        tokio::spawn(async move {
-            while let Some(Ok(frame)) = monitor.next().await {
-                match frame.to_text() {
-                    Ok("2") => say(&mut monitor, "3").await,
-                    Ok(text) if text.starts_with("42") => {
-                        assert_eq!(text, r#"42/relay,["command do",{"command":"lights on"}]"#);
-                        say(&mut monitor, r#"42/relay,["command done",{}]"#).await;
-                    }
-                    _ => {}
-                }
-            }
-        });
-        users.push(user);
-    }
-    let end = Instant::now() + ROUND;
-    let tasks: Vec<_> = users
-        .into_iter()
-        .map(|mut user| {
-            tokio::spawn(async move {
-                let mut trips = 0_u32;
-                while Instant::now() < end {
-                    say(&mut user, r#"42/relay,["command send",{"command":"lights on"}]"#).await;
-                    expect(&mut user, r#"42/relay,["command ok",{"reason":"Command ok"}]"#).await;
-                    expect(&mut user, r#"42/relay,["command finish",{"reason":"Command finish"}]"#).await;
-                    trips += 1;
-                }
-                trips
-            })
-        })
-        .collect();
+async fn command(mut user: Socket, started: Instant) -> (Socket, u32) {
     let mut trips = 0;
-    for task in tasks {
-        trips += task.await.expect("only expected replies");
+    while started.elapsed() < ROUND {
+        user.say(Utf8Bytes::from_static(SEND)).await;
+        user.expect(OK).await;
+        user.expect(FINISH).await;
+        trips += 1;
     }
-    f64::from(trips) / ROUND.as_secs_f64()
+    (user, trips)
+}
+
+/// A user and its monitor.
+async fn pair(port: u16) -> (Socket, Socket) {
+    static SERIAL: AtomicU32 = AtomicU32::new(0);
+    let id = SERIAL.fetch_add(1, Ordering::Relaxed);
+    let (mut monitor, mut user) =
+        (Socket::join(port, "/relay", "").await, Socket::join(port, "/relay", "").await);
+    monitor.say(format!("42/relay,[\"con\",{{\"monitor_id\":\"{id:032}\"}}]")).await;
+    monitor.expect(r#"42/relay,["con ok",{"reason":"Connection ok"}]"#).await;
+    user.say(format!("42/relay,[\"query\",{{\"monitor_id\":\"{id:032}\"}}]")).await;
+    user.expect(r#"42/relay,["query ok",{"reason":"Query ok"}]"#).await;
+    (user, monitor)
 }
 
 async fn compare() {
     let mut servers = Vec::new();
-    for name in ["cloverleaf", "bare", "node"] {
-        match Server::start(name).await {
-            Some(server) => servers.push((name, server)),
-            None => println!("{name}: not installed, see .ci/peers"),
-        }
+    for name in CONTENDERS {
+        servers.extend(Server::start("relay", name).await.map(|server| (name, server)));
     }
     for pairs in PAIRS {
-        let mut rates: Vec<Vec<f64>> = vec![Vec::new(); servers.len()];
-        // The first round warms up.
-        for round in 0..=ROUNDS {
-            for (rates, (_, server)) in rates.iter_mut().zip(&servers) {
-                let rate = measure(server.port, pairs).await;
-                if round > 0 {
-                    rates.push(rate);
-                }
-            }
+        let mut contenders = Vec::new();
+        for (name, server) in &servers {
+            contenders.push((*name, Pairs::join(server.port, pairs).await));
         }
-        let median = |rates: &[f64]| {
-            let mut rates = rates.to_vec();
-            rates.sort_by(f64::total_cmp);
-            rates[rates.len() / 2]
-        };
-        for (at, (name, _)) in servers.iter().enumerate() {
-            let ratios: Vec<f64> =
-                rates[0].iter().zip(&rates[at]).map(|(ours, theirs)| ours / theirs).collect();
-            let rate = median(&rates[at]);
-            println!(
-                "{pairs:3} pairs  {name:10} {rate:9.0} round trips/s   cloverleaf is {:.2} x",
-                median(&ratios)
-            );
-        }
+        let what = format!("{pairs:2} pairs");
+        load::rounds(&what, "round trips/s", ROUNDS, &mut contenders, Pairs::measure).await;
     }
 }

@@ -3,6 +3,7 @@
 //! `.ci/peers` installs them below `target/peers` from the lock files beside this one and runs this target. A
 //! missing tool fails the test that needs it; nothing is skipped.
 
+mod dashboard;
 mod dfx;
 mod firmware;
 mod hub;

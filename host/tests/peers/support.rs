@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
 /// How long a peer may take for any one step before the test fails.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A path in this folder: `script("octane/notebook.py")`.
 pub(crate) fn script(name: &str) -> PathBuf {
@@ -38,7 +38,9 @@ pub(crate) fn python(environment: &str, program: &str) -> Command {
 pub(crate) fn node(file: &Path) -> Command {
     // ECMAScript modules are resolved beside the importing file, so the script is run from beside the modules.
     let modules = installed("node");
-    let copy = modules.join(file.file_name().expect("a file"));
+    // Under a name of its own: `hub/client.mjs` becomes `hub-client.mjs`.
+    let name = file.strip_prefix(script("")).expect("a script of ours").to_string_lossy().replace('/', "-");
+    let copy = modules.join(name);
     std::fs::copy(file, &copy).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let mut command = Command::new("node");
     command.arg(copy).current_dir(modules);
@@ -48,6 +50,7 @@ pub(crate) fn node(file: &Path) -> Command {
 /// A running peer.
 pub(crate) struct Peer {
     child: Child,
+    stdin: Option<ChildStdin>,
     lines: Lines<BufReader<ChildStdout>>,
     name: String,
 }
@@ -56,10 +59,20 @@ impl Peer {
     /// Starts a peer; it is killed when dropped.
     pub(crate) fn start(mut command: Command) -> Self {
         let name = format!("{command:?}");
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-        Self { child, lines, name }
+        let stdin = child.stdin.take();
+        Self { child, stdin, lines, name }
+    }
+
+    /// Writes a line to the peer.
+    pub(crate) async fn tell(&mut self, line: &str) {
+        let stdin = self.stdin.as_mut().expect("not finished");
+        stdin
+            .write_all(format!("{line}\n").as_bytes())
+            .await
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
     }
 
     /// The next line the peer prints.
@@ -87,6 +100,7 @@ impl Peer {
 
     /// Waits for the peer to end well and returns what else it printed.
     pub(crate) async fn finish(mut self) -> Vec<String> {
+        self.stdin = None;
         let mut rest = Vec::new();
         let all = async {
             while let Some(line) = self.lines.next_line().await.expect("UTF-8 output") {

@@ -196,6 +196,26 @@ mod tests {
     }
 
     #[test]
+    fn damaged_messages_are_refused_or_bounded() {
+        let message = text(20_000);
+        let compressed = deflate(&message).unwrap();
+        let (mut refused, mut found) = (0, Vec::new());
+        for at in 0..compressed.len() * 8 {
+            let mut damaged = compressed.clone();
+            damaged[at / 8] ^= 1 << (at % 8);
+            match inflate(&damaged, &mut found, message.len()) {
+                Ok(()) => assert!(found.len() <= message.len()),
+                Err(_) => refused += 1,
+            }
+            assert!(found.capacity() <= 4 * message.len(), "{}", found.capacity());
+        }
+        assert!(refused > 0);
+        for length in 0..compressed.len() {
+            let _ = inflate(&compressed[..length], &mut found, message.len());
+        }
+    }
+
+    #[test]
     fn offers_are_answered_as_far_as_they_can_be_met() {
         let cases = [
             ("", None),

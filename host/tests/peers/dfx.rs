@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use cloverleaf::app::App;
 use cloverleaf::config::Options;
-use cloverleaf::services::dfx::client::Connect;
+use cloverleaf::services::dfx::client::{Connect, DfxClient};
+use cloverleaf::services::dfx::events::{ChunkAction, Create};
+use cloverleaf::services::dfx::state::Signal;
 use cloverleaf_core::dfx::Action;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -119,4 +121,25 @@ async fn the_javascript_client_logs_in_subscribes_and_measures() {
     assert!(said[..5].iter().all(|line| line["status"] == "200"), "{said:?}");
     assert!(near(&said[5]["bpm"], 108.0) && said[5]["action"] == "0510", "{said:?}");
     assert_eq!(said[5]["notes"], json!(["Größe"]), "text survives a client that takes bytes for characters");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_phoenix_client_hears_the_heart_rate() {
+    let address = serve("").await;
+    let mut command = node(&script("dfx/timeline.mjs"));
+    command.arg(format!("ws://{address}"));
+    let mut peer = Peer::start(command);
+    let refused: Value = serde_json::from_str(&peer.line().await).expect("JSON");
+    assert!(refused["value"].as_str().expect("a reason").contains("timeline:car"), "{refused}");
+    assert_eq!(peer.line().await, r#"{"step":"joined","value":{"entries":[]}}"#);
+    let client = DfxClient::connect(&format!("ws://{address}"), "t").await.expect("connected");
+    let measurement = client.create_measurement(&Create::default()).await.expect("created");
+    let beat = |index: usize| (std::f64::consts::TAU * 1.1 * index as f64 / 30.0).sin();
+    let payload = Signal { rate: 30.0, samples: (0..150).map(beat).collect() }.to_payload();
+    client.add_data(&measurement, ChunkAction::of(0, 1), payload).await.expect("added");
+    let said: Value = serde_json::from_str(&peer.line().await).expect("JSON");
+    let entry = &said["value"];
+    assert!(entry["topic"] == "heart_rate" && entry["source"] == "driver", "{said}");
+    assert!(near(&entry["value"]["value"], 66.0) && entry["value"]["unit"] == "bpm", "{said}");
+    peer.finish().await;
 }

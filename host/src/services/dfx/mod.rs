@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `WebsocketHandler(token, url)`, `connect_ws()`, `handle_connect()` | [`client::DfxClient::connect`] |
 //! | `handle_send(content)` | [`client::DfxClient::call`] and its typed forms `create_measurement`, `add_data` |
-//! | `handle_recieve()` in a polling loop | nothing to call: one task reads; replies are returned by the call, results come from [`client::Results`] |
+//! | `handle_receive()` (printed `handle_recieve`) in a polling loop | nothing to call: one task reads; replies are returned by the call, results come from [`client::Results`] |
 //! | `addDataStats`, `subscribeStats`, `chunks` | the return values of `add_data`, `subscribe` and the stream [`client::Results`] |
 //! | `unknown` | [`client::DfxClient::unknown_count`]: counted and dropped |
 //! | `default.config` with its lengths | nothing: messages are told apart by id |
@@ -60,6 +60,13 @@ pub struct Options {
     pub dfx_token: Option<Key>,
 
     /// How the DFX endpoint behaves and misbehaves: latency, real time, order, faults (TOML)
+    ///
+    /// Keys, with what they are when left out: latency = 0 (milliseconds from a chunk to its result), real_time = false
+    /// (RATE_LIMIT for chunks that come too fast), first_resets = false, shuffle = 0 (results held back and let go in
+    /// reverse), results_first = false (before the reply to their chunk), token_ttl = 86400 (seconds), note (a remark
+    /// on every channel). Each [[fault]] has do = "drop", "duplicate", "delay" (with delay = milliseconds), "error" (with
+    /// status and code), "close", "truncate", "wrong_id", "bad_status" or "text"; on = "reply" or "result"; and if wanted
+    /// action = "0506", chunk = 1, after = 0 and times = 1 (0 is always).
     #[arg(long, env = "CLOVERLEAF_DFX_RULES", value_name = "FILE")]
     pub dfx_rules: Option<PathBuf>,
 }

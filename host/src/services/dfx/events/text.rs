@@ -72,6 +72,7 @@ pub(super) mod base64 {
 
     use base64::Engine;
     use base64::alphabet::STANDARD;
+    use base64::display::Base64Display;
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
@@ -82,7 +83,8 @@ pub(super) mod base64 {
     );
 
     pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&ENGINE.encode(bytes))
+        // Piece by piece, straight into the body.
+        serializer.collect_str(&Base64Display::new(bytes, &ENGINE))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {

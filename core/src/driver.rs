@@ -66,6 +66,11 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
         self.clock.now()
     }
 
+    /// The link itself, to change how it is set; what it has to say is read by the driver alone.
+    pub const fn io(&mut self) -> &mut RW {
+        &mut self.io
+    }
+
     /// Gives back the link, for a machine of another kind.
     pub fn into_io(self) -> RW {
         self.io

@@ -99,7 +99,8 @@ fn script(mut rest: &[u8]) -> Vec<Step<Elm>> {
                 };
                 let lines = owned.get(1).copied();
                 let data = &owned[..owned.len().min(7)];
-                let _ = elm.request(now, &Request { data, target, lines, timeout: None });
+                let bare = owned.get(8).is_some();
+                let _ = elm.request(now, &Request { data, target, lines, timeout: None, bare });
             })),
             5 => Step::Ask(Box::new(move |elm: &mut Elm, now| {
                 let _ = elm.command(now, &owned, None);

@@ -123,13 +123,16 @@ pub struct Tuning {
     pub physical: bool,
     /// Whether to tell the adapter how many lines will answer.
     pub count: bool,
+    /// Whether the answers of one ECU may come without headers, if their length is known: a header says how long a
+    /// frame is, and so that it was cut short.
+    pub bare: bool,
 }
 
 impl Tuning {
     /// What a protocol allows.
     pub const fn of(protocol: crate::bus::Protocol) -> Self {
         let can = protocol.is_can();
-        Self { group: if can { GROUP as u8 } else { 1 }, physical: can, count: true }
+        Self { group: if can { GROUP as u8 } else { 1 }, physical: can, count: true, bare: can }
     }
 }
 
@@ -150,12 +153,14 @@ pub struct Question {
     target: Target,
     lines: Option<u8>,
     timeout: Option<Duration>,
+    bare: bool,
 }
 
 impl Question {
     /// As the session takes it.
     pub fn request(&self) -> Request<'_> {
-        Request { data: &self.data, target: self.target, lines: self.lines, timeout: self.timeout }
+        let Self { target, lines, timeout, bare, .. } = *self;
+        Request { data: &self.data, target, lines, timeout, bare }
     }
 }
 
@@ -347,6 +352,8 @@ impl<const N: usize> Poller<N> {
             }
         }
         let lines = self.lines(&keys, target, answer);
+        let fixed = |slot: &Slot| slot.item.length.is_some();
+        let bare = self.tuning.bare && keys.iter().all(|key| self.slot(*key).is_some_and(fixed));
         self.turn = self.turn.wrapping_add(1);
         for slot in self.slots.iter_mut().filter(|slot| keys.contains(&slot.key)) {
             slot.asked = now;
@@ -355,7 +362,7 @@ impl<const N: usize> Poller<N> {
             slot.due = (slot.due + slot.item.period).max(now);
         }
         self.asked = Some(Asked { keys, service, at: now, counted: lines.is_some() });
-        Next::Ask(Question { data, target, lines, timeout: self.timeout() })
+        Next::Ask(Question { data, target, lines, timeout: self.timeout(), bare })
     }
 
     /// Takes what the car answered to the last question, and tells what it means for each item.

@@ -87,11 +87,12 @@ fn ask(line: &str) -> Ask<Elm> {
     let hex = |word: &str| u32::from_str_radix(word, 16).unwrap();
     match words[0].as_str() {
         "connect" => Box::new(|elm, now| elm.connect(now)),
-        // request DATA [n LINES] [to HEADER] [from ADDRESS] [via EXTENDED] [within MILLIS]
+        // request DATA [n LINES] [to HEADER] [from ADDRESS] [via EXTENDED] [within MILLIS] [bare on]
         "request" => {
             let data = bytes(&words[1]);
             let mut lines = None;
             let mut timeout = None;
+            let mut bare = false;
             let mut physical: Option<Physical> = None;
             for pair in words[2..].chunks(2) {
                 let (word, value) = (pair[0].as_str(), pair[1].as_str());
@@ -99,6 +100,7 @@ fn ask(line: &str) -> Ask<Elm> {
                     "n" => lines = Some(value.parse().unwrap()),
                     "within" => timeout = Some(Duration::from_millis(value.parse().unwrap())),
                     "to" => physical = Some(Physical::new(hex(value))),
+                    "bare" => bare = value == "on",
                     "from" => physical.as_mut().unwrap().reply = Some(Address(hex(value))),
                     "via" => physical.as_mut().unwrap().extended = Some(hex(value) as u8),
                     other => panic!("{other}?"),
@@ -106,7 +108,7 @@ fn ask(line: &str) -> Ask<Elm> {
             }
             let target = physical.map_or(Target::Functional, Target::Physical);
             Box::new(move |elm, now| {
-                let request = Request { data: &data, target, lines, timeout };
+                let request = Request { data: &data, target, lines, timeout, bare };
                 elm.request(now, &request).expect("the request is taken");
             })
         }

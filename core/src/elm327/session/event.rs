@@ -169,15 +169,20 @@ pub(super) fn answers_service(message: &Message<'_>, service: u8) -> bool {
     }
 }
 
-/// Keeps the messages of `only` (if given), and of each ECU that is done no "pending".
+/// Keeps the messages of `only` (if given), and of each ECU that is done no "pending". A sender that the adapter did
+/// not print is `only`.
 pub(super) fn answers<'a, I>(messages: I, only: Option<Address>) -> impl Iterator<Item = Message<'a>> + Clone
 where
     I: Iterator<Item = Message<'a>> + Clone,
 {
     let all = messages.clone();
-    messages.filter(move |message| {
+    let kept = messages.filter(move |message| {
         let done = |other: Message<'_>| other.source == message.source && !is_pending(&other);
         only.is_none_or(|only| message.source == only || message.source == Address::HIDDEN)
             && !(is_pending(message) && all.clone().any(done))
+    });
+    kept.map(move |message| match (message.source, only) {
+        (Address::HIDDEN, Some(source)) => Message { source, ..message },
+        _ => message,
     })
 }

@@ -17,6 +17,9 @@ use super::{Failure, Filter, Job, Lines, Notice, REQUEST_TIMEOUT, Session, Targe
 /// The most that the adapter can be told to wait for an ECU (`AT ST FF`).
 const PATIENCE: Duration = Duration::from_millis(1_020);
 
+/// How many lone carriage returns in a row may fail.
+const MISREPEATS: u8 = 2;
+
 /// How often an ECU may ask for patience: together as long as ISO 14229-2 lets it, 5 s.
 const PENDING: u8 = 4;
 
@@ -41,6 +44,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// What must be told the adapter before the job.
     pub(super) fn prepare(&mut self) {
         let protocol = self.protocol.unwrap_or(Protocol::Can11Fast);
+        let bare = matches!(self.job, Some(Job::Request { bare: true, target, .. })
+            if protocol.is_can() && target.reply().is_some() && !self.has_stn());
         match &self.job {
             Some(Job::Request { data, target, .. })
                 if self.target != Some(*target) && self.stn_header(*target, data).is_none() =>
@@ -74,6 +79,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             }
             _ => {}
         }
+        if self.headers == bare {
+            self.headers = !bare;
+            let _ = self.todo.push_back(Command::Headers(!bare));
+        }
     }
 
     /// The job itself.
@@ -82,7 +91,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             return;
         };
         match job {
-            Job::Request { data, target, lines, timeout, pending } => {
+            Job::Request { data, target, lines, timeout, pending, .. } => {
                 let (target, timeout) = (*target, *timeout);
                 let patience = if *pending > 0 { timeout.max(PATIENCE + PATIENCE) } else { timeout };
                 let digit = lines.filter(|_| *pending == 0);
@@ -91,8 +100,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                     None => plain_line(data, digit),
                 };
                 self.last_target = target;
-                let repeat = self.settings.repeat && !line.is_empty() && self.last_line == line;
-                self.begin(now, What::Request, if repeat { b"" } else { &line }, patience);
+                let trusted = self.settings.repeat && self.misrepeated < MISREPEATS;
+                self.repeated = trusted && !line.is_empty() && self.last_line == line;
+                self.begin(now, What::Request, if self.repeated { b"" } else { &line }, patience);
                 self.last_line = line;
             }
             Job::Command { text, timeout } => {
@@ -162,6 +172,13 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         let is_answer =
             |message| self.protocol == Some(Protocol::J1939) || answers_service(&message, service);
         let alive = messages().any(is_answer);
+        if self.repeated {
+            self.misrepeated = match (alive, heard.fault) {
+                (true, _) => 0,
+                (false, Some(Failure::Adapter(Status::NotUnderstood))) => MISREPEATS,
+                (false, _) => self.misrepeated.saturating_add(1),
+            };
+        }
         if let Some(Job::Request { pending, .. }) = &mut self.job
             && all_pending
             && *pending < PENDING
@@ -237,6 +254,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 Command::Headers(true),
                 Command::ProtocolNumber,
             ];
+            self.headers = true;
             self.todo.extend(restore);
         }
         self.end_job(now, result);

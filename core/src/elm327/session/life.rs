@@ -55,6 +55,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.exchange = None;
         self.forget();
         self.adapter = Adapter::default();
+        self.misrepeated = 0;
         self.set_link(Link::NotConnected);
         self.retry_at = None;
         self.attempts = 0;
@@ -73,6 +74,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.interrupted = None;
         self.target = Some(Target::Functional);
         self.last_line.clear();
+        // As they will be once it is configured.
+        self.headers = true;
+        self.compact = false;
         self.protocol = None;
         self.patient = false;
         self.silent_since = None;
@@ -284,6 +288,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 return self.handle_refusal(now, heard.fault.unwrap_or(Failure::Timeout));
             }
             Command::Headers(true) if self.link < Link::ElmConnected => self.set_link(Link::ElmConnected),
+            Command::Spaces(false) => self.compact = understood,
             _ => {}
         }
         self.attempts = 0;
@@ -511,7 +516,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
 const fn is_required(command: Command) -> bool {
     matches!(
         command,
-        Command::Headers(true)
+        Command::Headers(_)
             | Command::ShortHeader(_)
             | Command::LongHeader(_)
             | Command::Priority(_)

@@ -56,7 +56,7 @@ pub struct Settings {
     pub wake: bool,
     /// Use the commands of STN chips where the adapter is one.
     pub stn: bool,
-    /// Repeat an unchanged request by a lone carriage return.
+    /// Repeat an unchanged request by a lone carriage return, as long as the adapter proves to know that.
     pub repeat: bool,
     /// How long a search for the protocol, or the slow start of a K-line bus, may take.
     pub search: Duration,
@@ -141,6 +141,8 @@ enum Job {
         target: Target,
         lines: Option<u8>,
         timeout: Duration,
+        /// Whether headers may be off.
+        bare: bool,
         /// How often the ECU has asked for patience.
         pending: u8,
     },
@@ -209,6 +211,13 @@ pub struct Session<const MESSAGES: usize = 16, const BYTES: usize = 4096> {
     last_target: Target,
     /// The last line that went to the car, while a bare carriage return would repeat it.
     last_line: Text,
+    /// Whether the request under way was sent as a lone carriage return.
+    repeated: bool,
+    /// How many of those failed in a row; too many, and the adapter is not trusted with them any more.
+    misrepeated: u8,
+    /// Whether the adapter prints headers, and whether it leaves out blanks.
+    headers: bool,
+    compact: bool,
     /// Whether the adapter was told to wait longer than it does by itself.
     patient: bool,
 
@@ -260,6 +269,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             target: None,
             last_target: Target::Functional,
             last_line: Text::new(),
+            repeated: false,
+            misrepeated: 0,
+            headers: true,
+            compact: false,
             patient: false,
             job: None,
             job_begun: false,
@@ -311,6 +324,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             target: request.target,
             lines: request.lines.filter(|lines| (1..=15).contains(lines)),
             timeout: request.timeout.unwrap_or(REQUEST_TIMEOUT),
+            bare: request.bare,
             pending: 0,
         };
         self.take_job(now, job);

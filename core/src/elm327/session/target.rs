@@ -17,12 +17,15 @@ pub struct Request<'a> {
     pub lines: Option<u8>,
     /// How long the adapter may be silent; by default one second.
     pub timeout: Option<Duration>,
+    /// Whether lines may come without headers, which is shorter. Only a request to one ECU on CAN whose answering
+    /// address is known does without them; others keep theirs.
+    pub bare: bool,
 }
 
 impl<'a> Request<'a> {
     /// A request to every ECU, with nothing known of its answer.
     pub const fn new(data: &'a [u8]) -> Self {
-        Self { data, target: Target::Functional, lines: None, timeout: None }
+        Self { data, target: Target::Functional, lines: None, timeout: None, bare: false }
     }
 }
 

@@ -36,157 +36,153 @@ pub enum Trouble {
     NoCar(Link),
 }
 
-/// The program on one link.
-struct App<RW, C> {
-    driver: Driver<Elm, RW, C>,
-    poller: Poller<8>,
-    commands: heapless::Vec<(Key, &'static Command), 8>,
-    /// How many values are still to be read.
-    left: Option<u32>,
-}
-
 /// Connects, names the car, reads its trouble codes, then reads values; all of it again whenever the link was lost.
 ///
 /// # Errors
 /// When the UART fails, or no car is found within the limits.
 pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, limits: Limits) -> Result<(), Trouble> {
     let settings = Settings { repeat: true, ..Settings::default() };
-    let mut app = App {
-        driver: Driver::new(Elm::new(settings), io, clock),
-        poller: Poller::new(Tuning::of(Protocol::Can11Fast)),
-        commands: heapless::Vec::new(),
-        left: limits.rounds.map(|rounds| rounds.saturating_mul(SIGNALS.len() as u32)),
-    };
-    for command in SIGNALS.into_iter().filter_map(Command::named) {
-        let Some(item) = Item::new(&command.request()) else {
-            continue;
-        };
-        let item = Item { length: command.data_length(), group: true, ..item };
-        if let Ok(key) = app.poller.watch(app.driver.now(), item) {
-            let _ = app.commands.push((key, command));
-        }
-    }
-    app.driver.machine.connect(app.driver.now());
+    let mut driver = Driver::new(Elm::new(settings), io, clock);
+    let mut left = limits.rounds.map(|rounds| rounds.saturating_mul(SIGNALS.len() as u32));
+    let start = driver.now();
+    driver.machine.connect(start);
     loop {
-        app.find(limits.patience).await?;
+        find(&mut driver, limits.patience).await?;
         for name in ["VIN", "GET_DTC"] {
             if let Some(command) = Command::named(name) {
-                app.ask(command).await?;
+                ask(&mut driver, command).await?;
             }
         }
-        app.poll().await?;
-        if app.left == Some(0) {
+        poll(&mut driver, &mut left).await?;
+        if left == Some(0) {
             return Ok(());
         }
         defmt::warn!("the car is gone; looking for it");
     }
 }
 
-impl<RW: BufRead + Write, C: Clock> App<RW, C> {
-    /// Waits until the car is found; the session looks for it by itself.
-    async fn find(&mut self, patience: Option<Duration>) -> Result<(), Trouble> {
-        let end = patience.map(|patience| self.driver.now() + patience);
-        while self.driver.machine.link() != Link::CarConnected {
-            let step = self.driver.run_to(end, |event| match event {
-                Event::Link(link) => ControlFlow::Break(Some(link)),
-                Event::Trouble(failure) => {
-                    defmt::warn!("{}", Display2Format(&failure));
-                    ControlFlow::Break(None)
-                }
-                _ => ControlFlow::Continue(()),
-            });
-            match step.await.map_err(|_| Trouble::Link)? {
-                Some(Some(link)) => defmt::info!("{=str}", link.as_str()),
-                Some(None) => {}
-                None => return Err(Trouble::NoCar(self.driver.machine.link())),
+/// Waits until the car is found; the session looks for it by itself.
+async fn find<RW: BufRead + Write, C: Clock>(
+    driver: &mut Driver<Elm, RW, C>,
+    patience: Option<Duration>,
+) -> Result<(), Trouble> {
+    let end = patience.map(|patience| driver.now() + patience);
+    while driver.machine.link() != Link::CarConnected {
+        let step = driver.run_to(end, |event| match event {
+            Event::Link(link) => ControlFlow::Break(Some(link)),
+            Event::Trouble(failure) => {
+                defmt::warn!("{}", Display2Format(&failure));
+                ControlFlow::Break(None)
             }
-        }
-        defmt::info!("adapter: {=str}", self.driver.machine.adapter().banner.as_str());
-        if let Some(protocol) = self.driver.machine.protocol() {
-            defmt::info!("protocol: {=str}", protocol.name());
-            self.poller.restart(self.driver.now(), Tuning::of(protocol));
-        }
-        Ok(())
-    }
-
-    /// Asks once, and logs what comes.
-    async fn ask(&mut self, command: &'static Command) -> Result<(), Trouble> {
-        let request = command.request();
-        if self.driver.machine.request(self.driver.now(), &Request::new(&request)).is_err() {
-            // The link has gone meanwhile: whoever called will notice.
-            return Ok(());
-        }
-        let step = self.driver.run(|event| {
-            match event {
-                Event::Reply(Ok(answer)) => {
-                    for message in answer.messages() {
-                        log(command, message);
-                    }
-                }
-                Event::Reply(Err(failure)) => {
-                    defmt::warn!("{=str}: {}", command.name, Display2Format(&failure));
-                }
-                _ => return ControlFlow::Continue(()),
-            }
-            ControlFlow::Break(())
+            _ => ControlFlow::Continue(()),
         });
-        step.await.map_err(|_| Trouble::Link)
+        match step.await.map_err(|_| Trouble::Link)? {
+            Some(Some(link)) => defmt::info!("{=str}", link.as_str()),
+            Some(None) => {}
+            None => return Err(Trouble::NoCar(driver.machine.link())),
+        }
     }
+    defmt::info!("adapter: {=str}", driver.machine.adapter().banner.as_str());
+    if let Some(protocol) = driver.machine.protocol() {
+        defmt::info!("protocol: {=str}", protocol.name());
+    }
+    Ok(())
+}
 
-    /// Reads values until there are enough or the car is gone.
-    async fn poll(&mut self) -> Result<(), Trouble> {
-        while self.left != Some(0) && self.driver.machine.is_ready() {
-            match self.poller.next(self.driver.now()) {
-                Next::Ask(question) => self.exchange(&question).await?,
-                Next::Wait(due) => {
-                    // What the car lacks is put off; the session may have something to say meanwhile.
-                    let step = self.driver.run_to(due, |event| match event {
-                        Event::Link(_) => ControlFlow::Break(()),
-                        _ => ControlFlow::Continue(()),
-                    });
-                    step.await.map_err(|_| Trouble::Link)?;
+/// Asks once, and logs what comes.
+async fn ask<RW: BufRead + Write, C: Clock>(
+    driver: &mut Driver<Elm, RW, C>,
+    command: &'static Command,
+) -> Result<(), Trouble> {
+    let request = command.request();
+    if driver.machine.request(driver.now(), &Request::new(&request)).is_err() {
+        // The link has gone meanwhile: polling will notice.
+        return Ok(());
+    }
+    let step = driver.run(|event| {
+        match event {
+            Event::Reply(Ok(answer)) => {
+                for message in answer.messages() {
+                    log(command, message);
                 }
             }
+            Event::Reply(Err(failure)) => {
+                defmt::warn!("{=str}: {}", command.name, Display2Format(&failure));
+            }
+            _ => return ControlFlow::Continue(()),
         }
-        Ok(())
-    }
+        ControlFlow::Break(())
+    });
+    step.await.map_err(|_| Trouble::Link)
+}
 
-    /// One question and what comes of it.
-    async fn exchange(&mut self, question: &Question) -> Result<(), Trouble> {
-        let Self { driver, poller, commands, left } = self;
-        let asked = driver.now();
-        // What the link does not take any more stays due.
-        if driver.machine.request(asked, &question.request()).is_err() {
-            return Ok(());
+/// Reads values until there are enough or the car is gone. What was learned of a car is forgotten with it.
+async fn poll<RW: BufRead + Write, C: Clock>(
+    driver: &mut Driver<Elm, RW, C>,
+    left: &mut Option<u32>,
+) -> Result<(), Trouble> {
+    let mut poller = Poller::<8>::new(Tuning::of(driver.machine.protocol().unwrap_or(Protocol::Can11Fast)));
+    let mut commands = heapless::Vec::<_, 8>::new();
+    for command in SIGNALS.into_iter().filter_map(Command::named) {
+        let Some(item) = Item::new(&command.request()) else {
+            continue;
+        };
+        let item = Item { length: command.data_length(), group: true, ..item };
+        if let Ok(key) = poller.watch(driver.now(), item) {
+            let _ = commands.push((key, command));
         }
-        let mut on_outcome = |key: Key, outcome: Outcome<'_>| {
-            let command = commands.iter().find(|(known, _)| *known == key).map(|(_, command)| *command);
-            if let (Outcome::Answer(message), Some(command)) = (outcome, command) {
+    }
+    while *left != Some(0) && driver.machine.is_ready() {
+        let question = match poller.next(driver.now()) {
+            Next::Ask(question) => question,
+            Next::Wait(due) => {
+                // What the car lacks is put off; the session may have something to say meanwhile.
+                let step = driver.run_to(due, |event| match event {
+                    Event::Link(_) => ControlFlow::Break(()),
+                    _ => ControlFlow::Continue(()),
+                });
+                step.await.map_err(|_| Trouble::Link)?;
+                continue;
+            }
+        };
+        let named = |key| commands.iter().find(|(known, _)| *known == key).map(|(_, command)| *command);
+        exchange(driver, &mut poller, &question, |key, outcome| {
+            if let (Outcome::Answer(message), Some(command)) = (outcome, named(key)) {
                 log(command, message);
             }
             *left = left.map(|left| left.saturating_sub(1));
-        };
-        let step = driver.run(|event| {
-            match event {
-                Event::Reply(Ok(answer)) => {
-                    poller.handle_answer(
-                        asked,
-                        answer.messages(),
-                        answer.lines,
-                        answer.fault,
-                        &mut on_outcome,
-                    );
-                }
-                Event::Reply(Err(failure)) => {
-                    defmt::warn!("{}", Display2Format(&failure));
-                    poller.handle_failure(asked, failure, &mut on_outcome);
-                }
-                _ => return ControlFlow::Continue(()),
-            }
-            ControlFlow::Break(())
-        });
-        step.await.map_err(|_| Trouble::Link)
+        })
+        .await?;
     }
+    Ok(())
+}
+
+/// One question and what comes of it.
+async fn exchange<RW: BufRead + Write, C: Clock>(
+    driver: &mut Driver<Elm, RW, C>,
+    poller: &mut Poller<8>,
+    question: &Question,
+    mut on_outcome: impl FnMut(Key, Outcome<'_>),
+) -> Result<(), Trouble> {
+    let asked = driver.now();
+    // What the link does not take any more stays due.
+    if driver.machine.request(asked, &question.request()).is_err() {
+        return Ok(());
+    }
+    let step = driver.run(|event| {
+        match event {
+            Event::Reply(Ok(answer)) => {
+                poller.handle_answer(asked, answer.messages(), answer.lines, answer.fault, &mut on_outcome);
+            }
+            Event::Reply(Err(failure)) => {
+                defmt::warn!("{}", Display2Format(&failure));
+                poller.handle_failure(asked, failure, &mut on_outcome);
+            }
+            _ => return ControlFlow::Continue(()),
+        }
+        ControlFlow::Break(())
+    });
+    step.await.map_err(|_| Trouble::Link)
 }
 
 /// A value, or why there is none, in one line.

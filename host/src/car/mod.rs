@@ -5,6 +5,7 @@
 //! between asks round after round for what is [watched](Car::watcher). Every value goes to the
 //! [timeline](crate::timeline) and to everyone who [listens](Car::readings).
 
+mod conversation;
 pub mod decode;
 pub mod descriptions;
 mod item;
@@ -47,6 +48,9 @@ const FRAMES: usize = 4096;
 pub struct Options {
     /// Where the adapter is.
     pub adapter: Adapter,
+    /// The serial rate to change the adapter to once it is connected, in bits per second (`AT BRD`); it stays at its
+    /// own when it cannot, and where there is no serial port.
+    pub adapter_baud: Option<u32>,
     /// The bus, if it is known; else the adapter searches.
     pub protocol: Option<Protocol>,
     /// Commands beyond the standard's. They live as long as the program.

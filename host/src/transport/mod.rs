@@ -16,12 +16,12 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_serial::{SerialPort, SerialStream};
 
 pub use probe::{BAUDS, ProbeError};
-use simulator::Simulator;
+use simulator::{Cable, Simulator};
 
 /// Where the adapter is.
 #[derive(Clone, Debug)]
@@ -45,6 +45,15 @@ pub enum Adapter {
 }
 
 impl Adapter {
+    /// The same adapter at a serial rate that must be found out, because the known one is wrong.
+    #[must_use]
+    pub fn at_any_rate(self) -> Self {
+        match self {
+            Self::Serial { path, .. } => Self::Serial { path, baud: None },
+            other => other,
+        }
+    }
+
     /// The same adapter at this serial rate; no change where there is no serial port.
     #[must_use]
     pub fn at(self, rate: Option<u32>) -> Self {
@@ -170,7 +179,9 @@ pub async fn open(adapter: &Adapter) -> Result<Port, OpenError> {
     let name = adapter.to_string();
     match adapter {
         Adapter::Simulated(simulator) => {
-            Ok(Port { name, stream: Stream::Simulated(simulator.plug_in()), baud: None })
+            let cable = simulator.plug_in();
+            let baud = Some(cable.baud());
+            Ok(Port { name, stream: Stream::Simulated(cable), baud })
         }
         Adapter::Tcp { address } => {
             Ok(Port { name, stream: Stream::Tcp(tcp::connect(address).await?), baud: None })
@@ -211,8 +222,8 @@ pub enum Stream {
     Serial(SerialStream),
     /// A network connection.
     Tcp(TcpStream),
-    /// The simulator, or a test.
-    Simulated(DuplexStream),
+    /// The simulator.
+    Simulated(Cable),
 }
 
 impl Stream {
@@ -223,7 +234,11 @@ impl Stream {
     pub fn set_baud(&mut self, baud: u32) -> io::Result<()> {
         match self {
             Self::Serial(port) => port.set_baud_rate(baud).map_err(io::Error::from),
-            Self::Tcp(_) | Self::Simulated(_) => Ok(()),
+            Self::Simulated(cable) => {
+                cable.set_baud(baud);
+                Ok(())
+            }
+            Self::Tcp(_) => Ok(()),
         }
     }
 }

@@ -13,6 +13,7 @@ mod hub;
 mod hub_rooms;
 mod obd;
 mod obd_cli;
+mod obd_rate;
 mod octane;
 mod relay;
 mod road;

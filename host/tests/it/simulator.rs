@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use cloverleaf::transport::simulator::{Fault, Options, Simulator, Timing};
+use cloverleaf::transport::simulator::{Cable, Fault, Options, Simulator, Timing};
 use cloverleaf_core::bus::Protocol;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
 const INSTANT: Options = Options {
@@ -19,23 +19,23 @@ const INSTANT: Options = Options {
 const REAL: Options = Options { timing: Timing::Real, ..INSTANT };
 
 /// Sends a command and gives the reply up to and with the prompt.
-async fn say(cable: &mut DuplexStream, command: &str) -> String {
+async fn say(cable: &mut Cable, command: &str) -> String {
     cable.write_all(format!("{command}\r").as_bytes()).await.unwrap();
     reply(cable).await
 }
 
-async fn reply(cable: &mut DuplexStream) -> String {
+async fn reply(cable: &mut Cable) -> String {
     let mut reply = Vec::new();
     while reply.last() != Some(&b'>') {
         let byte =
             timeout(Duration::from_secs(10), cable.read_u8()).await.expect("a prompt").expect("a link");
         reply.push(byte);
     }
-    String::from_utf8(reply).unwrap()
+    String::from_utf8_lossy(&reply).into_owned()
 }
 
 /// A cable with the echo off.
-async fn quiet(simulator: &Simulator) -> DuplexStream {
+async fn quiet(simulator: &Simulator) -> Cable {
     let mut cable = simulator.plug_in();
     assert_eq!(say(&mut cable, "ATE0").await, "ATE0\rOK\r\r>");
     cable
@@ -250,4 +250,27 @@ async fn the_drive_goes_on_between_requests() {
     let driving = say(&mut cable, "010D1").await;
     assert_eq!(standing, "41 0D 00 \r\r>");
     assert_eq!(driving, "41 0D 32 \r\r>", "50 km/h");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_serial_rate_changes_when_both_ends_follow() {
+    let mut cable = quiet(&Simulator::new(REAL)).await;
+    cable.write_all(b"ATBRD08\r").await.unwrap();
+    let mut answer = [0; 3];
+    cable.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"OK\r");
+    cable.set_baud(500_000);
+    let mut banner = [0; 12];
+    cable.read_exact(&mut banner).await.unwrap();
+    assert_eq!(&banner, b"ELM327 v1.5\r");
+    assert_eq!(say(&mut cable, "").await, "OK\r\r>");
+    assert!(say(&mut cable, "ATI").await.contains("ELM327"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_serial_rate_comes_back_when_nobody_follows() {
+    let mut cable = quiet(&Simulator::new(REAL)).await;
+    let answer = say(&mut cable, "ATBRD08").await;
+    assert!(answer.starts_with("OK\r") && !answer.contains("ELM327"), "{answer:?}");
+    assert!(say(&mut cable, "ATI").await.contains("ELM327"));
 }

@@ -57,6 +57,10 @@ pub struct CarOptions {
     #[arg(long, env = "CLOVERLEAF_BAUD", value_name = "RATE")]
     pub baud: Option<u32>,
 
+    /// Change the adapter to this serial rate once it is connected: 115200, 230400, 500000, 1000000, 2000000
+    #[arg(long, env = "CLOVERLEAF_ADAPTER_BAUD", value_name = "RATE")]
+    pub adapter_baud: Option<u32>,
+
     /// The car's bus as the ELM327 numbers them (1 to 9, A); found out when not given
     #[arg(long, env = "CLOVERLEAF_PROTOCOL", value_name = "NUMBER", value_parser = protocol)]
     pub protocol: Option<Protocol>,
@@ -111,6 +115,7 @@ impl CarOptions {
         };
         Ok(car::Options {
             adapter: self.adapter.clone().at(self.baud),
+            adapter_baud: self.adapter_baud,
             protocol: self.protocol,
             signals,
             year: self.year,

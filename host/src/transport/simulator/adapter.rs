@@ -47,15 +47,28 @@ pub(super) struct Adapter {
     sent: Duration,
     /// Until when a byte interrupts, if what runs can be interrupted.
     interruptible_until: Duration,
-    output: VecDeque<(Duration, Vec<u8>)>,
+    /// What is to be sent: when, at which rate, and what.
+    output: VecDeque<(Duration, u32, Vec<u8>)>,
+    /// The serial rate now, and the change that is being tried.
+    baud: u32,
+    switching: Option<Switch>,
     /// The next frame of ordinary traffic while monitoring.
     monitoring: Option<traffic::Traffic>,
     pub(super) fault: Fault,
 }
 
+/// A change of the serial rate (`AT BRD`): given up unless a carriage return comes at the new one in time.
+#[derive(Debug)]
+struct Switch {
+    from: u32,
+    deadline: Duration,
+}
+
 impl Adapter {
     pub(super) fn new(options: Options, car: Arc<Mutex<Car>>) -> Self {
         Self {
+            baud: options.baud,
+            switching: None,
             options,
             car,
             settings: Settings::default(),
@@ -82,6 +95,12 @@ impl Adapter {
     }
 
     fn receive_byte(&mut self, at: Duration, byte: u8) {
+        if self.switching.take_if(|_| byte == b'\r').is_some() {
+            return self.answer(at, "OK");
+        }
+        if self.switching.is_some() {
+            return;
+        }
         if self.asleep {
             self.asleep = false;
             self.print(at, BANNER);
@@ -120,7 +139,7 @@ impl Adapter {
         self.monitoring = None;
         self.interruptible_until = at;
         let gone = at + self.span(self.options.delay);
-        self.output.retain(|(due, _)| *due <= gone);
+        self.output.retain(|(due, ..)| *due <= gone);
         self.sent = at;
         self.line.clear();
         self.answer(at + self.span(THINKING), "STOPPED");
@@ -133,29 +152,49 @@ impl Adapter {
         self.interruptible_until = now;
         self.line.clear();
         (self.settings, self.active) = (Settings::default(), None);
+        (self.baud, self.switching) = (self.options.baud, None);
         self.print(now, "LV RESET");
         self.prompt(now);
     }
 
     /// When there will be something to send.
     pub(super) fn due(&self) -> Option<Duration> {
-        let output = self.output.front().map(|(due, _)| *due);
+        let output = self.output.front().map(|(due, ..)| *due);
         let traffic = self.monitoring.as_ref().map(|traffic| traffic.next());
-        match (output, traffic) {
-            (Some(output), Some(traffic)) => Some(output.min(traffic)),
-            (output, traffic) => output.or(traffic),
-        }
+        let switch = self.switching.as_ref().map(|switch| switch.deadline);
+        [output, traffic, switch].into_iter().flatten().min()
     }
 
-    /// Everything that has left the serial port by `now`, and when the last of it had.
-    pub(super) fn poll(&mut self, now: Duration) -> (Vec<u8>, Duration) {
+    /// The serial rate at which bytes are received now.
+    pub(super) const fn baud(&self) -> u32 {
+        self.baud
+    }
+
+    /// What has left the serial port by `now` at one rate, when the last of it had, and that rate.
+    pub(super) fn poll(&mut self, now: Duration) -> (Vec<u8>, Duration, u32) {
         self.listen(now);
+        if let Some(Switch { from, .. }) = self.switching.take_if(|switch| switch.deadline <= now) {
+            self.baud = from;
+            self.prompt(now);
+        }
         let (mut bytes, mut left) = (Vec::new(), now);
-        while let Some((due, text)) = self.output.pop_front_if(|(due, _)| *due <= now) {
+        let rate = self.output.front().map_or(self.baud, |(_, rate, _)| *rate);
+        while let Some((due, _, text)) = self.output.pop_front_if(|(due, at, _)| *due <= now && *at == rate) {
             bytes.extend(text);
             left = due;
         }
-        (bytes, left)
+        (bytes, left, rate)
+    }
+
+    /// `AT BRD`: `OK` at the old rate, then the banner at the new one.
+    fn switch(&mut self, at: Duration, baud: u32) {
+        self.print(at, "OK");
+        let from = std::mem::replace(&mut self.baud, baud);
+        let patience = self.settings.switch_timeout;
+        // Time for the other side to follow; even where nothing else takes any.
+        self.print(self.sent + self.span(patience), BANNER);
+        self.switching =
+            Some(Switch { from, deadline: self.sent + self.span(self.options.delay) * 2 + patience });
     }
 
     /// While monitoring: the traffic of the bus up to `now`.
@@ -222,6 +261,7 @@ impl Adapter {
                 self.active = None;
                 self.answer(at, "OK");
             }
+            Action::Switch(baud) => self.switch(at, baud),
             Action::Sleep => {
                 self.answer(at, "OK");
                 self.asleep = true;
@@ -232,6 +272,9 @@ impl Adapter {
             }
             Action::Reset { full } => {
                 (self.settings, self.active) = (Settings::default(), None);
+                if full {
+                    self.baud = self.options.baud;
+                }
                 let pause = Duration::from_millis(if full { 500 } else { 30 });
                 let at = at + self.span(pause);
                 self.transmit(at, b"\r\r".to_vec());
@@ -276,13 +319,8 @@ impl Adapter {
             self.print(ended, "NO DATA");
         }
         for (arrived, frame) in lines {
-            if self.fault == Fault::DataError {
-                let style = self.style();
-                let spoilt = frame.print(style).into_iter().map(|line| line + "<DATA ERROR");
-                spoilt.for_each(|line| self.print(arrived, &line));
-                continue;
-            }
             for line in frame.print(self.style()) {
+                let line = spoil(self.fault, line);
                 self.print(arrived, &line);
             }
         }
@@ -431,12 +469,12 @@ impl Adapter {
 
     fn transmit(&mut self, at: Duration, text: Vec<u8>) {
         self.sent = self.sent.max(at) + self.byte_time(u32::try_from(text.len()).unwrap_or(u32::MAX));
-        self.output.push_back((self.sent + self.span(self.options.delay), text));
+        self.output.push_back((self.sent + self.span(self.options.delay), self.baud, text));
     }
 
     /// Start bit, eight bits, stop bit.
     fn byte_time(&self, bytes: u32) -> Duration {
-        self.span(Duration::from_secs(1) * 10 / self.options.baud.max(1) * bytes)
+        self.span(Duration::from_secs(1) * 10 / self.baud.max(1) * bytes)
     }
 
     fn span(&self, real: Duration) -> Duration {
@@ -445,4 +483,18 @@ impl Adapter {
             Timing::None => Duration::ZERO,
         }
     }
+}
+
+/// What a fault makes of a line of data.
+fn spoil(fault: Fault, mut line: String) -> String {
+    let middle = line.len() / 2;
+    match fault {
+        Fault::DataError => line += "<DATA ERROR",
+        Fault::Truncated => line.truncate(middle),
+        Fault::Corrupted => line.replace_range(middle..=middle, "\u{7F}"),
+        Fault::BufferFull => line.replace_range(middle.., " BUFFER FULL"),
+        Fault::Stopped => line = "STOPPED".into(),
+        _ => {}
+    }
+    line
 }

@@ -10,6 +10,8 @@ use cloverleaf_core::bus::Protocol;
 
 /// `AT ST` counts in these.
 const TICK: Duration = Duration::from_millis(4);
+/// `AT BRT` counts in these; after a reset, fifteen of them.
+const SWITCH_TICK: Duration = Duration::from_millis(5);
 /// The time-out after a reset: 32 hexadecimal ticks.
 const TIMEOUT: Duration = Duration::from_millis(0x32 * 4);
 
@@ -32,6 +34,8 @@ pub(super) struct Settings {
     pub(super) adaptive: u8,
     /// How long to wait for (more) answers.
     pub(super) timeout: Duration,
+    /// How long each side waits for the other when the serial rate changes.
+    pub(super) switch_timeout: Duration,
     /// The header of requests, when not the protocol's own.
     pub(super) header: Option<u32>,
     /// The first byte of 29-bit headers given with three.
@@ -70,6 +74,8 @@ pub(super) enum Action {
     Close,
     /// Show everything on the bus until interrupted.
     Monitor,
+    /// Change the serial rate to so many bits per second.
+    Switch(u32),
     /// Sleep until the next character.
     Sleep,
 }
@@ -87,6 +93,7 @@ impl Default for Settings {
             responses: true,
             adaptive: 1,
             timeout: TIMEOUT,
+            switch_timeout: SWITCH_TICK * 15,
             header: None,
             priority: 0x18,
             receive: None,
@@ -200,6 +207,18 @@ impl Settings {
             return match (ticks.len(), number(ticks)) {
                 (2, Some(0)) => self.keep(|settings| settings.timeout = TIMEOUT),
                 (2, Some(ticks)) => self.keep(|settings| settings.timeout = TICK * ticks),
+                _ => Action::Unknown,
+            };
+        }
+        if let Some(divisor) = argument("BRD") {
+            return match (divisor.len(), number(divisor)) {
+                (2, Some(divisor @ 1..)) => Action::Switch(4_000_000 / divisor),
+                _ => Action::Unknown,
+            };
+        }
+        if let Some(ticks) = argument("BRT") {
+            return match (ticks.len(), number(ticks)) {
+                (2, Some(ticks)) => self.keep(|settings| settings.switch_timeout = SWITCH_TICK * ticks),
                 _ => Action::Unknown,
             };
         }

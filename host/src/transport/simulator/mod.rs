@@ -6,6 +6,7 @@
 //! response-count digit save what they save on a real adapter, and the first request searches for the protocol.
 
 mod adapter;
+mod cable;
 mod dialect;
 pub mod ecu;
 mod frames;
@@ -17,12 +18,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cloverleaf_core::bus::Protocol;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use adapter::Adapter;
+pub use cable::Cable;
+use cable::Rate;
 use ecu::Car;
 
 /// Bytes on their way in each direction of [`Simulator::plug_in`]; the writer waits when they are not read.
@@ -98,8 +101,18 @@ pub enum Fault {
     CanError,
     /// Frames arrive damaged and are marked so.
     DataError,
+    /// Lines lose their ends.
+    Truncated,
+    /// In every line a character is another one.
+    Corrupted,
+    /// The adapter's buffer runs over in the middle of every answer.
+    BufferFull,
+    /// Every answer is interrupted by a character that nobody sent.
+    Stopped,
     /// Every control unit takes this much longer.
     Slow(Duration),
+    /// The cable garbles what is faster than this, in bits per second.
+    SlowCable(u32),
 }
 
 /// A running simulation; clones share the car.
@@ -126,14 +139,17 @@ impl Simulator {
 
     /// A new adapter on the car, and its cable. Must be called within a runtime; the adapter lives until the
     /// cable is dropped.
-    pub fn plug_in(&self) -> DuplexStream {
+    pub fn plug_in(&self) -> Cable {
         let (ours, theirs) = tokio::io::duplex(CABLE);
+        let rate = Rate::new(self.options.baud);
         let simulator = self.clone();
+        let theirs = Cable::new(theirs, rate.clone());
         tokio::spawn(async move {
+            let rate = theirs.rate();
             // The only failure of an in-memory cable is that the other end is gone.
-            let _ = simulator.attach(theirs).await;
+            let _ = simulator.serve(theirs, Some(rate)).await;
         });
-        ours
+        Cable::new(ours, rate)
     }
 
     /// Gives every connection an adapter of its own on the one car, for ever.
@@ -159,7 +175,22 @@ impl Simulator {
     ///
     /// # Errors
     /// When the stream fails.
-    pub async fn attach(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    pub async fn attach(&self, stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+        self.serve(stream, None).await
+    }
+
+    /// As [`attach`](Self::attach); where the other side has a serial rate, what is sent at another is garbled.
+    async fn serve(
+        &self,
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        rate: Option<Rate>,
+    ) -> io::Result<()> {
+        let garbles = |fault: Fault, ours: u32| match (&rate, fault) {
+            (_, Fault::Garbage) => true,
+            (Some(_), Fault::SlowCable(most)) if ours > most => true,
+            (Some(theirs), _) => theirs.get() != ours,
+            (None, _) => false,
+        };
         let mut adapter = Adapter::new(self.options.clone(), self.car.clone());
         let mut trouble = self.trouble.subscribe();
         let mut brown_outs = trouble.borrow().brown_outs;
@@ -177,7 +208,11 @@ impl Simulator {
                             return Ok(());
                         }
                         let now = self.begun.elapsed().saturating_sub(credit);
-                        adapter.receive(now, &buffer[..count]);
+                        let bytes = &mut buffer[..count];
+                        if adapter.fault != Fault::Garbage && garbles(adapter.fault, adapter.baud()) {
+                            bytes.iter_mut().for_each(|byte| *byte = scramble(&mut noise));
+                        }
+                        adapter.receive(now, bytes);
                     }
                     () = self.sleep_until(due) => {}
                     changed = trouble.changed() => {
@@ -194,14 +229,16 @@ impl Simulator {
                 }
             }
             let now = self.begun.elapsed();
-            let (mut bytes, left) = adapter.poll(now);
+            let (mut bytes, left, baud) = adapter.poll(now);
             if bytes.is_empty() {
                 continue;
             }
             credit = now.saturating_sub(left).min(CREDIT);
             match adapter.fault {
                 Fault::Mute => continue,
-                Fault::Garbage => bytes.iter_mut().for_each(|byte| *byte = scramble(&mut noise)),
+                fault if garbles(fault, baud) => {
+                    bytes.iter_mut().for_each(|byte| *byte = scramble(&mut noise));
+                }
                 Fault::Unplug => {
                     stream.write_all(&bytes[..bytes.len() / 2]).await?;
                     return stream.shutdown().await;

@@ -1,0 +1,418 @@
+//! One connection to an adapter: what is said and asked on it, each exchange a method.
+
+use std::collections::HashMap;
+use std::future::ready;
+use std::ops::ControlFlow::{self, Break, Continue};
+use std::sync::Arc;
+
+use cloverleaf_core::bus::Protocol;
+use cloverleaf_core::driver::{self, Clock, Driver};
+use cloverleaf_core::elm327::poll::Question;
+use cloverleaf_core::elm327::session::{
+    Event, Failure, Filter, Link, Refused, Request, Session, Settings, Target,
+};
+use cloverleaf_core::elm327::wire::Status;
+use cloverleaf_core::obd2::{self, Command, Value};
+use cloverleaf_core::time;
+use embedded_io_adapters::tokio_1::FromTokio;
+use jiff::Timestamp;
+use tokio::io::BufStream;
+use tokio::sync::{mpsc, watch};
+
+use super::item::{Item, Supported};
+use super::link::Publisher;
+use super::polling::Polling;
+use super::reading::{Reading, Reply};
+use super::{Frame, Job, QueryError, Watched};
+use crate::clock::TokioClock;
+use crate::transport::{Port, Stream};
+
+/// The answers of a car to one request: of up to 16 control units, 4 kB together.
+type Elm = Session<16, 4096>;
+type Wire = Driver<Elm, FromTokio<BufStream<Stream>>, TokioClock>;
+
+/// Why a conversation ended.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// Someone closed the connection.
+    Closed,
+    /// The adapter is gone, or does not talk.
+    Lost(String),
+    /// What answers is no adapter, or talks at another rate.
+    NotAnAdapter(String),
+}
+
+impl From<driver::Error<std::io::Error>> for Ended {
+    fn from(error: driver::Error<std::io::Error>) -> Self {
+        Self::Lost(error.to_string())
+    }
+}
+
+/// Why the conversation is over, if it is: these failures are not got over at this rate, on this port.
+fn fatal(failure: Failure) -> Option<Ended> {
+    match failure {
+        Failure::Mute => Some(Ended::Lost(failure.to_string())),
+        Failure::NotAnAdapter => Some(Ended::NotAnAdapter(failure.to_string())),
+        _ => None,
+    }
+}
+
+/// What to do next.
+pub(super) enum Step {
+    Job(Job),
+    Look,
+}
+
+/// One connection to an adapter.
+pub(super) struct Conversation {
+    wire: Wire,
+    clock: TokioClock,
+    publisher: Arc<Publisher>,
+    open: watch::Receiver<bool>,
+}
+
+/// By request and header.
+pub(super) type Counts = HashMap<(Vec<u8>, Option<u32>), u8>;
+
+impl Conversation {
+    pub(super) fn new(
+        port: Port,
+        protocol: Option<Protocol>,
+        publisher: Arc<Publisher>,
+        open: watch::Receiver<bool>,
+    ) -> Self {
+        let clock = TokioClock::start();
+        let settings = Settings { protocol, repeat: true, ..Settings::default() };
+        let mut wire = Driver::new(Elm::new(settings), FromTokio::new(BufStream::new(port.stream)), clock);
+        wire.machine.connect(wire.now());
+        Self { wire, clock, publisher, open }
+    }
+
+    pub(super) fn link(&self) -> Link {
+        self.wire.machine.link()
+    }
+
+    pub(super) fn protocol(&self) -> Option<Protocol> {
+        self.wire.machine.protocol()
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.wire.machine.is_ready()
+    }
+
+    pub(super) fn now(&self) -> time::Instant {
+        self.wire.now()
+    }
+
+    /// Runs the session until `on_event` has an answer, telling the publisher of everything.
+    async fn run<T>(
+        &mut self,
+        mut on_event: impl FnMut(&Event<'_, 16, 4096>) -> ControlFlow<T>,
+    ) -> Result<T, Ended> {
+        let publisher = &self.publisher;
+        let open = &mut self.open;
+        let closed = async {
+            // Closed as well when all handles are gone.
+            while open.changed().await.is_ok() && *open.borrow_and_update() {}
+            Err(Ended::Closed)
+        };
+        self.wire
+            .run_until(closed, |event| {
+                publisher.note(&event);
+                if let Event::Trouble(failure) = event
+                    && let Some(ended) = fatal(failure)
+                {
+                    return Break(Err(ended));
+                }
+                match on_event(&event) {
+                    Break(answer) => Break(Ok(answer)),
+                    Continue(()) => Continue(()),
+                }
+            })
+            .await?
+    }
+
+    /// Waits for something to do: a query, the moment `due`, a change of what is watched or of the link.
+    pub(super) async fn wait(
+        &mut self,
+        jobs: &mut mpsc::Receiver<Job>,
+        watched: &Watched,
+        due: Option<time::Instant>,
+    ) -> Result<Step, Ended> {
+        let mut clock = self.clock;
+        let publisher = &self.publisher;
+        let open = &mut self.open;
+        let interrupt = async {
+            tokio::select! {
+                Some(job) = jobs.recv() => Ok(Step::Job(job)),
+                () = watched.changed.notified() => Ok(Step::Look),
+                () = clock.sleep_until(due), if due.is_some() => Ok(Step::Look),
+                changed = open.changed() => match changed.is_ok() && *open.borrow_and_update() {
+                    true => Ok(Step::Look),
+                    false => Err(Ended::Closed),
+                },
+            }
+        };
+        self.wire
+            .run_until(interrupt, |event| {
+                publisher.note(&event);
+                match event {
+                    Event::Trouble(failure) => fatal(failure).map_or(Continue(()), |ended| Break(Err(ended))),
+                    Event::Link(_) => Break(Ok(Step::Look)),
+                    _ => Continue(()),
+                }
+            })
+            .await?
+    }
+
+    /// Lets the session finish what it is saying, so that it takes a request.
+    async fn settle(&mut self) -> Result<(), Ended> {
+        let publisher = &self.publisher;
+        let silence = self.wire.run_until(ready(()), |event| {
+            publisher.note(&event);
+            Continue(())
+        });
+        Ok(silence.await?)
+    }
+
+    /// One exchange with the car.
+    async fn ask(
+        &mut self,
+        data: &[u8],
+        target: Target,
+        counts: &mut Counts,
+    ) -> Result<Result<Reply, QueryError>, Ended> {
+        self.settle().await?;
+        let header = match target {
+            Target::Functional => None,
+            Target::Physical(one) => Some(one.request),
+        };
+        let key = (data.to_vec(), header);
+        let lines = counts.get(&key).copied();
+        let request = Request { target, lines, ..Request::new(data) };
+        if let Err(refused) = self.wire.machine.request(self.wire.now(), &request) {
+            return Ok(Err(self.refusal(refused)));
+        }
+        let answer = self
+            .run(|event| match event {
+                Event::Reply(result) => Break(result.as_ref().map(Reply::of).map_err(|failure| *failure)),
+                _ => Continue(()),
+            })
+            .await?;
+        match &answer {
+            // A refusal, or an answer in parts, may have another number of lines than a value.
+            Ok(reply) if reply.messages().all(|message| message.data.first() != Some(&0x7F)) => {
+                counts.insert(key, reply.count);
+            }
+            _ => {
+                counts.remove(&key);
+            }
+        }
+        Ok(answer.map_err(QueryError::Failed))
+    }
+
+    fn refusal(&self, refused: Refused) -> QueryError {
+        match refused {
+            Refused::NotConnected => QueryError::NotConnected(self.publisher.state.borrow().trouble.clone()),
+            refused => QueryError::Refused(refused),
+        }
+    }
+
+    /// A line to the adapter.
+    async fn command(&mut self, text: &str) -> Result<Result<Vec<String>, QueryError>, Ended> {
+        self.settle().await?;
+        if let Err(refused) = self.wire.machine.command(self.wire.now(), text.as_bytes(), None) {
+            return Ok(Err(self.refusal(refused)));
+        }
+        let mut lines = Vec::new();
+        let done = self
+            .run(|event| match event {
+                Event::Text(line) => {
+                    lines.push(String::from_utf8_lossy(line).into_owned());
+                    Continue(())
+                }
+                Event::Done(result) => Break(*result),
+                _ => Continue(()),
+            })
+            .await?;
+        Ok(match done {
+            // What the adapter says of itself is an answer here.
+            Err(Failure::Adapter(_)) if !lines.is_empty() => Ok(lines),
+            Err(failure) => Err(QueryError::Failed(failure)),
+            Ok(()) => Ok(lines),
+        })
+    }
+
+    pub(super) async fn work(&mut self, job: Job, counts: &mut Counts) -> Result<(), Ended> {
+        match job {
+            Job::Request { data, target, answer } => {
+                let reply = self.ask(&data, target, counts).await?;
+                // Whoever asked may have gone.
+                let _ = answer.send(reply);
+            }
+            Job::Command { text, answer } => {
+                let lines = self.command(&text).await?;
+                let _ = answer.send(lines);
+            }
+            Job::Monitor { filter, frames } => self.monitor(filter, frames).await?,
+        }
+        Ok(())
+    }
+
+    /// Asks the scheduler's question and tells everyone what came of it.
+    pub(super) async fn poll(&mut self, question: &Question, polling: &mut Polling) -> Result<(), Ended> {
+        self.settle().await?;
+        let clock = self.clock;
+        let readings = match self.wire.machine.request(self.wire.now(), &question.request()) {
+            Ok(()) => {
+                self.run(|event| match event {
+                    Event::Reply(result) => Break(polling.handle(clock.now(), result)),
+                    _ => Continue(()),
+                })
+                .await?
+            }
+            // The link has gone meanwhile; the items stay due.
+            Err(Refused::NotConnected | Refused::Busy) => Vec::new(),
+            Err(_) => polling.handle::<16, 4096>(clock.now(), &Err(Failure::TooLong)),
+        };
+        for reading in readings {
+            self.publisher.reading(reading);
+        }
+        Ok(())
+    }
+
+    /// Asks everyone, or the adapter, for a watched item and tells what came of it.
+    pub(super) async fn poll_other(&mut self, item: Item, counts: &mut Counts) -> Result<(), Ended> {
+        let reply = match item.adapter_command() {
+            Some(text) => self.command(text).await?.map(Reply::text),
+            None => self.ask(&item.request(), item.target(), counts).await?,
+        };
+        let reply = match reply {
+            Err(QueryError::Failed(Failure::Adapter(Status::NoData))) if item.may_be_silent() => {
+                Ok(Reply::default())
+            }
+            reply => reply,
+        };
+        self.publisher.reading(Reading { item, time: Timestamp::now(), reply });
+        Ok(())
+    }
+
+    /// Tells the frames on the bus until nobody takes them.
+    async fn monitor(
+        &mut self,
+        filter: Filter,
+        frames: mpsc::Sender<Result<Frame, QueryError>>,
+    ) -> Result<(), Ended> {
+        self.settle().await?;
+        if let Err(refused) = self.wire.machine.monitor(self.wire.now(), filter) {
+            let _ = frames.try_send(Err(self.refusal(refused)));
+            return Ok(());
+        }
+        let mut lost = 0;
+        let publisher = &self.publisher;
+        let untaken = async {
+            frames.closed().await;
+            None
+        };
+        let heard = self
+            .wire
+            .run_until(untaken, |event| {
+                publisher.note(&event);
+                match event {
+                    Event::Frame(hex) => {
+                        let hex = hex.iter().filter(|byte| byte.is_ascii_graphic());
+                        let hex = hex.map(|byte| char::from(*byte)).collect();
+                        match frames.try_send(Ok(Frame { time: Timestamp::now(), hex, lost })) {
+                            Ok(()) => lost = 0,
+                            Err(_) => lost += 1,
+                        }
+                        Continue(())
+                    }
+                    Event::Gap => {
+                        lost += 1;
+                        Continue(())
+                    }
+                    Event::Done(result) => Break(Some(result)),
+                    _ => Continue(()),
+                }
+            })
+            .await?;
+        match heard {
+            Some(Ok(())) => {}
+            // There is room for it, or else nobody reads.
+            Some(Err(failure)) => drop(frames.try_send(Err(QueryError::Failed(failure)))),
+            None => {
+                self.wire.machine.stop(self.wire.now());
+                self.run(|event| match event {
+                    Event::Done(_) => Break(()),
+                    _ => Continue(()),
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes the serial rate, at both ends. Where that fails, both stay at the old one: no reason to end anything.
+    pub(super) async fn switch_baud(&mut self, from: u32, to: u32) -> Result<(), Ended> {
+        self.settle().await?;
+        if let Err(refused) = self.wire.machine.switch_baud(self.wire.now(), from, to) {
+            tracing::warn!(from, to, %refused, "the adapter keeps its serial rate");
+            return Ok(());
+        }
+        loop {
+            let step = self.run(|event| match event {
+                Event::Baud(rate) => Break(Ok(*rate)),
+                Event::Done(result) => Break(Err(*result)),
+                _ => Continue(()),
+            });
+            match step.await? {
+                Ok(rate) => {
+                    let port = self.wire.io().inner_mut().get_mut();
+                    port.set_baud(rate).map_err(|error| Ended::Lost(error.to_string()))?;
+                }
+                Err(result) => {
+                    match result {
+                        Ok(()) => tracing::info!(from, to, "the adapter changed its serial rate"),
+                        Err(failure) => {
+                            tracing::warn!(from, to, %failure, "the adapter keeps its serial rate");
+                        }
+                    }
+                    return Ok(());
+                }
+            }
+        }
+    }
+
+    /// Asks every control unit what it supports.
+    pub(super) async fn discover(&mut self, counts: &mut Counts) -> Result<(), Ended> {
+        let mut supported = Supported::default();
+        let can = self.wire.machine.protocol().is_none_or(|protocol| protocol.is_can());
+        let services: &[u8] = if can { &[0x01, 0x09, 0x06] } else { &[0x01, 0x09, 0x05] };
+        for &service in services {
+            for base in (0x00..=0xE0).step_by(0x20) {
+                if base > 0 && !supported.identifiers.contains(&(service, base)) {
+                    break;
+                }
+                let Some(command) = Command::of(service, base) else { break };
+                let reply = self.ask(&command.request(), Target::Functional, counts).await?;
+                let Ok(reply) = reply else { break };
+                for answer in obd2::answers(command, reply.messages()) {
+                    if let Ok(Value::Supported(bits)) = answer.value {
+                        supported.identifiers.extend(bits.identifiers().map(|id| (service, id)));
+                    }
+                }
+            }
+            if self.link() != Link::CarConnected {
+                return Ok(());
+            }
+        }
+        let machine = &self.wire.machine;
+        self.publisher.state.send_modify(|state| {
+            state.protocol = machine.protocol();
+            state.banner = machine.adapter().banner.to_string();
+            state.supported = Some(Arc::new(supported));
+        });
+        Ok(())
+    }
+}

@@ -70,9 +70,9 @@ async fn firmware_finds_the_car_again_when_the_adapter_was_gone() {
         let (mut chip, _) = listener.accept().await.expect("the chip");
         let mut adapter = simulator.plug_in();
         let (mut asked, mut answered) = ([0; 256], [0; 256]);
-        // It asks for codes, then polls; some twenty commands later the cable is cut.
+        // It asks for codes, then polls; with the third shared request or so the cable is cut.
         let mut commands = 0;
-        while commands < 35 {
+        while commands < 25 {
             tokio::select! {
                 count = chip.read(&mut asked) => {
                     let bytes = &asked[..count.expect("a chip")];

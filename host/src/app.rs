@@ -103,7 +103,7 @@ impl App {
         // Merged in this order: of two routers without a fallback of their own the second's is kept, and Socket.IO
         // answers from around it.
         let router = hub.router(&origins).merge(origins.guard(socketio::attach(router, layer)));
-        let mut summary = vec![obd.summary(), summary_of_road(&road), relay.summary().to_owned()];
+        let mut summary = vec![obd.summary(), road.summary(), relay.summary().to_owned()];
         if options.relay.relay_car {
             let id = offer_car(&relay, obd.car().clone());
             summary.push(format!("         the car is monitor {id}"));
@@ -153,16 +153,6 @@ impl App {
         };
         serve(listener, self.router, Patience::default(), shutdown).await
     }
-}
-
-fn summary_of_road(road: &Octane) -> String {
-    let (name, count) = road.look(|state| {
-        let facility = &state.view().road.facility;
-        (facility.name.clone(), facility.intersections.len())
-    });
-    format!(
-        "road     {name}, {count} intersections · Socket.IO on /octane, REST /api (described at /apidocs)"
-    )
 }
 
 /// What stands on the road, and where, by kind.

@@ -95,6 +95,15 @@ pub struct Facility {
     /// Vehicles with a radio.
     #[serde(default, rename = "vehicle")]
     pub vehicles: Vec<Vehicle>,
+    /// Its lawn mowers.
+    #[serde(default, rename = "lawn_mower")]
+    pub lawn_mowers: Vec<LawnMower>,
+    /// Its cones and barriers.
+    #[serde(default)]
+    pub safety_equipment: Vec<SafetyEquipment>,
+    /// Its weather stations.
+    #[serde(default, rename = "weather_station")]
+    pub weather_stations: Vec<WeatherStation>,
     /// Weather alerts, raised one after another.
     #[serde(default, rename = "weather_alert")]
     pub weather_alerts: Vec<WeatherAlert>,
@@ -253,8 +262,75 @@ pub struct Robot {
     /// Where it stands.
     pub place: Place,
     /// What it can be told to play, numbered from 1.
-    #[serde(default)]
-    pub scenarios: Vec<String>,
+    #[serde(default, rename = "scenario")]
+    pub scenarios: Vec<Scenario>,
+}
+
+/// What a robot can play: a closed path that it goes round while it is activated.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it is called.
+    pub name: String,
+    /// Metres per second.
+    pub speed: f64,
+    /// The places it goes through, over and over.
+    pub path: Vec<Place>,
+}
+
+/// A lawn mower.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LawnMower {
+    /// Number by which it is known.
+    pub id: u32,
+    /// What it is called.
+    pub name: String,
+    /// What its maker calls it.
+    pub unit: String,
+}
+
+/// What a piece of safety equipment is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum EquipmentKind {
+    Cone,
+    Delineator,
+    Barrel,
+    ConcreteBarricade,
+    WaterBarricade,
+    SteelBarricade,
+    AFrameBarricade,
+    TypeOneBarricade,
+    TypeTwoBarricade,
+    Bollard,
+}
+
+/// A cone, barrel or barricade.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SafetyEquipment {
+    /// Name by which it is known.
+    pub id: String,
+    /// What it is.
+    pub kind: EquipmentKind,
+    /// Where it belongs while it is not on the road.
+    pub place: Place,
+}
+
+/// A weather station.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeatherStation {
+    /// Number by which its observations name it.
+    pub number: u32,
+    /// Name by which it is known.
+    pub id: String,
+    /// What it is called.
+    pub name: String,
+    /// Where it is.
+    pub place: Place,
 }
 
 /// Somebody with a beacon, on a closed path.
@@ -338,6 +414,9 @@ impl Facility {
         unique("robot", self.robots.iter().map(|it| it.id.to_string()))?;
         unique("beacon", self.beacons.iter().map(|it| it.id.clone()))?;
         unique("vehicle", self.vehicles.iter().map(|it| it.id.clone()))?;
+        unique("lawn_mower", self.lawn_mowers.iter().map(|it| it.id.to_string()))?;
+        unique("safety_equipment", self.safety_equipment.iter().map(|it| it.id.clone()))?;
+        unique("weather_station", self.weather_stations.iter().map(|it| it.id.clone()))?;
         for it in &self.intersections {
             let range =
                 |what| Err(FacilityError::Range { kind: "intersection", id: it.id.to_string(), what });
@@ -362,6 +441,10 @@ impl Facility {
             {
                 return range("v2x is 1 to 16 letters and digits");
             }
+            // A radio's channel goes by either of its names, so one's number cannot be another's v2x.
+            if self.intersections.iter().any(|other| other.id != it.id && other.id.to_string() == it.v2x) {
+                return range("v2x is the number of another intersection");
+            }
         }
         for it in &self.rail_crossings {
             let Some((id, preempt)) = it.preempts else { continue };
@@ -373,10 +456,18 @@ impl Facility {
         }
         let movers = self.beacons.iter().map(|it| ("beacon", &it.id, &it.path, it.speed));
         let movers = movers.chain(self.vehicles.iter().map(|it| ("vehicle", &it.id, &it.path, it.speed)));
+        let scenarios = self.robots.iter().flat_map(|it| &it.scenarios);
+        let movers = movers.chain(scenarios.map(|it| ("scenario", &it.name, &it.path, it.speed)));
         for (kind, id, path, speed) in movers {
             if path.is_empty() || !(0.0..=100.0).contains(&speed) {
                 let what = "a path has a place and a speed of 0 to 100 m/s";
                 return Err(FacilityError::Range { kind, id: id.clone(), what });
+            }
+        }
+        for it in &self.vehicles {
+            if it.id.len() != 8 || u32::from_str_radix(&it.id, 16).is_err() {
+                let what = "id is eight hexadecimal digits";
+                return Err(FacilityError::Range { kind: "vehicle", id: it.id.clone(), what });
             }
         }
         Ok(())

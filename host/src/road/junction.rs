@@ -68,6 +68,11 @@ impl Junction {
         self.feed = Feed::Datagrams { last: None };
     }
 
+    /// Whether its own controller says what it shows.
+    pub fn is_simulated(&self) -> bool {
+        matches!(self.feed, Feed::Simulated)
+    }
+
     /// A datagram of its real controller came.
     pub fn hear(&mut self, message: tscbm::Message, now: Timestamp) {
         let heard = Heard { message, updated: dated(&message, now), at: now };

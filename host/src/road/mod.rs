@@ -3,7 +3,8 @@
 //! ```text
 //!  facility     what stands where, from a file        junction     a controller and its traffic, or a real one
 //!  controller   eight phases, two rings, a barrier    crossing     the sequence of a rail crossing
-//!  mover        who goes round a path                 mod          everything together, a tenth of a second at a time
+//!  mover        who goes round a path                 parts        gates, crosswalks, robots, mowers, cones
+//!  weather      what a weather station measures       mod          everything together, a tenth of a second at a time
 //! ```
 //!
 //! Nothing here does I/O or reads a clock: [`Road::advance`] is told what time it is. Names and shapes are the
@@ -14,148 +15,24 @@ pub mod crossing;
 pub mod facility;
 pub mod junction;
 pub mod mover;
+mod parts;
+pub mod weather;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
-use controller::Walk;
 use crossing::Crossing;
 use facility::Facility;
 use junction::Junction;
 use mover::{Mover, Place, Position};
+pub use parts::{Crosswalk, Door, Equipment, Light, Mower, MowerCall, Rail, Robot, Scenario};
 
 /// What a tenth of a second is in milliseconds.
 const STEP: i64 = 100;
 /// How many steps are made up for when nobody has called for a while; the rest of the gap is skipped.
 const CATCH_UP: i64 = 50;
-
-/// A gate, or the door of a garage.
-#[derive(Clone, Debug)]
-pub struct Door {
-    /// Whether it is to be open.
-    pub call: bool,
-    /// Tenths of a second from shut (0) to open (`travel`).
-    at: u16,
-    travel: u16,
-}
-
-impl Door {
-    fn new(travel: u16) -> Self {
-        Self { call: false, at: 0, travel }
-    }
-
-    /// Whether it is open; none while it moves.
-    pub fn open(&self) -> Option<bool> {
-        match self.at {
-            0 => Some(false),
-            at if at == self.travel => Some(true),
-            _ => None,
-        }
-    }
-
-    /// Whether it is on its way.
-    pub fn moving(&self) -> bool {
-        self.at != if self.call { self.travel } else { 0 }
-    }
-
-    fn step(&mut self) {
-        match (self.call, self.moving()) {
-            (true, true) => self.at += 1,
-            (false, true) => self.at -= 1,
-            _ => {}
-        }
-    }
-}
-
-/// A crosswalk away from junctions: drivers see it flash while somebody crosses.
-#[derive(Clone, Debug)]
-pub struct Crosswalk {
-    /// What stands there.
-    pub site: facility::Crosswalk,
-    /// Somebody waits.
-    pub call: bool,
-    walk: Walk,
-    elapsed: u16,
-}
-
-impl Crosswalk {
-    const TIMING: controller::Timing = controller::Timing {
-        min_green: 0,
-        max_green: 0,
-        passage: 0,
-        yellow: 0,
-        red_clear: 0,
-        walk: 70,
-        pedestrian_clear: 100,
-    };
-    /// Drivers are warned for so long before anybody may walk, in tenths of a second.
-    const WARNING: u16 = 30;
-    /// And have so long to themselves after somebody has.
-    const REST: u16 = 200;
-
-    /// What pedestrians see.
-    pub fn walk(&self) -> Walk {
-        self.walk
-    }
-
-    /// Tenths of a second for which they go on seeing the man or the flashing hand.
-    pub fn left(&self) -> u16 {
-        match self.walk {
-            Walk::DontWalk => 0,
-            Walk::Walk => Self::TIMING.walk.saturating_sub(self.elapsed),
-            Walk::Clear => Self::TIMING.pedestrian_clear.saturating_sub(self.elapsed),
-        }
-    }
-
-    fn step(&mut self) {
-        self.elapsed = self.elapsed.saturating_add(1);
-        let next = match self.walk {
-            Walk::DontWalk if self.call && self.elapsed >= Self::REST + Self::WARNING => Walk::Walk,
-            Walk::Walk if self.elapsed >= Self::TIMING.walk => Walk::Clear,
-            Walk::Clear if self.elapsed >= Self::TIMING.pedestrian_clear => Walk::DontWalk,
-            same => same,
-        };
-        if next != self.walk {
-            (self.walk, self.elapsed) = (next, 0);
-            self.call &= next != Walk::Walk;
-        }
-    }
-}
-
-/// A street light.
-#[derive(Clone, Debug)]
-pub struct Light {
-    /// What stands there.
-    pub site: facility::Light,
-    /// Whether it is on.
-    pub enabled: bool,
-    /// How bright it is, in percent.
-    pub dim_level: u8,
-}
-
-/// A robot and what it was told.
-#[derive(Clone, Debug)]
-pub struct Robot {
-    /// What stands there.
-    pub site: facility::Robot,
-    /// Whether it may move.
-    pub enabled: bool,
-    /// Whether it plays its scenario.
-    pub activated: bool,
-    /// The scenario it plays, numbered from 1.
-    pub scenario: Option<u32>,
-}
-
-/// A rail crossing on its site.
-#[derive(Clone, Debug)]
-pub struct Rail {
-    /// What stands there.
-    pub site: facility::RailCrossing,
-    /// Where it is in its sequence.
-    pub crossing: Crossing,
-}
 
 /// A whole facility at work.
 #[derive(Clone, Debug)]
@@ -178,6 +55,12 @@ pub struct Road {
     pub sensors: BTreeMap<String, bool>,
     /// Its robots.
     pub robots: BTreeMap<u32, Robot>,
+    /// Its lawn mowers.
+    pub mowers: BTreeMap<u32, Mower>,
+    /// Its cones and barriers.
+    pub equipment: BTreeMap<String, Equipment>,
+    /// Its radios that are switched off.
+    pub radios_off: BTreeSet<u32>,
     pedestrians: Vec<Mover>,
     vehicles: Vec<Mover>,
     origin: Timestamp,
@@ -195,13 +78,7 @@ impl Road {
                 .iter()
                 .map(|it| (it.id, Junction::new(it.clone(), now)))
                 .collect(),
-            crosswalks: facility
-                .crosswalks
-                .iter()
-                .map(|it| {
-                    (it.id, Crosswalk { site: it.clone(), call: false, walk: Walk::DontWalk, elapsed: 0 })
-                })
-                .collect(),
+            crosswalks: facility.crosswalks.iter().map(|it| (it.id, Crosswalk::new(it))).collect(),
             rails: facility
                 .rail_crossings
                 .iter()
@@ -215,13 +92,14 @@ impl Road {
                 .map(|it| (it.id, Light { site: it.clone(), enabled: true, dim_level: 100 }))
                 .collect(),
             sensors: facility.sensors.iter().map(|it| (it.id.clone(), true)).collect(),
-            robots: facility
-                .robots
+            robots: facility.robots.iter().map(|it| (it.id, Robot::new(it))).collect(),
+            mowers: facility.lawn_mowers.iter().map(|it| (it.id, Mower::new(it))).collect(),
+            equipment: facility
+                .safety_equipment
                 .iter()
-                .map(|it| {
-                    (it.id, Robot { site: it.clone(), enabled: true, activated: false, scenario: None })
-                })
+                .map(|it| (it.id.clone(), Equipment::new(it)))
                 .collect(),
+            radios_off: BTreeSet::new(),
             pedestrians: facility.beacons.iter().filter_map(|it| mover(&it.path, it.speed)).collect(),
             vehicles: facility.vehicles.iter().filter_map(|it| mover(&it.path, it.speed)).collect(),
             facility,
@@ -272,12 +150,40 @@ impl Road {
         self.facility.vehicles.iter().zip(self.vehicles.iter().map(Mover::position))
     }
 
+    /// Puts everything that can be controlled back to how it is after switching on; what moves by itself goes on.
+    pub fn reset(&mut self) {
+        for junction in self.junctions.values_mut() {
+            junction.enabled = true;
+            junction.reset();
+        }
+        self.crosswalks.values_mut().for_each(|it| it.call = false);
+        for rail in self.rails.values_mut() {
+            (rail.crossing.manual_call, rail.crossing.manual_left) = (false, None);
+        }
+        self.gates.values_mut().chain(self.garages.values_mut()).for_each(|it| it.call = false);
+        self.lights.values_mut().for_each(|it| (it.enabled, it.dim_level) = (true, 100));
+        self.sensors.values_mut().for_each(|on| *on = true);
+        for robot in self.robots.values_mut() {
+            robot.enabled = true;
+            robot.activate(false);
+        }
+        self.mowers.values_mut().for_each(|it| it.call = MowerCall::Park);
+        self.equipment.values_mut().for_each(Equipment::reset);
+        self.radios_off.clear();
+    }
+
+    /// Every weather alert that has been raised so far, each with its number from 1 and its beginning.
+    pub fn past_alerts(&self) -> impl Iterator<Item = (usize, &facility::WeatherAlert, Timestamp)> {
+        let alerts = self.facility.weather_alerts.iter().enumerate();
+        alerts
+            .map(|(at, alert)| (at + 1, alert, later(self.origin, i64::from(alert.after) * 1000)))
+            .filter(|(_, _, onset)| *onset <= self.now)
+    }
+
     /// The weather alerts that are raised now, each with its number from 1 and its beginning.
     pub fn alerts(&self) -> impl Iterator<Item = (usize, &facility::WeatherAlert, Timestamp)> {
-        let alerts = self.facility.weather_alerts.iter().enumerate();
-        alerts.map(|(at, alert)| (at + 1, alert, later(self.origin, i64::from(alert.after) * 1000))).filter(
-            |(_, alert, onset)| (*onset..later(*onset, i64::from(alert.lasts) * 1000)).contains(&self.now),
-        )
+        let lasts = |alert: &facility::WeatherAlert| i64::from(alert.lasts) * 1000;
+        self.past_alerts().filter(move |(_, alert, onset)| self.now < later(*onset, lasts(alert)))
     }
 
     fn step(&mut self) {
@@ -298,6 +204,8 @@ impl Road {
             junction.step(self.now, by_rail);
         }
         self.gates.values_mut().chain(self.garages.values_mut()).for_each(Door::step);
+        self.robots.values_mut().for_each(Robot::step);
+        self.mowers.values_mut().for_each(Mower::step);
         self.pedestrians.iter_mut().chain(&mut self.vehicles).for_each(|mover| mover.advance(0.1));
     }
 }

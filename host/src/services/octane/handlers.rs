@@ -1,9 +1,18 @@
 //! Carries out what [`state`](super::state) decides: sockets, keys, clock, timeline.
 
+use std::convert::Infallible;
+use std::future::ready;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::channel::Channel;
+use super::events::Credentials;
+use super::fanout::Fanout;
+use super::keys::{Grant, Keys};
+use super::state::{ClientId, Input, Output, State};
+use crate::socketio::Incoming;
+use crate::timeline::{Bus, Source, Value};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
@@ -11,16 +20,6 @@ use serde_json::value::RawValue;
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, SocketRef, TryData};
 use socketioxide::handler::ConnectHandler;
-use std::convert::Infallible;
-use std::future::ready;
-
-use super::channel::Channel;
-use super::events::Credentials;
-use super::fanout::Fanout;
-use super::keys::{Keys, Scopes};
-use super::state::{ClientId, Input, Output, State};
-use crate::socketio::Incoming;
-use crate::timeline::{Bus, Source, Value};
 
 /// The namespace, in lower case only.
 pub const NAMESPACE: &str = "/octane";
@@ -30,13 +29,13 @@ const MAX_EARLY: usize = 64;
 /// The service at work. Its lock is held for the time it takes to decide and to fill queues, never for I/O.
 pub struct Octane {
     inner: Mutex<Inner>,
-    keys: Keys,
     timeline: Bus,
     clients: AtomicU64,
 }
 
 struct Inner {
     state: State,
+    keys: Keys,
     fanout: Fanout,
 }
 
@@ -48,19 +47,40 @@ struct Gate {
 
 impl std::fmt::Debug for Octane {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Octane").field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Octane").finish_non_exhaustive()
     }
 }
 
 impl Octane {
     pub(super) fn new(state: State, keys: Keys, timeline: Bus) -> Arc<Self> {
-        let inner = Mutex::new(Inner { state, fanout: Fanout::default() });
-        Arc::new(Self { inner, keys, timeline, clients: AtomicU64::new(0) })
+        let inner = Mutex::new(Inner { state, keys, fanout: Fanout::default() });
+        Arc::new(Self { inner, timeline, clients: AtomicU64::new(0) })
     }
 
-    /// What a key presented to REST allows.
-    pub fn check(&self, key: &str) -> Option<Scopes> {
-        self.keys.check(key, Timestamp::now())
+    /// What is known of a key presented to REST.
+    pub fn check(&self, key: &str) -> Option<Grant> {
+        self.lock().keys.check(key, Timestamp::now())
+    }
+
+    /// Looks at the keys, or adds one.
+    pub fn keys<T>(&self, work: impl FnOnce(&mut Keys) -> T) -> T {
+        work(&mut self.lock().keys)
+    }
+
+    /// What is simulated and where it is found, in a line for people.
+    pub fn summary(&self) -> String {
+        let inner = self.lock();
+        let facility = &inner.state.road.facility;
+        let by_datagrams = inner.state.road.junctions.values().filter(|it| !it.is_simulated()).count();
+        let junctions = match (facility.intersections.len(), by_datagrams) {
+            (all, 0) => format!("{all} simulated intersections"),
+            (all, fed) => format!("{all} intersections, {fed} of them by TSCBM"),
+        };
+        let key = if inner.keys.is_open() { "no key needed" } else { "with a key" };
+        let name = &facility.name;
+        format!(
+            "road     {name}: {junctions} · Socket.IO on /octane, REST /api, described at /apidocs ({key})"
+        )
     }
 
     /// Hands an input to the state and carries out its outputs.
@@ -173,12 +193,16 @@ impl Octane {
         self.carry_out(&mut inner, outputs, &mut { ack });
     }
 
-    /// Lets time pass and slow readers catch up.
+    /// Lets time pass.
     pub(super) fn tick(&self) {
+        self.handle(Input::Tick);
+    }
+
+    /// Sends slow readers what they have room for by now; answers whether anybody is still behind.
+    pub(super) fn catch_up(&self) -> bool {
         let mut inner = self.lock();
-        let outputs = inner.state.handle(Timestamp::now(), Input::Tick);
-        self.carry_out(&mut inner, outputs, &mut None);
         inner.fanout.flush();
+        inner.fanout.is_behind()
     }
 
     fn carry_out(&self, inner: &mut Inner, outputs: Vec<Output>, ack: &mut Option<(ClientId, AckSender)>) {
@@ -186,8 +210,8 @@ impl Octane {
             match output {
                 Output::Check { client, key } => {
                     let now = Timestamp::now();
-                    let scopes = self.keys.check(&key, now);
-                    let outputs = inner.state.handle(now, Input::Verdict { client, scopes });
+                    let grant = inner.keys.check(&key, now);
+                    let outputs = inner.state.handle(now, Input::Verdict { client, grant });
                     self.carry_out(inner, outputs, &mut None);
                 }
                 Output::Emit { client, event, data } => inner.fanout.emit(client, event, data),
@@ -207,6 +231,9 @@ impl Octane {
                 Output::Join { client, channel } => inner.fanout.join(client, channel),
                 Output::Leave { client, channel } => inner.fanout.leave(client, &channel),
                 Output::Disconnect { client } => inner.fanout.disconnect(client),
+                Output::Note { topic, value } => {
+                    self.timeline.publish(Source::Road, topic, Value::Json(value));
+                }
             }
         }
     }

@@ -6,43 +6,119 @@
 //! [[key]]
 //! name = "shuttle"
 //! sha256 = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
-//! scopes = ["device"]                    # user, admin, device; user when left out
+//! scopes = ["device"]                    # user, admin, device, scheduling; user when left out
 //! valid_from = "2024-05-01T00:00:00Z"    # both may be left out
 //! valid_until = "2025-05-01T00:00:00Z"
 //! ```
 
 use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::auth::Key;
 
-/// What a key allows.
+/// How many keys made over REST there may be at a time.
+pub const MAX_ISSUED: usize = 256;
+
+/// What a key allows. Every key allows to read: to join channels and to ask for resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Scopes {
-    /// To read, to say something, and to control.
+    /// To say something, to report, and to control.
     pub user: bool,
-    /// To notify everybody and to manage the facility.
+    /// All that, to notify everybody, and to manage the facility and its keys.
     pub admin: bool,
-    /// To report what a device sees.
+    /// To report what a device sees and to speak for it.
     pub device: bool,
+    /// To make keys for users.
+    pub scheduling: bool,
 }
 
 impl Scopes {
     /// Everything.
-    pub const ALL: Self = Self { user: true, admin: true, device: true };
+    pub const ALL: Self = Self { user: true, admin: true, device: true, scheduling: true };
     /// What a key without further words allows.
-    pub const USER: Self = Self { user: true, admin: false, device: false };
+    pub const USER: Self = Self { user: true, admin: false, device: false, scheduling: false };
 
-    /// Whether resources may be controlled.
-    pub fn may_control(self) -> bool {
-        self.user || self.admin
+    /// Whether an act is allowed.
+    pub fn allow(self, act: Act) -> bool {
+        match act {
+            Act::Read => true,
+            Act::Report => self.user || self.admin || self.device,
+            Act::Control => self.user || self.admin,
+            Act::Speak => self.user || self.admin,
+            Act::Manage => self.admin,
+            Act::Device => self.admin || self.device,
+            Act::Schedule => self.admin || self.scheduling,
+        }
     }
 
-    /// Whether the facility may be managed.
-    pub fn may_manage(self) -> bool {
-        self.admin
+    /// The name of the highest of them, as sessions show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self { admin: true, .. } => "ADMIN",
+            Self { scheduling: true, .. } => "SCHEDULING",
+            Self { user: true, .. } => "USER",
+            _ => "DEVICE",
+        }
+    }
+}
+
+/// Something that a key may or may not allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Act {
+    /// To join channels and to ask for resources.
+    Read,
+    /// To report beacons, to have radios send, to relay between processes and robots.
+    Report,
+    /// To say something to users.
+    Speak,
+    /// To control what stands on the road.
+    Control,
+    /// To manage the facility.
+    Manage,
+    /// To call back as a device.
+    Device,
+    /// To make keys for users.
+    Schedule,
+}
+
+impl Act {
+    /// What a key that does not allow it is told.
+    pub fn refusal(self) -> &'static str {
+        match self {
+            Self::Read => "this key allows nothing",
+            Self::Report => "this needs a key with the scope user, device or admin",
+            Self::Speak | Self::Control => "this needs a key with the scope user or admin",
+            Self::Manage => "this needs a key with the scope admin",
+            Self::Device => "this needs a key with the scope device or admin",
+            Self::Schedule => "this needs a key with the scope scheduling or admin",
+        }
+    }
+}
+
+/// What is known of a good key, but for the key itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// Whose it is.
+    pub name: Arc<str>,
+    /// What it allows.
+    pub scopes: Scopes,
+    /// When it begins to be good; none when it always was.
+    pub from: Option<Timestamp>,
+    /// When it ends being good; none when it always will be.
+    pub until: Option<Timestamp>,
+}
+
+impl Grant {
+    fn is_valid(&self, now: Timestamp) -> bool {
+        self.from.is_none_or(|from| from <= now) && !self.is_over(now)
+    }
+
+    /// Whether it is not good any more.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        self.until.is_some_and(|until| until <= now)
     }
 }
 
@@ -100,22 +176,28 @@ enum Scope {
     User,
     Admin,
     Device,
+    Scheduling,
 }
 
 #[derive(Clone, Debug)]
 struct Known {
     key: Key,
-    scopes: Scopes,
-    from: Option<Timestamp>,
-    until: Option<Timestamp>,
+    grant: Grant,
+    /// Made over REST, and gone with the server.
+    issued: bool,
 }
 
-/// The keys that are known. Clones are cheap to pass around and keep nothing but hashes.
+/// The keys that are known, as hashes.
 #[derive(Clone, Debug, Default)]
 pub struct Keys {
     known: Vec<Known>,
     open: bool,
 }
+
+/// There are as many keys made over REST as may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no more than {MAX_ISSUED} keys at a time: wait until one of them ends")]
+pub struct Full;
 
 impl Keys {
     /// No keys at all: `open` lets everybody in with every scope, otherwise nobody.
@@ -126,7 +208,27 @@ impl Keys {
     /// Adds a key that is always valid and allows everything: the simple case of the command line.
     pub fn add(&mut self, key: Key) {
         self.open = false;
-        self.known.push(Known { key, scopes: Scopes::ALL, from: None, until: None });
+        let name = format!("key {}", self.known.len() + 1).into();
+        let grant = Grant { name, scopes: Scopes::ALL, from: None, until: None };
+        self.known.push(Known { key, grant, issued: false });
+    }
+
+    /// Adds a key that is good for a while; those that are over make room for it. It does not open or close the door.
+    ///
+    /// # Errors
+    /// When there are [`MAX_ISSUED`] of them.
+    pub fn issue(&mut self, key: Key, grant: Grant, now: Timestamp) -> Result<(), Full> {
+        self.known.retain(|known| !(known.issued && known.grant.is_over(now)));
+        if self.known.iter().filter(|known| known.issued).count() >= MAX_ISSUED {
+            return Err(Full);
+        }
+        self.known.push(Known { key, grant, issued: true });
+        Ok(())
+    }
+
+    /// Whose keys are good at this moment.
+    pub fn grants(&self, now: Timestamp) -> impl Iterator<Item = &Grant> {
+        self.known.iter().map(|known| &known.grant).filter(move |grant| grant.is_valid(now))
     }
 
     /// Adds the keys of a file.
@@ -151,10 +253,13 @@ impl Keys {
                     Scope::User => scopes.user = true,
                     Scope::Admin => scopes.admin = true,
                     Scope::Device => scopes.device = true,
+                    Scope::Scheduling => scopes.scheduling = true,
                 }
             }
             let scopes = if entry.scopes.is_empty() { Scopes::USER } else { scopes };
-            self.known.push(Known { key, scopes, from: entry.valid_from, until: entry.valid_until });
+            let (from, until) = (entry.valid_from, entry.valid_until);
+            let grant = Grant { name: entry.name.into(), scopes, from, until };
+            self.known.push(Known { key, grant, issued: false });
         }
         self.open = false;
         Ok(())
@@ -170,21 +275,24 @@ impl Keys {
         self.known.is_empty() && !self.open
     }
 
-    /// What a key allows at this moment; none when it is unknown, not yet valid or not valid any more.
-    pub fn check(&self, presented: &str, now: Timestamp) -> Option<Scopes> {
-        if self.open {
-            return Some(Scopes::ALL);
-        }
+    /// What is known of a key; none when it is unknown, not yet good or not good any more.
+    pub fn check(&self, presented: &str, now: Timestamp) -> Option<Grant> {
         // Every key is compared, so that the time taken says nothing about which one it was.
         let mut found = None;
         for known in &self.known {
             if known.key.matches(presented) {
-                found = Some(known);
+                found = Some(&known.grant);
             }
         }
-        let known = found?;
-        let valid = known.from.is_none_or(|from| from <= now) && known.until.is_none_or(|until| now < until);
-        valid.then_some(known.scopes)
+        match found {
+            Some(grant) => grant.is_valid(now).then(|| grant.clone()),
+            None => self.open.then(Self::anybody),
+        }
+    }
+
+    /// What an open server knows of everybody.
+    pub fn anybody() -> Grant {
+        Grant { name: "anybody".into(), scopes: Scopes::ALL, from: None, until: None }
     }
 }
 
@@ -205,8 +313,9 @@ mod tests {
         );
         keys.parse(&file, "keys.toml").unwrap();
         assert!(!keys.is_open(), "a file with keys closes the door");
-        let device = Some(Scopes { device: true, ..Scopes::default() });
-        assert_eq!(keys.check("good", at("2024-05-01T00:00:00Z")), device);
+        let grant = keys.check("good", at("2024-05-01T00:00:00Z")).unwrap();
+        assert_eq!((&*grant.name, grant.scopes), ("shuttle", Scopes { device: true, ..Scopes::default() }));
+        assert_eq!(grant.until, Some(at("2025-05-01T00:00:00Z")));
         assert_eq!(keys.check("good", at("2024-04-30T23:59:59Z")), None, "not yet");
         assert_eq!(keys.check("good", at("2025-05-01T00:00:00Z")), None, "not any more");
         for bad in ["", "goo", "good ", "GOOD"] {
@@ -217,9 +326,47 @@ mod tests {
     #[test]
     fn without_keys_everybody_gets_in_or_nobody() {
         let now = at("2024-06-01T00:00:00Z");
-        assert_eq!(Keys::none(true).check("", now), Some(Scopes::ALL));
+        assert_eq!(Keys::none(true).check("", now).unwrap().scopes, Scopes::ALL);
         assert_eq!(Keys::none(false).check("anything", now), None);
         assert!(Keys::none(false).is_empty());
+    }
+
+    #[test]
+    fn a_key_made_over_rest_is_good_for_a_while_and_there_are_not_many() {
+        let mut keys = Keys::none(false);
+        let (now, later) = (at("2024-06-01T00:00:00Z"), at("2024-06-02T00:00:00Z"));
+        let grant = Grant { name: "guest".into(), scopes: Scopes::USER, from: None, until: Some(later) };
+        for count in 0..MAX_ISSUED {
+            keys.issue(Key::new(&count.to_string()), grant.clone(), now).unwrap();
+        }
+        assert_eq!(keys.issue(Key::new("one more"), grant.clone(), now), Err(Full));
+        assert_eq!(keys.check("7", now), Some(grant.clone()));
+        assert_eq!(keys.check("7", later), None, "over");
+        keys.issue(Key::new("one more"), Grant { until: None, ..grant }, later).unwrap();
+        assert_eq!(keys.grants(later).count(), 1, "those that are over have made room");
+    }
+
+    #[test]
+    fn a_scope_allows_what_it_says() {
+        let only = |scope: &str| {
+            let text =
+                format!("[[key]]\nname = 'k'\nsha256 = '{}'\nscopes = ['{scope}']\n", Key::new("k").sha256());
+            let mut keys = Keys::none(false);
+            keys.parse(&text, "keys.toml").unwrap();
+            keys.check("k", at("2024-06-01T00:00:00Z")).unwrap().scopes
+        };
+        let acts =
+            [Act::Read, Act::Report, Act::Speak, Act::Control, Act::Manage, Act::Device, Act::Schedule];
+        #[rustfmt::skip]
+        let table = [
+            ("user",       [true, true,  true,  true,  false, false, false]),
+            ("admin",      [true, true,  true,  true,  true,  true,  true]),
+            ("device",     [true, true,  false, false, false, true,  false]),
+            ("scheduling", [true, false, false, false, false, false, true]),
+        ];
+        for (scope, expected) in table {
+            assert_eq!(acts.map(|act| only(scope).allow(act)), expected, "{scope}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //!  state       who may do and hears what (pure)      resource    what there is and what can be asked of it (pure)
 //!  publish     what the road tells by itself (pure)  view        the road in OCTANE's words (pure)
 //!  handlers    carries it all out                    fanout      to thousands, of whom some read slowly
-//!  keys        who is who                            rest        /api, and apidocs what it looks like
+//!  keys        who is who, and may do what           rest        /api, and /apidocs what it looks like
 //!  client      for real OCTANE servers               source      datagrams of real controllers
 //! ```
 //!
@@ -17,17 +17,28 @@
 //! | `join` of a channel already joined | "does nothing" | echoed again: scripts wait for the echo |
 //! | `leave` of a channel never joined | not defined | echoed |
 //! | an event before `auth` | not defined | dropped, the connection stays |
+//! | an event that the key does not allow | not defined | an event `error` with `event` and `message`, an acknowledgement if one was asked for, the connection stays |
+//! | the end after `auth_fail` | at once | 0.3 s later: python-socketio takes no notice of an end before its `connect()` returns |
+//! | a key that ends while its client is connected | not defined | `auth_fail`, then disconnected |
 //! | no key, loopback only | not possible | open: the first event of a client lets it in |
 //! | no `auth` within the grace period | "will be disconnected" | `auth_fail`, then disconnected |
 //! | key in a header, or in the payload of CONNECT | not possible | accepted |
 //! | channels that are not announced | announced nowhere | can be joined, stay out of the listing |
+//! | a radio's channels | by its id | by its number in REST and by its v2x id |
+//! | ids of intersections, signals, crosswalks, crossings, gates, lights, radios, robots | text in its description, numbers in its events | numbers; text with `--octane-ids string` |
+//! | a direction that a signal has no lamps for | not defined | `"color": null, "status": "disabled"` |
+//! | `v2x_new` | announced | sent when a client has a radio send that nobody knew of |
 //! | a source that falls silent | its last state lives on | `"stale": true` in updates and REST, a `facility_message` |
 //! | a reader that is too slow | unbounded memory, or lost messages | telemetry conflates by signal, messages never; then disconnected |
+//! | reports of beacons | of any length | 16 kB at most, or an event `error` |
 //! | return values of a robot's handlers | lost | `POST /api/robot/{id}/proxy` answers with them |
 //! | a request outside of what a key allows | not defined | REST 403 |
-//! | safety equipment, maintenance, sessions, job queues, past weather | REST resources | none of them here: 404 |
+//! | `/sensor/{id}`, `/intersection/{id}/rsus`, `/requests/job/{id}` | answer under `gate`, `crosswalks`, `failedRequests` | under `sensor`, `rsus`, `job` |
+//! | requests | wait in a queue | are carried out at once; the last 1024 can be asked for |
+//! | safety equipment and lawn mowers | have no channel | the same: REST alone tells of them |
+//! | sign boards, message boards | described, without a path | not there |
+//! | keys made by `POST /session`, scenarios, favourites | in a database | in memory, gone with the server |
 
-pub mod apidocs;
 pub mod channel;
 pub mod client;
 pub mod events;
@@ -62,6 +73,8 @@ use crate::road::facility::{BUILT_IN, Facility, FacilityError};
 
 /// The road's rhythm.
 const TICK: Duration = Duration::from_millis(100);
+/// How often slow readers are looked after while there are any.
+const CATCH_UP: Duration = Duration::from_millis(5);
 
 /// The options of the road.
 #[derive(Clone, Debug, clap::Args)]
@@ -210,10 +223,17 @@ pub async fn start(options: &Options, context: &Context, io: &SocketIo) -> Resul
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut somebody_is_behind = false;
         loop {
-            ticks.tick().await;
+            let is_tick = tokio::select! {
+                _ = ticks.tick() => true,
+                () = tokio::time::sleep(CATCH_UP), if somebody_is_behind => false,
+            };
             let Some(octane) = ticking.upgrade() else { break };
-            octane.tick();
+            if is_tick {
+                octane.tick();
+            }
+            somebody_is_behind = octane.catch_up();
         }
     });
     Ok(octane)

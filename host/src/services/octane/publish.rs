@@ -6,11 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::channel::Channel;
-use super::events::Update;
 use super::resource::{Kind, id_of};
 use super::state::{Output, Publication, State, publication};
+use super::view::radio_number;
 use crate::road::junction::Junction;
-use crate::road::mover::Position;
 
 /// Beacons and pedestrians are told of every so many tenths of a second.
 const BEACONS_EVERY: u64 = 2;
@@ -42,7 +41,9 @@ impl State {
             self.publish_beacons(outputs);
         }
         if tenths.is_multiple_of(INTERSECTIONS_EVERY) {
-            self.publish_intersections(outputs);
+            if self.records.polling {
+                self.publish_intersections(outputs);
+            }
             self.publish_weather(outputs);
             self.mark_silent_beacons(now, outputs);
         }
@@ -60,20 +61,11 @@ impl State {
         }
     }
 
-    /// The `*_update` of a resource as REST describes it; none before its source has said anything.
-    pub(super) fn update(&self, kind: Kind, item: &Value) -> Option<Output> {
-        let state = item.get("state").filter(|state| !state.is_null())?.clone();
-        let id = id_of(item)?;
-        let signal = Some(format!("{}/{id}", kind.name()));
-        let stale = item.get("stale").is_some();
-        let update = Update { id, serviced: self.view().now(), state, stale };
-        Some(publication(&[kind.name()], kind.update(), &update, signal))
-    }
-
     fn publish_changes(&mut self, kind: Kind, outputs: &mut Vec<Output>) {
-        for item in self.view().items(kind, self.settings.silent_after) {
+        for item in self.view().items(kind) {
             let (Some(id), Some(state)) = (id_of(&item), item.get("state")) else { continue };
-            let state = without_times(state.clone());
+            let mut state = without_times(state.clone());
+            state["stale"] = item["stale"].clone();
             let key = (kind, id.to_string());
             if self.published.states.get(&key) != Some(&state) {
                 self.published.states.insert(key, state);
@@ -83,10 +75,10 @@ impl State {
     }
 
     fn publish_intersections(&mut self, outputs: &mut Vec<Output>) {
-        let items = self.view().items(Kind::Intersection, self.settings.silent_after);
+        let items = self.view().items(Kind::Intersection);
         outputs.extend(items.iter().filter_map(|item| self.update(Kind::Intersection, item)));
-        let (now, after) = (self.road.now(), self.settings.silent_after);
-        let silent = self.road.junctions.values().filter(|it| it.is_silent(now, after));
+        let view = self.view();
+        let silent = self.road.junctions.values().filter(|it| view.is_silent(it));
         let silent: HashSet<u32> = silent.map(|it| it.site.id).collect();
         let name = |id: &u32| self.road.junctions.get(id).map_or_else(String::new, |it| it.site.name.clone());
         for id in silent.difference(&self.published.silent) {
@@ -101,85 +93,57 @@ impl State {
     }
 
     fn publish_radios(&self, tenths: u64, outputs: &mut Vec<Output>) {
-        let (view, now, after) = (self.view(), self.road.now(), self.settings.silent_after);
+        let view = self.view();
+        let is_on = |number: &u32| !self.road.radios_off.contains(number);
         // A silent controller's radio is silent, too.
-        for junction in self.road.junctions.values().filter(|it| !it.is_silent(now, after)) {
+        for junction in self.road.junctions.values().filter(|it| !view.is_silent(it) && is_on(&it.site.id)) {
             let id = &junction.site.v2x;
-            if let Some(channels) = self.heard("rsu", id, "parsed")
+            if let Some(channels) = self.rsu_audience(junction, "parsed")
                 && let Some(spat) = view.spat(junction)
             {
                 outputs.push(telemetry(channels, "v2x_SPaT", id, &spat));
             }
-            if let Some(channels) = self.heard("rsu", id, "raw")
+            if let Some(channels) = self.rsu_audience(junction, "raw")
                 && let Some(raw) = view.spat_raw(junction)
             {
                 outputs.push(telemetry(channels, "v2x_raw", id, &raw));
             }
-            if tenths.is_multiple_of(INTERSECTIONS_EVERY) {
-                let state = self.rsu(junction);
-                let update = json!({"id": id, "serviced": view.now(), "state": state});
-                outputs.push(publication(&["v2x"], "v2x_update", &update, Some(format!("v2x/{id}"))));
-            }
         }
-        for (vehicle, position) in self.road.vehicles() {
-            if let Some(channels) = self.heard("obu", &vehicle.id, "parsed") {
+        let is_on = |id: &str| radio_number(&self.road, id).is_none_or(|number| is_on(&number));
+        for (vehicle, position) in self.road.vehicles().filter(|(it, _)| is_on(&it.id)) {
+            if let Some(channels) = self.audience("obu", &[&vehicle.id], "parsed") {
                 outputs.push(telemetry(channels, "v2x_BSM", &vehicle.id, &view.bsm(vehicle, position)));
             }
         }
         if tenths.is_multiple_of(BEACONS_EVERY) {
             for (at, (beacon, position)) in self.road.beacons().enumerate() {
                 let psm = view.psm(at + 1, beacon, position);
-                if let Some(channels) = self.heard("vru", &psm.id, "parsed") {
+                if is_on(&psm.id)
+                    && let Some(channels) = self.audience("vru", &[&psm.id], "parsed")
+                {
                     outputs.push(telemetry(channels, "v2x_PSM", &psm.id, &psm));
                 }
             }
         }
+        if tenths.is_multiple_of(INTERSECTIONS_EVERY) && self.has_audience(&Channel::known("v2x")) {
+            let items = self.view().items(Kind::V2x);
+            // The original knows no updates of pedestrians.
+            let told = items.iter().filter(|item| item["type"] != "VRU");
+            outputs.extend(told.filter_map(|item| self.update(Kind::V2x, item)));
+        }
     }
 
-    /// Every radio: of intersections, of vehicles, of pedestrians.
-    pub fn radios(&self) -> Vec<Value> {
-        let view = self.view();
-        let on_board = |id: String, kind: &str, position: Position| {
-            let updated = view.now();
-            let state = json!({
-                "angle": 0.0,
-                "elevation": 0.0,
-                "heading": position.heading,
-                "speed": position.speed,
-                "latitude": position.place.latitude,
-                "longitude": position.place.longitude,
-                "updated": updated,
-            });
-            json!({"id": id, "type": kind, "state": state})
-        };
-        let rsus = self.road.junctions.values().map(|junction| self.rsu(junction));
-        let obus = self.road.vehicles().map(|(vehicle, at)| on_board(vehicle.id.clone(), "obu", at));
-        let vrus = self
-            .road
-            .beacons()
-            .enumerate()
-            .map(|(number, (_, at))| on_board(format!("{:08x}", number + 1), "vru", at));
-        rsus.chain(obus).chain(vrus).collect()
+    /// The channels of an intersection's radio that anybody has joined: it goes by its name and by its number.
+    fn rsu_audience(&self, junction: &Junction, form: &str) -> Option<Vec<Channel>> {
+        self.audience("rsu", &[&junction.site.v2x, &junction.site.id.to_string()], form)
     }
 
-    fn rsu(&self, junction: &Junction) -> Value {
-        let supported = |kind: &str, set: &str| json!({"messageType": kind, "messageSet": set, "txEnabled": true, "rxEnabled": true});
-        json!({
-            "id": junction.site.v2x,
-            "type": "rsu",
-            "enabled": true,
-            "latitude": junction.site.place.latitude,
-            "longitude": junction.site.place.longitude,
-            "radiosSupported": [supported("SPAT", "NTCIP"), supported("BSM", "J2735_201603"), supported("PSM", "J2735_201603")],
-            "updated": junction.updated().map(|at| self.view().date(at)),
-        })
-    }
-
-    /// The channels of a radio that anybody has joined.
-    fn heard(&self, family: &str, id: &str, form: &str) -> Option<Vec<Channel>> {
-        let names = [format!("v2x_{family}_{form}"), format!("v2x_{family}_{id}_{form}")];
-        let channels: Vec<_> = names.iter().filter_map(|name| Channel::parse(name)).collect();
-        let channels: Vec<_> = channels.into_iter().filter(|channel| self.has_audience(channel)).collect();
+    /// The channels of a radio, known by these ids, that anybody has joined.
+    fn audience(&self, family: &str, ids: &[&str], form: &str) -> Option<Vec<Channel>> {
+        let all = [format!("v2x_{family}_{form}")];
+        let own = ids.iter().map(|id| format!("v2x_{family}_{id}_{form}"));
+        let channels = all.into_iter().chain(own).filter_map(|name| Channel::parse(&name));
+        let channels: Vec<_> = channels.filter(|channel| self.has_audience(channel)).collect();
         (!channels.is_empty()).then_some(channels)
     }
 
@@ -200,6 +164,8 @@ impl State {
             let alert = view.alert(number, alert, onset);
             if !self.published.alerts.contains(&number) {
                 outputs.push(publication(&["weather"], "weather_alert", &alert, None));
+                let message = format!("{}: {}", alert.state.event, alert.description);
+                outputs.push(self.notify(message, "WEATHER"));
                 let update = json!({"id": alert.id, "serviced": view.now(), "state": alert.state});
                 let signal = Some(format!("weather/{number}"));
                 outputs.push(publication(&["weather"], "weather_alert_update", &update, signal));

@@ -1,6 +1,7 @@
-//! The road: what is decided (state), what goes over the wire (wire), and REST.
+//! The road: what is decided (state), what goes over the wire (wire), what it looks like (schema), and REST.
 
 mod client;
 mod rest;
+mod schema;
 mod state;
 mod wire;

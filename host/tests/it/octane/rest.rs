@@ -1,6 +1,6 @@
 //! `/api` and `/apidocs`.
 
-use cloverleaf::services::octane::apidocs::document;
+use cloverleaf::services::octane::rest::document;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -44,12 +44,12 @@ async fn every_resource_can_be_listed_and_read_by_its_id() {
         assert_eq!(item[name]["id"], first["id"]);
         assert!(item[name]["state"]["updated"].is_string() || name == "beacon", "{item}");
     }
-    assert_eq!(read(&server, "/api/sensors/cameras").await["sensors"][0]["id"], "cam-4");
-    assert_eq!(read(&server, "/api/intersection/4/rsus").await["rsus"][0]["id"], "0124");
+    assert_eq!(read(&server, "/api/sensors/cameras").await["cameras"][0]["id"], "cam-4");
+    assert_eq!(read(&server, "/api/intersection/4/rsus").await["rsus"][0]["name"], "0124");
     assert_eq!(read(&server, "/api/intersection/4/signals").await["signals"].as_array().unwrap().len(), 4);
     assert_eq!(read(&server, "/api/intersection/4/stages").await["stages"].as_array().unwrap().len(), 4);
     assert_eq!(read(&server, "/api/v2x/rsus").await["rsus"][0]["radiosSupported"][0]["txEnabled"], true);
-    assert_eq!(read(&server, "/api/v2x/obu/0a0c0001").await["obu"]["id"], "0a0c0001");
+    assert_eq!(read(&server, "/api/v2x/obu/0a0c0001").await["obu"]["id"], 0x0a0c_0001);
     assert_eq!(read(&server, "/api/facility").await["facility"]["id"], 1);
     assert_eq!(read(&server, "/api/weather/alerts/current").await["alerts"], json!([]));
 }
@@ -103,6 +103,25 @@ async fn what_is_wrong_is_said_in_one_shape() {
         (Method::PATCH, "/api/intersection/1/preempt/9", Some(r#"{"state":{"enabled":true}}"#),   404),
         (Method::GET,   "/api/intersection/1/moods",     None,                                    404),
         (Method::PATCH, "/api/beacon/PED001",            good,                                    400),
+        (Method::PUT,   "/api/gate/1",                   good,                                    405),
+        (Method::GET,   "/api/sensor/camera/lidar-4",    None,                                    404),
+        (Method::PATCH, "/api/v2x/rsu/0a0c0001",         Some(r#"{"state":{"enabled":true}}"#),   404),
+        (Method::GET,   "/api/robot/9/scenarios",        None,                                    404),
+        (Method::GET,   "/api/robot/1/scenario/9",       None,                                    404),
+        (Method::DELETE,"/api/robot/1/scenario/1",       None,                                    400),
+        (Method::POST,  "/api/robot/1/scenario",         Some(r#"{"name":"n","path":[]}"#),       400),
+        (Method::GET,   "/api/safety/equipment/none",    None,                                    404),
+        (Method::GET,   "/api/safety/equipment?safety_equipment_type=HAT", None,                  400),
+        (Method::PATCH, "/api/safety/equipment/cone-1",  Some(r#"{"state":{"latitude":91}}"#),    400),
+        (Method::PATCH, "/api/maintenance/lawnmower/1",  Some(r#"{"state":{"mowerCall":"FLY"}}"#),400),
+        (Method::GET,   "/api/weather/alerts/tomorrow",  None,                                    400),
+        (Method::GET,   "/api/weather/nowhere",          None,                                    404),
+        (Method::GET,   "/api/scenario/1",               None,                                    404),
+        (Method::POST,  "/api/scenario",                 Some(r#"{"scenario":{"name":""}}"#),     400),
+        (Method::GET,   "/api/requests/job/none",        None,                                    404),
+        (Method::POST,  "/api/session",                  Some(r#"{"email":"e","dateExpire":"2001-01-01T00:00:00Z"}"#), 400),
+        (Method::DELETE,"/api/management/favorite/gate/1", None,                                  404),
+        (Method::POST,  "/api/management/facility/reset", Some(r#"{"state":{"confirm":false}}"#), 400),
         (Method::DELETE,"/api/beacon/nobody",            None,                                    404),
         (Method::POST,  "/api/beacon",                   Some(r#"{"id":"","state":{}}"#),         400),
         (Method::POST,  "/api/v2x/rsu/none/bsm",         Some("{}"),                              404),
@@ -224,4 +243,216 @@ async fn what_is_documented_is_there_and_refers_to_what_is_described() {
             assert_eq!(status, StatusCode::UNAUTHORIZED, "{method} {path}");
         }
     }
+}
+
+/// What keeps `value` from being what `schema` says; nothing when nothing does.
+fn unlike(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+    if let Some(reference) = schema["$ref"].as_str() {
+        return unlike(document, document.pointer(&reference[1..]).unwrap(), value, at);
+    }
+    for choice in ["oneOf", "anyOf"] {
+        if let Some(choices) = schema[choice].as_array() {
+            let fits = choices.iter().any(|schema| unlike(document, schema, value, at).is_empty());
+            return if fits { Vec::new() } else { vec![format!("{at}: none of the choices fits {value}")] };
+        }
+    }
+    if let Some(parts) = schema["allOf"].as_array() {
+        return parts.iter().flat_map(|schema| unlike(document, schema, value, at)).collect();
+    }
+    if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+        return vec![format!("{at}: {value} is none of {}", schema["enum"])];
+    }
+    let kinds = match &schema["type"] {
+        Value::String(kind) => vec![kind.as_str()],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    };
+    let is = |kind: &str| match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        other => panic!("{other} is no type"),
+    };
+    if !kinds.is_empty() && !kinds.iter().any(|kind| is(kind)) {
+        return vec![format!("{at}: {value} is not of the type {kinds:?}")];
+    }
+    let mut wrong = Vec::new();
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if value.is_object() && value.get(name).is_none() {
+            wrong.push(format!("{at}: {name} is missing"));
+        }
+    }
+    for (name, schema) in schema["properties"].as_object().into_iter().flatten() {
+        if let Some(value) = value.get(name) {
+            wrong.extend(unlike(document, schema, value, &format!("{at}/{name}")));
+        }
+    }
+    for (count, value) in value.as_array().into_iter().flatten().enumerate() {
+        wrong.extend(unlike(document, &schema["items"], value, &format!("{at}/{count}")));
+    }
+    wrong
+}
+
+#[tokio::test]
+async fn what_is_answered_is_what_is_documented() {
+    let server = Server::start(&options()).await;
+    let document = document();
+    // Something of everything that nobody has until a user makes it.
+    let prepared = [
+        ("/api/scenario", r#"{"scenario":{"name":"Merge"}}"#),
+        ("/api/management/favorite", r#"{"moduleName":"gate","favoriteID":1}"#),
+    ];
+    for (path, body) in prepared {
+        assert_eq!(ask(&server, Method::POST, path, Some(body)).await.0, StatusCode::OK, "{path}");
+    }
+    let (_, accepted) =
+        ask(&server, Method::PATCH, "/api/gate/1", Some(r#"{"state":{"gateCall":true}}"#)).await;
+    let request = accepted["requestID"].as_str().unwrap();
+    let mut compared = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let Some(schema) = item.pointer("/get/responses/200/content/application~1json/schema") else {
+            continue;
+        };
+        let id = match path.as_str() {
+            path if path.contains("/garage/") => "north",
+            path if path.contains("/sensor/camera") || path == "/api/sensor/{id}" => "cam-4",
+            path if path.contains("/sensor/lidar") => "lidar-4",
+            path if path.contains("/sensor/radar") => "radar-8",
+            path if path.contains("/sensor/package") => "pole-1",
+            path if path.contains("/beacon/") => "PED001",
+            path if path.contains("/v2x/obu/") => "0a0c0001",
+            path if path.contains("/v2x/vru/") => "b0000001",
+            path if path.contains("/safety/") => "cone-1",
+            path if path.ends_with("/signal/{id}") || path.ends_with("/crosswalk/{id}") => "42",
+            path if path.ends_with("/requests/job/{id}") => request,
+            _ => "1",
+        };
+        let path = path.replace("{id}", id).replace("{scenario}", "1").replace("{station}", "roof");
+        let path = path.replace("{date}", "2024-05-06");
+        let answer = read(&server, &path).await;
+        let wrong = unlike(&document, schema, &answer, &path);
+        assert!(wrong.is_empty(), "{wrong:#?}");
+        compared += 1;
+    }
+    assert!(compared > 60, "only {compared} paths");
+}
+
+#[tokio::test]
+async fn what_users_keep_can_be_read_changed_and_taken_away() {
+    let server = Server::start(&options()).await;
+    let server = &server;
+    let done = async |method: Method, path: &str, body: Option<&str>| {
+        let (status, answer) = ask(server, method.clone(), path, body).await;
+        assert_eq!(status, StatusCode::OK, "{method} {path}: {answer}");
+        answer
+    };
+    let new = r#"{"scenario":{"name":"Merge","workspace":"<xml/>"}}"#;
+    let scenario = done(Method::POST, "/api/scenario", Some(new)).await["scenario"].clone();
+    let path = format!("/api/scenario/{}", scenario["id"]);
+    assert_eq!((&scenario["name"], &scenario["owner"]), (&json!("Merge"), &json!("key 1")));
+    let changed = done(Method::PATCH, &path, Some(r#"{"scenario":{"name":"Yield"}}"#)).await;
+    assert_eq!(
+        (&changed["scenario"]["name"], &changed["scenario"]["workspace"]),
+        (&json!("Yield"), &json!("<xml/>"))
+    );
+    done(Method::DELETE, &path, None).await;
+    assert_eq!(ask(server, Method::GET, &path, None).await.0, StatusCode::NOT_FOUND);
+
+    let new = r#"{"scenario":{"name":"There","path":[{"latitude":42.3,"longitude":-83.69,"velocity":2.0}]}}"#;
+    let scenario = done(Method::POST, "/api/robot/1/scenario", Some(new)).await;
+    assert_eq!((&scenario["id"], &scenario["lock"]), (&json!(3), &json!(false)));
+    done(Method::PATCH, "/api/robot/1", Some(r#"{"state":{"scenario":{"id":3}}}"#)).await;
+    assert_eq!(read(server, "/api/robot/1/scenario").await["name"], "There");
+    done(Method::DELETE, "/api/robot/1/scenario/3", None).await;
+    assert_eq!(ask(server, Method::GET, "/api/robot/1/scenario", None).await.0, StatusCode::NOT_FOUND);
+
+    done(Method::PATCH, "/api/safety/equipment/cone-1", Some(r#"{"state":{"placed":true,"latitude":42.1}}"#))
+        .await;
+    let cone = read(server, "/api/safety/equipment/cone-1").await;
+    assert_eq!(cone["safetyEquipment"]["state"]["placed"], true);
+    assert_eq!(
+        read(server, "/api/safety/equipment?safety_equipment_type=BARREL").await["equipment"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    done(Method::DELETE, "/api/safety/equipment?safety_equipment_type=CONE", None).await;
+    let cone = read(server, "/api/safety/equipment/cone-1").await;
+    assert_eq!(
+        cone["safetyEquipment"]["state"],
+        json!({"placed": false, "latitude": 42.2991, "longitude": -83.69765})
+    );
+
+    done(Method::PATCH, "/api/maintenance/lawnmower/1", Some(r#"{"state":{"mowerCall":"START"}}"#)).await;
+    assert_eq!(read(server, "/api/maintenance/lawnmower/1").await["state"]["mowerCall"], "START");
+    done(Method::POST, "/api/management/favorite", Some(r#"{"moduleName":"gate","favoriteID":1}"#)).await;
+    assert_eq!(read(server, "/api/management/favorites").await["favorites"][0]["favoriteID"], 1);
+    done(Method::DELETE, "/api/management/favorite/gate/1", None).await;
+    assert_eq!(read(server, "/api/management/favorites").await["favorites"], json!([]));
+    done(Method::POST, "/api/management/facility/reset", Some(r#"{"state":{"confirm":true}}"#)).await;
+    assert_eq!(read(server, "/api/maintenance/lawnmower/1").await["state"]["mowerCall"], "PARK");
+    let called =
+        r#"{"data":"1","event":"pressed","coreid":"button-7","published_at":"2024-05-06T12:00:00Z"}"#;
+    done(Method::POST, "/api/management/device/callback", Some(called)).await;
+    done(Method::PATCH, "/api/sensors/cameras", Some(r#"{"state":{"enabled":false}}"#)).await;
+    assert_eq!(read(server, "/api/sensor/cam-4").await["sensor"]["state"]["enabled"], false);
+    done(Method::PATCH, "/api/v2x/rsus", Some(r#"{"state":{"enabled":false}}"#)).await;
+    assert_eq!(read(server, "/api/v2x/4").await["v2x"]["state"]["enabled"], false);
+    let weather = read(server, "/api/weather/roof/2024-05-06").await;
+    assert_eq!(weather["weather"].as_array().unwrap().len(), 144, "one every ten minutes");
+}
+
+#[tokio::test]
+async fn a_request_is_remembered_with_what_became_of_it() {
+    let server = Server::start(&options()).await;
+    let (_, accepted) =
+        ask(&server, Method::PATCH, "/api/gate/1", Some(r#"{"state":{"gateCall":true}}"#)).await;
+    let job = read(&server, &format!("/api/requests/job/{}", accepted["requestID"].as_str().unwrap())).await;
+    assert_eq!((&job["job"]["jobType"], &job["job"]["status"]), (&json!("gate"), &json!("finished")));
+    ask(&server, Method::PATCH, "/api/light/1", Some(r#"{"state":{"dimLevel":101}}"#)).await;
+    let failed = read(&server, "/api/requests/failed").await;
+    assert_eq!(failed["failedJobs"][0]["description"], "dimLevel is 0 to 100 percent");
+    assert_eq!(
+        read(&server, "/api/requests/job/light/failed").await["failedRequests"].as_array().unwrap().len(),
+        1
+    );
+    assert_eq!(read(&server, "/api/requests/job/gate/failed").await["failedRequests"], json!([]));
+    assert_eq!(read(&server, "/api/requests/queued").await["queuedJobs"], json!([]));
+}
+
+#[tokio::test]
+async fn a_key_made_over_rest_lets_a_user_in_until_it_ends() {
+    let server = Server::start(&options()).await;
+    let new = r#"{"email":"guest@example.org","dateExpire":"2999-01-01T00:00:00Z"}"#;
+    let (status, made) = ask(&server, Method::POST, "/api/session", Some(new)).await;
+    assert_eq!(status, StatusCode::OK, "{made}");
+    let ask = async |method: Method, path: &str, body: &str| {
+        let request = reqwest::Client::new().request(method, format!("{}{path}", server.url()));
+        let request = request.header("X-API-KEY", made["token"].as_str().unwrap()).body(body.to_owned());
+        let response = request.send().await.unwrap();
+        (response.status(), response.json::<Value>().await.unwrap())
+    };
+    let (_, session) = ask(Method::GET, "/api/session", "").await;
+    assert_eq!(
+        (&session["session"]["email"], &session["session"]["sessionType"]),
+        (&json!("guest@example.org"), &json!("USER"))
+    );
+    assert_eq!(ask(Method::PATCH, "/api/gate/1", r#"{"state":{"gateCall":true}}"#).await.0, StatusCode::OK);
+    for (method, path, body) in [
+        (Method::GET, "/api/sessions", ""),
+        (Method::POST, "/api/session", new),
+        (Method::POST, "/api/facility/notification", r#"{"message":"m"}"#),
+        (Method::POST, "/api/management/device/callback", "{}"),
+        (Method::PATCH, "/api/management/polling/intersections", r#"{"state":{"enabled":false}}"#),
+    ] {
+        let (status, error) = ask(method, path, body).await;
+        assert_eq!((status, &error["httpStatusCode"]), (StatusCode::FORBIDDEN, &json!(403)), "{path}");
+    }
+    let sessions = read(&server, "/api/sessions").await;
+    assert_eq!(sessions["sessions"].as_array().unwrap().len(), 2);
 }

@@ -2,10 +2,10 @@
 
 use cloverleaf::road::Road;
 use cloverleaf::road::facility::{BUILT_IN, Facility};
-use cloverleaf::services::octane::keys::Scopes;
+use cloverleaf::services::octane::keys::{Grant, Scopes};
 use cloverleaf::services::octane::resource::Kind;
 use cloverleaf::services::octane::state::{
-    ClientId, Input, MAX_CHANNELS, MAX_POSTED, Output, Publication, Settings, State,
+    ClientId, Input, MAX_CHANNELS, MAX_POSTED, MAX_REPORT, Output, PARTING, Publication, Settings, State,
 };
 use cloverleaf::services::octane::view::{IdsAs, PhasesAs};
 use cloverleaf_core::tscbm;
@@ -15,7 +15,12 @@ use serde_json::{Value, json};
 
 const LISTING: &str = r#"{"channels":[{"name":"facility","subscribed":true},{"name":"user","subscribed":true},{"name":"v2x","subscribed":false},{"name":"crosswalk","subscribed":false},{"name":"gate","subscribed":false},{"name":"railcrossing","subscribed":false},{"name":"signal","subscribed":false},{"name":"intersection","subscribed":false}]}"#;
 
-/// A service with a key store that knows one key.
+/// What the key store knows of a key.
+fn grant(scopes: Scopes) -> Grant {
+    Grant { name: "somebody".into(), scopes, from: None, until: None }
+}
+
+/// A service with a key store that knows a few keys.
 struct Bench {
     state: State,
     now: Timestamp,
@@ -38,8 +43,15 @@ impl Bench {
         for output in outputs {
             match output {
                 Output::Check { client, key } => {
-                    let scopes = (key == "goodkey").then_some(Scopes::USER);
-                    let outputs = self.state.handle(self.now, Input::Verdict { client, scopes });
+                    let device = Scopes { device: true, ..Scopes::default() };
+                    let soon = Some(self.now + SignedDuration::from_secs(10));
+                    let grant = match key.as_str() {
+                        "goodkey" => Some(grant(Scopes::USER)),
+                        "devicekey" => Some(grant(device)),
+                        "shortkey" => Some(Grant { until: soon, ..grant(Scopes::USER) }),
+                        _ => None,
+                    };
+                    let outputs = self.state.handle(self.now, Input::Verdict { client, grant });
                     lines.extend(self.lines(outputs));
                 }
                 Output::Emit { client, event, data } => lines.push(format!("emit {client} {event} {data}")),
@@ -51,6 +63,7 @@ impl Bench {
                 Output::Join { client, channel } => lines.push(format!("join {client} {channel:?}")),
                 Output::Leave { client, channel } => lines.push(format!("leave {client} {channel:?}")),
                 Output::Disconnect { client } => lines.push(format!("bye {client}")),
+                Output::Note { topic, value } => lines.push(format!("note {topic} {value}")),
             }
         }
         lines
@@ -70,6 +83,14 @@ impl Bench {
     /// A client that is in.
     fn member(&mut self, client: ClientId) {
         self.open(client, Some("goodkey"));
+    }
+
+    /// Lets time pass at once, and keeps what is said to clients alone.
+    fn wait(&mut self, time: SignedDuration) -> Vec<String> {
+        self.now += time;
+        let outputs = self.state.handle(self.now, Input::Tick);
+        let lines = self.lines(outputs);
+        lines.into_iter().filter(|line| line.starts_with("emit") || line.starts_with("bye")).collect()
     }
 
     /// Lets seconds pass, a tenth at a time, and keeps what is said on one event.
@@ -131,10 +152,13 @@ fn a_bad_key_is_told_why_before_the_end() {
         bench.open(1, None);
         assert_eq!(
             bench.event(1, "auth", auth),
-            [r#"emit 1 auth_fail {"message":"API key is missing or invalid"}"#, "bye 1", "ack"],
+            [r#"emit 1 auth_fail {"message":"API key is missing or invalid"}"#, "ack"],
             "{auth}"
         );
         assert_eq!(bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#), [] as [&str; 0], "over is over");
+        assert_eq!(bench.wait(PARTING - SignedDuration::from_millis(1)), [] as [&str; 0], "time to hear it");
+        assert_eq!(bench.wait(SignedDuration::from_millis(1)), ["bye 1"]);
+        assert_eq!(bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#), [] as [&str; 0], "gone is gone");
     }
 }
 
@@ -147,7 +171,8 @@ fn a_slow_key_store_keeps_nobody_waiting_and_outlasts_the_grace() {
     assert!(
         !bench.state.handle(bench.now, Input::Tick).iter().any(|it| matches!(it, Output::Disconnect { .. }))
     );
-    let outputs = bench.state.handle(bench.now, Input::Verdict { client: 1, scopes: Some(Scopes::USER) });
+    let verdict = Input::Verdict { client: 1, grant: Some(grant(Scopes::USER)) };
+    let outputs = bench.state.handle(bench.now, verdict);
     assert_eq!(bench.lines(outputs), entry(1));
 }
 
@@ -155,20 +180,45 @@ fn a_slow_key_store_keeps_nobody_waiting_and_outlasts_the_grace() {
 fn without_a_key_a_client_stays_for_the_grace_and_no_longer() {
     let mut bench = Bench::new();
     bench.open(1, None);
-    let farewells = |bench: &mut Bench, seconds| {
-        bench.now += SignedDuration::from_secs(seconds);
-        let outputs = bench.state.handle(bench.now, Input::Tick);
-        let lines = bench.lines(outputs);
-        lines
-            .into_iter()
-            .filter(|line| line.starts_with("emit") || line.starts_with("bye"))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(farewells(&mut bench, 59), [] as [&str; 0]);
+    assert_eq!(bench.wait(SignedDuration::from_secs(59)), [] as [&str; 0]);
     assert_eq!(
-        farewells(&mut bench, 1),
-        [r#"emit 1 auth_fail {"message":"No API key within the time allowed"}"#, "bye 1"]
+        bench.wait(SignedDuration::from_secs(1)),
+        [r#"emit 1 auth_fail {"message":"No API key within the time allowed"}"#]
     );
+    assert_eq!(bench.wait(PARTING), ["bye 1"]);
+}
+
+#[test]
+fn a_key_that_ends_takes_its_client_along() {
+    let mut bench = Bench::new();
+    bench.open(1, Some("shortkey"));
+    bench.event(1, "join", r#"{"channel":"gate"}"#);
+    assert_eq!(bench.wait(SignedDuration::from_secs(9)), [] as [&str; 0]);
+    assert_eq!(
+        bench.wait(SignedDuration::from_secs(1)),
+        [r#"emit 1 auth_fail {"message":"API key has expired"}"#]
+    );
+    assert_eq!(bench.event(1, "user_message", "1"), [] as [&str; 0], "and is not heard any more");
+    assert_eq!(bench.wait(PARTING), ["bye 1"]);
+}
+
+#[test]
+fn what_a_key_does_not_allow_is_said_and_acknowledged_and_nobody_is_thrown_out() {
+    let mut bench = Bench::new();
+    bench.open(1, Some("devicekey"));
+    let needed = "this needs a key with the scope user or admin";
+    for (event, data) in [
+        ("user_message", r#"{"message":"hello"}"#),
+        ("robot_activate", r#"{"id":1,"payload":{"activated":true}}"#),
+    ] {
+        let error = format!(r#"emit 1 error {{"event":"{event}","message":"{needed}"}}"#);
+        assert_eq!(bench.event(1, event, data), [error, "ack".into()]);
+    }
+    assert_eq!(bench.event(1, "ipc_message", "1"), ["publish [ipc] ipc_message 1", "ack"]);
+    assert_eq!(bench.event(1, "beacon_message", r#"{"id":"B1","state":{}}"#).len(), 2);
+    assert_eq!(bench.event(1, "join", r#"{"channel":"gate"}"#).len(), 3);
+    bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#);
+    assert_eq!(bench.event(1, "user_message", "1"), ["publish [user] user_message 1", "ack"], "a better key");
 }
 
 #[test]
@@ -332,6 +382,14 @@ fn a_beacon_is_told_of_with_its_own_time_or_that_of_its_arrival() {
     for bad in ["null", "{}", r#"{"id":"x"}"#, r#"{"id":"","state":{}}"#, r#"{"id":"x","state":7}"#] {
         assert_eq!(bench.event(1, "beacon_message", bad), ["ack"], "{bad}");
     }
+    let long = format!(r#"{{"id":"x","state":{{"note":"{}"}}}}"#, "-".repeat(MAX_REPORT));
+    assert_eq!(
+        bench.event(1, "beacon_message", &long),
+        [
+            r#"emit 1 error {"event":"beacon_message","message":"a report of a beacon has 16384 bytes at most"}"#,
+            "ack"
+        ]
+    );
 }
 
 #[test]
@@ -366,10 +424,18 @@ fn radio_messages_go_to_whoever_listens_to_such_radios_or_to_this_one() {
     let mut bench = Bench::new();
     bench.member(1);
     let bsm = r#"{"id":"beef0001","speed":3.5,"latitude":42.0}"#;
+    let send = |bench: &mut Bench| bench.event(1, "v2x_BSM", &format!(r#"{{"id":"0129","payload":{bsm}}}"#));
+    let first = send(&mut bench);
+    assert!(
+        first[0].starts_with(r#"publish [v2x] v2x_new {"id":3203334145,"uri":"/api/v2x/obu/3203334145""#),
+        "{first:?}"
+    );
     assert_eq!(
-        bench.event(1, "v2x_BSM", &format!(r#"{{"id":"0129","payload":{bsm}}}"#)),
+        send(&mut bench),
         [&format!("publish [v2x_obu_parsed, v2x_obu_beef0001_parsed] v2x_BSM {bsm}"), "ack"]
     );
+    let radio = bench.state.item(Kind::V2x, "beef0001").unwrap();
+    assert_eq!((&radio["type"], &radio["state"]["speed"]), (&json!("OBU"), &json!(3.5)));
     let raw = r#"{"id":"23","messageSet":"J2735_201603","data":"0014"}"#;
     assert_eq!(
         bench.event(1, "v2x_PSM", &format!(r#"{{"id":"0129","payload":{raw}}}"#)),
@@ -443,6 +509,7 @@ fn what_cannot_be_done_says_why_and_changes_nothing() {
     refused(Kind::Light, "1", r#"{"state":{"dimLevel":-1}}"#, "u8");
     refused(Kind::Gate, "1", r#"{"state":{}}"#, "gateCall");
     refused(Kind::Robot, "1", r#"{"state":{"scenario":{"id":7}}}"#, "there is no scenario 7");
+    refused(Kind::V2x, "4711", r#"{"state":{"enabled":false}}"#, "there is no v2x 4711");
     refused(Kind::Beacon, "PED001", r#"{"state":{}}"#, "cannot be controlled");
 }
 
@@ -486,6 +553,69 @@ fn a_spat_is_what_the_controller_says_for_those_who_listen() {
     assert_eq!(last["phases"][15]["color"], "RED", "what is not in use is red");
     assert_eq!(last["timeSystem"], "28811.000", "08:00:11 at the facility");
     assert_eq!(last["phases"][1]["vehTimeMin"], 1.0, "green since 6.0 s, for 6.0 s at least");
+}
+
+#[test]
+fn a_radio_goes_by_its_number_too_and_is_silent_while_it_is_off() {
+    let mut bench = Bench::new();
+    bench.member(1);
+    bench.event(1, "join", r#"{"channel":"v2x_rsu_4_parsed"}"#);
+    bench.event(1, "join", r#"{"channel":"v2x"}"#);
+    let said = bench.pass(1, "v2x_SPaT");
+    assert!(said.len() == 10 && said.iter().all(|said| said["id"] == "0124"));
+    let lines = bench.control(Kind::V2x, "0124", r#"{"state":{"enabled":false}}"#).unwrap();
+    assert!(lines[0].starts_with("publish [v2x] v2x_request ") && lines[1].contains(r#""enabled":false"#));
+    assert_eq!(bench.pass(1, "v2x_SPaT"), [] as [Value; 0]);
+    let said = bench.pass(1, "v2x_update");
+    let kinds: std::collections::BTreeSet<_> =
+        said.iter().map(|it| it["state"]["type"].as_str().unwrap()).collect();
+    assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["OBU", "RSU"]);
+}
+
+#[test]
+fn a_robot_plays_the_scenario_that_is_selected_and_moves() {
+    let mut bench = Bench::new();
+    bench.pass(1, "");
+    bench.member(1);
+    bench.event(1, "robot_activate", r#"{"id":1,"payload":{"activated":true,"scenario":{"id":2}}}"#);
+    let said = bench.pass(5, "robot_update");
+    let (first, last) = (&said[0]["state"], &said[said.len() - 1]["state"]);
+    assert_eq!(
+        (&first["status"], &first["scenario"]["name"]),
+        (&json!("running"), &json!("Walk along Main Street"))
+    );
+    assert!(last["longitude"].as_f64() < first["longitude"].as_f64(), "it walks west");
+    bench.event(1, "robot_activate", r#"{"id":1,"payload":{"activated":false}}"#);
+    let stopped = bench.state.item(Kind::Robot, "1").unwrap()["state"].clone();
+    bench.pass(5, "");
+    assert_eq!(bench.state.item(Kind::Robot, "1").unwrap()["state"]["longitude"], stopped["longitude"]);
+}
+
+#[test]
+fn a_reset_puts_everything_back_and_tells_of_it() {
+    let mut bench = Bench::new();
+    bench.pass(1, "");
+    bench.control(Kind::Light, "1", r#"{"state":{"dimLevel":5}}"#).unwrap();
+    bench.control(Kind::Gate, "1", r#"{"state":{"gateCall":true}}"#).unwrap();
+    bench.control(Kind::Intersection, "1", r#"{"state":{"hold":"00000010"}}"#).unwrap();
+    assert_eq!(bench.pass(1, "light_update").len(), 1);
+    let outputs = bench.state.reset_facility();
+    let lines = bench.lines(outputs);
+    assert!(lines[0].starts_with(r#"publish [facility] facility_request {"id":1"#), "{lines:?}");
+    assert!(lines[1].starts_with(r#"publish [facility] facility_update {"id":1"#), "{lines:?}");
+    assert_eq!(bench.pass(1, "light_update")[0]["state"]["dimLevel"], 100);
+    assert_eq!(bench.state.item(Kind::Light, "1").unwrap()["state"]["dimLevel"], 100);
+    assert_eq!(bench.state.item(Kind::Gate, "1").unwrap()["state"]["gateCall"], false);
+    assert_eq!(bench.state.item(Kind::Intersection, "1").unwrap()["state"]["hold"], "00000000");
+}
+
+#[test]
+fn intersections_can_be_left_alone() {
+    let mut bench = Bench::new();
+    bench.state.records.polling = false;
+    assert_eq!(bench.pass(2, "intersection_update"), [] as [Value; 0]);
+    bench.state.records.polling = true;
+    assert_eq!(bench.pass(1, "intersection_update").len(), 11);
 }
 
 #[test]

@@ -286,3 +286,51 @@ async fn a_reader_that_stalls_delays_nobody_and_then_gets_the_newest_of_each_sig
     assert!(heard < SENT, "nothing was conflated");
     stalled.expect_answer().await;
 }
+
+#[tokio::test]
+async fn what_is_large_waits_until_it_is_read_and_is_then_all_there() {
+    const SENT: usize = 100;
+    let server = Server::start(&options()).await;
+    let (mut sender, mut reader) = (member(&server).await, member(&server).await);
+    // Ten times as many bytes as may wait in a queue unread.
+    let padding = "-".repeat(400_000);
+    let mut heard = 0;
+    sender.send(r#"42/octane,["join",{"channel":"ipc"}]"#).await;
+    assert_eq!(sender.receive().await, r#"42/octane,["join",{"join":"ipc"}]"#);
+    reader.send(r#"42/octane,["join",{"channel":"ipc"}]"#).await;
+    assert_eq!(reader.receive().await, r#"42/octane,["join",{"join":"ipc"}]"#);
+    for count in 0..SENT {
+        sender.send(&format!(r#"42/octane,["ipc_message",{{"n":{count},"x":"{padding}"}}]"#)).await;
+        // Both read, the one who sends and the other, a little later than it is sent.
+        if count % 8 == 7 {
+            while heard <= count {
+                let start = format!(r#"42/octane,["ipc_message",{{"n":{heard},"#);
+                assert!(sender.receive().await.starts_with(&start));
+                assert!(reader.receive().await.starts_with(&start));
+                heard += 1;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_read_what_is_large_is_sent_away_before_it_fills_the_memory() {
+    let server = Server::start(&options()).await;
+    let (mut sender, mut stalled) = (member(&server).await, member(&server).await);
+    stalled.send(r#"42/octane,["join",{"channel":"ipc"}]"#).await;
+    assert_eq!(stalled.receive().await, r#"42/octane,["join",{"join":"ipc"}]"#);
+    let padding = "-".repeat(400_000);
+    // What the queue, the backlog and the connection's own buffers may hold, and more.
+    for count in 1..=60 {
+        sender.send(&format!(r#"42/octane,{count}["ipc_message",{{"x":"{padding}"}}]"#)).await;
+        assert_eq!(sender.receive().await, format!("43/octane,{count}[]"));
+    }
+    let mut heard = 0;
+    loop {
+        match stalled.receive().await {
+            packet if packet.starts_with(r#"42/octane,["ipc_message""#) => heard += 1,
+            packet => break assert_eq!(packet, "41/octane,"),
+        }
+    }
+    assert!(heard < 60, "{heard} messages of 400 kB were kept for one that does not read");
+}

@@ -1,22 +1,28 @@
 //! The road as OCTANE describes it.
 
+mod radio;
+mod weather;
+
 use std::collections::BTreeMap;
 
 use cloverleaf_core::tscbm::{self, Phases as PhaseSet};
 use jiff::{SignedDuration, Timestamp};
 
 use super::events::{
-    BeaconState, Bits, Bits16, Bsm, Charge, Color, Connection, CrosswalkState, Date, Dynamics, GarageState,
-    GateState, Id, IntersectionState, LightState, Movement, PhaseState, Phases, Psm, RailCrossingState,
-    RobotState, Scenario, SignalState, Spat, SpatOverlap, SpatPhase, SpatPhaseOverlap, SwitchState,
-    V2xCommunication, V2xRaw, WeatherAlert, WeatherAlertState,
+    BeaconState, Bits, Charge, Color, Connection, Contact, CrosswalkState, Date, Dynamics, EquipmentState,
+    EquipmentType, Facility, GarageState, GateState, Id, IntersectionState, LawnMower, LawnMowerState,
+    LightState, Movement, MowerCall, PhaseState, Phases, RailCrossingState, RobotState, SafetyEquipment,
+    SignalState, SwitchState, V2xCommunication, WeatherAlert, WeatherAlertState,
 };
+use super::resource;
 use crate::road::controller::Walk;
 use crate::road::crossing::Stage;
-use crate::road::facility;
+use crate::road::facility::{self, EquipmentKind};
 use crate::road::junction::Junction;
 use crate::road::mover::Position;
-use crate::road::{Door, Light, Rail, Road, Robot};
+use crate::road::{self, Door, Equipment, Light, Mower, Rail, Road, Robot};
+
+pub use radio::radio_number;
 
 /// How a client wants the phases of an intersection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -50,9 +56,16 @@ pub struct View<'a> {
     pub phases_as: PhasesAs,
     /// How ids are written.
     pub ids_as: IdsAs,
+    /// Seconds after which a silent source is marked.
+    pub silent_after: f64,
 }
 
 impl View<'_> {
+    /// Whether the real controller of a junction has fallen silent.
+    pub fn is_silent(&self, junction: &Junction) -> bool {
+        junction.is_silent(self.road.now(), self.silent_after)
+    }
+
     /// A moment on the facility's clock.
     pub fn date(&self, at: Timestamp) -> Date {
         Date { at, offset: self.road.offset() }
@@ -128,13 +141,18 @@ impl View<'_> {
         let updated = self.date(updated);
         let movement = |phase: u8| {
             let times = message.block(phase).copied().unwrap_or_default().vehicle;
-            junction.site.phases().has(phase).then(|| Movement {
-                color: Some(color(&message, phase)),
-                status: if message.flash.has(phase) { "flashing" } else { "steady" },
+            let in_use = junction.site.phases().has(phase);
+            Movement {
+                color: in_use.then(|| color(&message, phase)),
+                status: match (in_use, message.flash.has(phase)) {
+                    (false, _) => "disabled",
+                    (true, true) => "flashing",
+                    (true, false) => "steady",
+                },
                 veh_time_min: seconds(times.min),
                 veh_time_max: seconds(times.max),
                 updated,
-            })
+            }
         };
         heads(junction)
             .map(|(id, straight, left)| {
@@ -226,15 +244,24 @@ impl View<'_> {
 
     /// A robot.
     pub fn robot(&self, robot: &Robot) -> RobotState {
-        let updated = self.now();
+        let (updated, at) = (self.now(), robot.position());
         RobotState {
-            longitude: robot.site.place.longitude,
-            latitude: robot.site.place.latitude,
-            scenario: robot.scenario.and_then(|id| scenario(&robot.site, id)),
-            activated: robot.activated,
-            status: if robot.activated { "running" } else { "idle" },
-            connection: Connection { r#type: "WIFI", strength: 100, network: "simulated", updated },
-            charge: Charge { charging: !robot.activated, percent: 100, voltage: 25.2, updated },
+            longitude: at.place.longitude,
+            latitude: at.place.latitude,
+            scenario: robot.selected().map(resource::described),
+            activated: robot.activated(),
+            status: match (robot.enabled, robot.activated()) {
+                (false, _) => "off",
+                (true, false) => "idle",
+                (true, true) => "running",
+            },
+            connection: self.connection(),
+            charge: Charge {
+                charging: !robot.activated() && robot.percent() < 100,
+                percent: robot.percent(),
+                voltage: 22.0 + f64::from(robot.percent()) * 0.032,
+                updated,
+            },
             enabled: robot.enabled,
             updated,
         }
@@ -242,6 +269,7 @@ impl View<'_> {
 
     /// Somebody with a beacon.
     pub fn beacon(&self, beacon: &facility::Beacon, position: Position) -> BeaconState {
+        let updated = self.now();
         BeaconState {
             dynamics: Dynamics {
                 longitude: Some(position.place.longitude),
@@ -250,10 +278,67 @@ impl View<'_> {
                 velocity: Some(position.speed),
                 acceleration: Some(0.0),
                 elevation: None,
-                updated: self.now(),
+                updated,
             },
             v2x_communication: V2xCommunication { enabled: true, r#type: beacon.kind.clone() },
-            updated: self.now(),
+            connection: self.connection(),
+            charge: Charge { charging: false, percent: 100, voltage: 4.2, updated },
+            updated,
+        }
+    }
+
+    /// How everything simulated is connected.
+    fn connection(&self) -> Connection {
+        let updated = self.now();
+        Connection { r#type: "WIFI", strength: 100, quality: 100, network: "simulated", updated }
+    }
+
+    /// A piece of safety equipment.
+    pub fn equipment(&self, equipment: &Equipment) -> SafetyEquipment {
+        SafetyEquipment {
+            id: equipment.site.id.clone(),
+            equipment_type: equipment_type(equipment.site.kind),
+            state: EquipmentState {
+                placed: equipment.placed,
+                latitude: equipment.place.latitude,
+                longitude: equipment.place.longitude,
+            },
+        }
+    }
+
+    /// A lawn mower.
+    pub fn mower(&self, mower: &Mower) -> LawnMower {
+        LawnMower {
+            id: mower.site.id,
+            name: mower.site.name.clone(),
+            unit_id: mower.site.unit.clone(),
+            r#type: "lawnmower",
+            state: LawnMowerState {
+                mower_call: match mower.call {
+                    road::MowerCall::Start => MowerCall::Start,
+                    road::MowerCall::Pause => MowerCall::Pause,
+                    road::MowerCall::Park => MowerCall::Park,
+                },
+                battery_charge: mower.percent(),
+            },
+        }
+    }
+
+    /// The facility itself.
+    pub fn facility(&self) -> Facility {
+        let facility = &self.road.facility;
+        Facility {
+            id: facility.id,
+            uri: "/api/facility",
+            name: facility.name.clone(),
+            url: "/api/facility",
+            url_map: "",
+            longitude: facility.place.longitude,
+            latitude: facility.place.latitude,
+            overlays: [],
+            contact: Contact {},
+            unit_distance: "m",
+            unit_mass: "kg",
         }
     }
 
@@ -262,7 +347,7 @@ impl View<'_> {
         let begins = self.date(onset);
         let ends = self.date(onset + SignedDuration::from_secs(i64::from(alert.lasts)));
         WeatherAlert {
-            id: self.id(u32::try_from(number).unwrap_or(u32::MAX)),
+            id: number.to_string(),
             description: alert.description.clone(),
             instruction: alert.instruction.clone(),
             state: WeatherAlertState {
@@ -279,102 +364,6 @@ impl View<'_> {
             },
         }
     }
-
-    /// What an intersection's radio broadcasts.
-    pub fn spat(&self, junction: &Junction) -> Option<Spat> {
-        let message = junction.message(self.road.offset())?;
-        let updated = self.date(junction.updated()?);
-        let phases = (1..=16).map(|phase| {
-            let block = message.block(phase).copied().unwrap_or_default();
-            SpatPhase {
-                phase,
-                color: color(&message, phase),
-                flash: message.flash.has(phase),
-                walk: message.walk.has(phase),
-                walk_dont: message.dont_walk.has(phase),
-                pedestrian_clear: message.pedestrian_clear.has(phase),
-                overlap: SpatPhaseOverlap {
-                    green: message.overlap_green.has(phase),
-                    yellow: message.overlap_yellow.has(phase),
-                    red: message.overlap_red.has(phase),
-                    flash: message.overlap_flash.has(phase),
-                },
-                veh_time_min: seconds(block.vehicle.min),
-                veh_time_max: seconds(block.vehicle.max),
-                ped_time_min: seconds(block.pedestrian.min),
-                ped_time_max: seconds(block.pedestrian.max),
-                overlap_min: seconds(block.overlap.min),
-                overlap_max: seconds(block.overlap.max),
-            }
-        });
-        Some(Spat {
-            id: junction.site.v2x.clone(),
-            message_set: "NTCIP",
-            updated,
-            time_system: format!("{}.{:03}", message.seconds, message.milliseconds),
-            green: Bits16(message.green),
-            yellow: Bits16(message.yellow),
-            red: Bits16(message.red),
-            walk: Bits16(message.walk),
-            walk_dont: Bits16(message.dont_walk),
-            pedestrian_clear: Bits16(message.pedestrian_clear),
-            flash: Bits16(message.flash),
-            overlap: SpatOverlap {
-                green: Bits16(message.overlap_green),
-                yellow: Bits16(message.overlap_yellow),
-                red: Bits16(message.overlap_red),
-                flash: Bits16(message.overlap_flash),
-            },
-            phases: phases.collect(),
-        })
-    }
-
-    /// The same as it is on the air.
-    pub fn spat_raw(&self, junction: &Junction) -> Option<V2xRaw> {
-        use std::fmt::Write;
-        let message = junction.message(self.road.offset())?;
-        let mut data = String::with_capacity(2 * tscbm::LEN);
-        for byte in message.emit() {
-            let _ = write!(data, "{byte:02x}");
-        }
-        let updated = self.date(junction.updated()?);
-        Some(V2xRaw { id: junction.site.v2x.clone(), message_set: "NTCIP", updated, data })
-    }
-
-    /// What a vehicle broadcasts.
-    pub fn bsm(&self, vehicle: &facility::Vehicle, position: Position) -> Bsm {
-        Bsm {
-            id: vehicle.id.clone(),
-            id_temporary: vehicle.id.clone(),
-            id_fixed: vehicle.id.clone(),
-            message_set: "J2735_201603",
-            vehicle_length: vehicle.length,
-            vehicle_width: vehicle.width,
-            updated: self.now(),
-            longitude: position.place.longitude,
-            latitude: position.place.latitude,
-            elevation: 0.0,
-            speed: position.speed,
-            heading: position.heading,
-            angle: 0.0,
-        }
-    }
-
-    /// What somebody with a beacon broadcasts; `number` counts beacons from 1.
-    pub fn psm(&self, number: usize, beacon: &facility::Beacon, position: Position) -> Psm {
-        Psm {
-            id: format!("{number:08x}"),
-            message_set: "J2735_201603",
-            updated: self.now(),
-            longitude: position.place.longitude,
-            latitude: position.place.latitude,
-            elevation: 0.0,
-            speed: position.speed,
-            heading: position.heading,
-            r#type: beacon.kind.clone(),
-            size: "unknown",
-        }
-    }
 }
 
 /// The signal heads, and crosswalks, of a junction: number, straight phase, left turn beside it.
@@ -384,12 +373,6 @@ pub(super) fn heads(junction: &Junction) -> impl Iterator<Item = (u32, u8, u8)> 
         .into_iter()
         .filter(move |(_, straight, _)| phases.has(*straight))
         .map(move |(head, straight, left)| (id.saturating_mul(10).saturating_add(head), straight, left))
-}
-
-/// A scenario of a robot, numbered from 1.
-pub(super) fn scenario(robot: &facility::Robot, id: u32) -> Option<Scenario> {
-    let name = robot.scenarios.get(usize::try_from(id).ok()?.checked_sub(1)?)?;
-    Some(Scenario { id, name: name.clone() })
 }
 
 /// What a phase shows; one that is in no set is red.
@@ -404,4 +387,21 @@ fn color(message: &tscbm::Message, phase: u8) -> Color {
 
 fn seconds(tenths: u16) -> f64 {
     f64::from(tenths) / 10.0
+}
+
+/// What a piece of safety equipment is, in the words of OCTANE.
+#[rustfmt::skip]
+pub fn equipment_type(kind: EquipmentKind) -> EquipmentType {
+    match kind {
+        EquipmentKind::Cone              => EquipmentType::Cone,
+        EquipmentKind::Delineator        => EquipmentType::Delineator,
+        EquipmentKind::Barrel            => EquipmentType::Barrel,
+        EquipmentKind::ConcreteBarricade => EquipmentType::ConcreteBarricade,
+        EquipmentKind::WaterBarricade    => EquipmentType::WaterBarricade,
+        EquipmentKind::SteelBarricade    => EquipmentType::SteelBarricade,
+        EquipmentKind::AFrameBarricade   => EquipmentType::AFrameBarricade,
+        EquipmentKind::TypeOneBarricade  => EquipmentType::TypeOneBarricade,
+        EquipmentKind::TypeTwoBarricade  => EquipmentType::TypeTwoBarricade,
+        EquipmentKind::Bollard           => EquipmentType::Bollard,
+    }
 }

@@ -1,0 +1,334 @@
+//! Routes and their description, made from the same words: what is not described is not there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::Router;
+use axum::body::to_bytes;
+use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, schema::Schema};
+use uuid::Uuid;
+
+use super::Refusal;
+use crate::services::octane::handlers::Octane;
+use crate::services::octane::keys::{Act, Grant};
+use crate::services::octane::resource::{ControlError, Patch, Resource};
+use crate::services::octane::state::{self, Output};
+
+/// The longest body of a request, in bytes.
+pub(super) const MAX_BODY: usize = 65_536;
+
+pub(super) type Answer = Result<Value, Refusal>;
+
+/// A request whose key is good for it.
+pub(super) struct Call {
+    pub(super) octane: Arc<Octane>,
+    pub(super) grant: Grant,
+    parameters: Vec<(String, String)>,
+    query: Vec<(String, String)>,
+}
+
+impl Call {
+    /// A part of the path.
+    pub(super) fn part(&self, name: &str) -> &str {
+        value_of(&self.parameters, name).unwrap_or_default()
+    }
+
+    /// A parameter of the query.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        value_of(&self.query, name)
+    }
+
+    /// Looks at the state.
+    pub(super) fn look<T>(&self, work: impl FnOnce(&state::State) -> T) -> T {
+        self.octane.look(work)
+    }
+
+    /// Changes the state, without a number and without anybody hearing of it.
+    pub(super) fn change<T>(
+        &self,
+        work: impl FnOnce(&mut state::State) -> Result<T, ControlError>,
+    ) -> Result<T, Refusal> {
+        Ok(self.octane.with(|state| work(state).map(|value| (value, Vec::new())))?)
+    }
+
+    /// Does what is asked under a new number, and answers that.
+    pub(super) fn request(
+        &self,
+        kind: &'static str,
+        work: impl FnOnce(&mut state::State) -> Result<Vec<Output>, ControlError>,
+    ) -> Result<String, Refusal> {
+        let number = Uuid::new_v4().to_string();
+        // A failed request is remembered, too, so the outputs of `with` are those of the work alone.
+        let done = self.octane.with(|state| {
+            state.request(number.clone(), &self.grant, kind, work).map(|outputs| ((), outputs))
+        });
+        done.map(|()| number).map_err(Refusal::from)
+    }
+}
+
+fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    pairs.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
+}
+
+/// The shape of what goes in or comes out.
+#[derive(Clone)]
+pub(super) struct Shape {
+    schema: Value,
+    named: Vec<(String, RefOr<Schema>)>,
+}
+
+impl Shape {
+    /// That of a type.
+    pub(super) fn of<T: ToSchema>() -> Self {
+        let name = T::name().into_owned();
+        let mut named = Vec::new();
+        T::schemas(&mut named);
+        named.push((name.clone(), T::schema()));
+        Self { schema: json!({"$ref": format!("#/components/schemas/{name}")}), named }
+    }
+
+    /// That of a resource with such a state.
+    pub(super) fn resource<S: ToSchema>() -> Self {
+        Self::generic::<Resource<S>, S>()
+    }
+
+    /// That of a `PATCH` that asks such things.
+    pub(super) fn patch<C: ToSchema>() -> Self {
+        Self::generic::<Patch<C>, C>()
+    }
+
+    /// utoipa gives every instance of a generic type the same name, and does not list what it is an instance for.
+    fn generic<T: ToSchema, Inner: ToSchema>() -> Self {
+        let name = format!("{}_{}", T::name(), Inner::name());
+        let mut named = Self::of::<Inner>().named;
+        T::schemas(&mut named);
+        named.push((name.clone(), T::schema()));
+        Self { schema: json!({"$ref": format!("#/components/schemas/{name}")}), named }
+    }
+
+    /// Plain text.
+    pub(super) fn text() -> Self {
+        Self { schema: json!({"type": "string"}), named: Vec::new() }
+    }
+
+    /// Any object.
+    pub(super) fn object() -> Self {
+        Self { schema: json!({"type": "object"}), named: Vec::new() }
+    }
+
+    /// A list of them.
+    pub(super) fn list(self) -> Self {
+        Self { schema: json!({"type": "array", "items": self.schema}), named: self.named }
+    }
+
+    /// An object with it under this name.
+    pub(super) fn under(self, name: &str) -> Self {
+        Self::object().with(name, self)
+    }
+
+    /// The object with something else under this name, too.
+    pub(super) fn with(mut self, name: &str, other: Self) -> Self {
+        self.schema["properties"][name] = other.schema;
+        match &mut self.schema["required"] {
+            Value::Array(required) => required.push(json!(name)),
+            required => *required = json!([name]),
+        }
+        self.named.extend(other.named);
+        self
+    }
+}
+
+/// Everything a route has but what it does.
+pub(super) struct Route<'a> {
+    pub(super) method: MethodFilter,
+    pub(super) path: &'a str,
+    pub(super) summary: &'a str,
+    /// What the key has to allow.
+    pub(super) act: Act,
+    pub(super) takes: Option<Shape>,
+    pub(super) gives: Shape,
+}
+
+/// Routes under construction.
+#[derive(Default)]
+pub(super) struct Api {
+    router: Router<Arc<Octane>>,
+    paths: Map<String, Value>,
+    schemas: BTreeMap<String, RefOr<Schema>>,
+}
+
+impl Api {
+    /// A route that gives something.
+    pub(super) fn get(
+        &mut self,
+        path: &str,
+        summary: &str,
+        gives: Shape,
+        work: impl Fn(&Call) -> Answer + Send + Sync + 'static,
+    ) {
+        let route = Route { method: MethodFilter::GET, path, summary, act: Act::Read, takes: None, gives };
+        self.add(route, move |call, _| work(call));
+    }
+
+    /// A route that takes something away.
+    pub(super) fn delete(
+        &mut self,
+        path: &str,
+        summary: &str,
+        act: Act,
+        gives: Shape,
+        work: impl Fn(&Call) -> Answer + Send + Sync + 'static,
+    ) {
+        let route = Route { method: MethodFilter::DELETE, path, summary, act, takes: None, gives };
+        self.add(route, move |call, _| work(call));
+    }
+
+    /// A route that takes a body.
+    pub(super) fn take<B: DeserializeOwned + ToSchema>(
+        &mut self,
+        (method, path): (MethodFilter, &str),
+        summary: &str,
+        act: Act,
+        gives: Shape,
+        work: impl Fn(&Call, B) -> Answer + Send + Sync + 'static,
+    ) {
+        let route = Route { method, path, summary, act, takes: Some(Shape::of::<B>()), gives };
+        self.add(route, move |call, body| work(call, parse(body)?));
+    }
+
+    /// A route that takes a `PATCH`.
+    pub(super) fn take_patch<C: DeserializeOwned + ToSchema>(
+        &mut self,
+        (method, path): (MethodFilter, &str),
+        summary: &str,
+        act: Act,
+        gives: Shape,
+        work: impl Fn(&Call, C) -> Answer + Send + Sync + 'static,
+    ) {
+        let route = Route { method, path, summary, act, takes: Some(Shape::patch::<C>()), gives };
+        self.add(route, move |call, body| work(call, parse::<Patch<C>>(body)?.state));
+    }
+
+    /// A route that takes JSON as it is written, of which `takes` says what it should be.
+    pub(super) fn take_raw(
+        &mut self,
+        (method, path): (MethodFilter, &str),
+        summary: &str,
+        act: Act,
+        (takes, gives): (Shape, Shape),
+        work: impl Fn(&Call, &RawValue) -> Answer + Send + Sync + 'static,
+    ) {
+        let route = Route { method, path, summary, act, takes: Some(takes), gives };
+        self.add(route, move |call, body| work(call, parse(body)?));
+    }
+
+    pub(super) fn add(
+        &mut self,
+        route: Route<'_>,
+        work: impl Fn(&Call, &[u8]) -> Answer + Send + Sync + 'static,
+    ) {
+        let (method, act) = (route.method, route.act);
+        let work = Arc::new(work);
+        let handler = async move |State(octane): State<Arc<Octane>>, request: Request| {
+            let (mut parts, body) = request.into_parts();
+            let call = admit(octane, &mut parts, act).await?;
+            let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
+                Refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has {MAX_BODY} bytes at most"))
+            })?;
+            work(&call, &body).map(Json)
+        };
+        self.serve(route, on(method, handler));
+    }
+
+    /// A route with a handler of its own.
+    pub(super) fn serve(&mut self, route: Route<'_>, handler: MethodRouter<Arc<Octane>>) {
+        let Route { method, path, summary, act, takes, gives } = route;
+        self.router = std::mem::take(&mut self.router).route(path, handler);
+        let method = match method {
+            MethodFilter::GET => "get",
+            MethodFilter::POST => "post",
+            MethodFilter::PATCH => "patch",
+            _ => "delete",
+        };
+        let content = |schema: Value| json!({"application/json": {"schema": schema}});
+        let error = |what: &str| {
+            let schema = json!({"$ref": "#/components/schemas/ApiError"});
+            json!({"description": what, "content": content(schema)})
+        };
+        let parts = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
+        let parameters: Vec<Value> = parts
+            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
+            .collect();
+        let mut operation = json!({
+            "summary": summary,
+            "parameters": parameters,
+            "responses": {
+                "200": {"description": "done", "content": content(gives.schema)},
+                "400": error("what was sent is malformed; the message names what was expected"),
+                "401": error("the key is missing or invalid"),
+                "404": error("there is no such resource"),
+            },
+        });
+        if act != Act::Read {
+            operation["responses"]["403"] = error(act.refusal());
+        }
+        self.schemas.extend(gives.named);
+        if let Some(takes) = takes {
+            operation["requestBody"] = json!({"required": true, "content": content(takes.schema)});
+            self.schemas.extend(takes.named);
+        }
+        let item = self.paths.entry(format!("/api{path}")).or_insert_with(|| json!({}));
+        item[method] = operation;
+    }
+
+    /// Describes types that no route has.
+    pub(super) fn describe_type(&mut self, shape: Shape) {
+        self.schemas.extend(shape.named);
+    }
+
+    /// The routes, and the OpenAPI document of them.
+    pub(super) fn finish(self) -> (Router<Arc<Octane>>, Value) {
+        let document = json!({
+            "openapi": "3.1.0",
+            "info": {"title": "Cloverleaf: the road", "version": env!("CARGO_PKG_VERSION")},
+            "security": [{"key": []}],
+            "paths": self.paths,
+            "components": {
+                "schemas": self.schemas,
+                "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-API-KEY"}},
+            },
+        });
+        (self.router, document)
+    }
+}
+
+fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    serde_json::from_slice(body).map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.to_string()))
+}
+
+/// Lets in who shows a key that allows it.
+pub(super) async fn admit(octane: Arc<Octane>, parts: &mut Parts, act: Act) -> Result<Call, Refusal> {
+    let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let grant = octane.check(key);
+    let grant =
+        grant.ok_or_else(|| Refusal(StatusCode::UNAUTHORIZED, "API key is missing or invalid".into()))?;
+    if !grant.scopes.allow(act) {
+        return Err(Refusal(StatusCode::FORBIDDEN, act.refusal().into()));
+    }
+    let parameters = RawPathParams::from_request_parts(parts, &()).await;
+    let parameters = parameters.map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.body_text()))?;
+    let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
+    let query = query.map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.body_text()))?.0;
+    Ok(Call { octane, grant, parameters, query })
+}

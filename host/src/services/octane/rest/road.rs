@@ -1,0 +1,478 @@
+//! What stands on the road: resources of all kinds, intersections, robots, beacons, radios, the weather.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::request::Parts;
+use axum::routing::{MethodFilter, on};
+use jiff::Timestamp;
+use jiff::civil;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::api::{Route, admit};
+use super::{Answer, Api, Call, Refusal, Shape, accepted, found, malformed, number, value};
+use crate::services::octane::events::{
+    BeaconState, Bsm, CrosswalkState, GarageState, GateState, IntersectionState, LightState, Psm,
+    RailCrossingState, RobotState, Scenario, SignalState, SwitchState, V2x, Weather, WeatherAlert,
+    WeatherStation,
+};
+use crate::services::octane::handlers::Octane;
+use crate::services::octane::keys::Act;
+use crate::services::octane::resource::{
+    self, ControlError, CrosswalkControl, GarageControl, GateControl, IntersectionControl, Kind,
+    LightControl, RailCrossingControl, RobotControl, SignalControl, SwitchControl,
+};
+use crate::services::octane::state::{MAX_REPORT, Output, Radio, State as Service};
+
+/// How long a robot may take to answer.
+const ROBOT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The kinds of sensors that have a collection of their own: plural, name, type.
+const SENSORS: [(&str, &str, &str); 4] = [
+    ("packages", "package", "PACKAGE"),
+    ("cameras", "camera", "CAMERA"),
+    ("lidars", "lidar", "LIDAR"),
+    ("radars", "radar", "RADAR"),
+];
+
+/// The families of radios: plural, name, type.
+const RADIOS: [(&str, &str, &str); 3] =
+    [("rsus", "rsu", "RSU"), ("obus", "obu", "OBU"), ("vrus", "vru", "VRU")];
+
+pub(super) fn describe(api: &mut Api) {
+    for kind in Kind::ALL {
+        kinds(api, kind);
+    }
+    sensors(api);
+    intersections(api);
+    robots(api);
+    beacons(api);
+    radios(api);
+    weather(api);
+}
+
+#[rustfmt::skip]
+fn resource_of(kind: Kind) -> Shape {
+    match kind {
+        Kind::Intersection => Shape::resource::<IntersectionState>(),
+        Kind::Signal       => Shape::resource::<SignalState>(),
+        Kind::Crosswalk    => Shape::resource::<CrosswalkState>(),
+        Kind::RailCrossing => Shape::resource::<RailCrossingState>(),
+        Kind::Gate         => Shape::resource::<GateState>(),
+        Kind::Garage       => Shape::resource::<GarageState>(),
+        Kind::Light        => Shape::resource::<LightState>(),
+        Kind::Sensor       => Shape::resource::<SwitchState>(),
+        Kind::Robot        => Shape::resource::<RobotState>(),
+        // One that a client reports has whatever state the client reports.
+        Kind::Beacon       => Shape::object(),
+        Kind::V2x          => Shape::of::<V2x>(),
+    }
+}
+
+#[rustfmt::skip]
+fn control_of(kind: Kind) -> Shape {
+    match kind {
+        Kind::Intersection => Shape::patch::<IntersectionControl>(),
+        Kind::Signal       => Shape::patch::<SignalControl>(),
+        Kind::Crosswalk    => Shape::patch::<CrosswalkControl>(),
+        Kind::RailCrossing => Shape::patch::<RailCrossingControl>(),
+        Kind::Gate         => Shape::patch::<GateControl>(),
+        Kind::Garage       => Shape::patch::<GarageControl>(),
+        Kind::Light        => Shape::patch::<LightControl>(),
+        Kind::Robot        => Shape::patch::<RobotControl>(),
+        Kind::Sensor | Kind::V2x => Shape::patch::<SwitchControl>(),
+        Kind::Beacon       => Shape::object().under("state"),
+    }
+}
+
+fn kinds(api: &mut Api, kind: Kind) {
+    let (name, plural) = (kind.name(), kind.plural());
+    let list = resource_of(kind).list().under(plural);
+    api.get(&format!("/{plural}"), &format!("Every {name}"), list, move |call| {
+        Ok(json!({plural: call.look(|state| state.items(kind))}))
+    });
+    let path = format!("/{name}/{{id}}");
+    api.get(&path, &format!("One {name}"), resource_of(kind).under(name), move |call| {
+        Ok(json!({name: one(call, kind)?}))
+    });
+    let act = if kind == Kind::Beacon { Act::Report } else { Act::Control };
+    let gives = accepted().with(name, resource_of(kind));
+    let summary = format!("Ask something of a {name}");
+    api.take_raw(
+        (MethodFilter::PATCH, &path),
+        &summary,
+        act,
+        (control_of(kind), gives),
+        move |call, asked| control(call, kind, call.part("id"), asked),
+    );
+    if matches!(kind, Kind::Intersection | Kind::Light) {
+        let summary = format!("Ask the same of every {name}");
+        let shapes = (control_of(kind), Shape::text().list().under("requestIDs"));
+        let at = format!("/{plural}");
+        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, shapes, move |call, asked| {
+            let ids = call.look(|state| ids(state, kind, |_| true));
+            let requests: Result<Vec<_>, _> = ids
+                .iter()
+                .map(|id| call.request(kind.name(), |state| state.control(kind, id, asked)))
+                .collect();
+            Ok(json!({"requestIDs": requests?}))
+        });
+    }
+}
+
+fn one(call: &Call, kind: Kind) -> Answer {
+    let item = call.look(|state| state.item(kind, call.part("id")));
+    found(item, kind.name(), call, "id")
+}
+
+/// Robots and beacons answer with themselves beside the number, as the original's do.
+fn control(call: &Call, kind: Kind, id: &str, asked: &RawValue) -> Answer {
+    let request = call.request(kind.name(), |state| state.control(kind, id, asked))?;
+    let item = call.look(|state| state.item(kind, id));
+    Ok(json!({"requestID": request, kind.name(): item}))
+}
+
+fn ids(state: &Service, kind: Kind, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
+    let items = state.items(kind);
+    let wanted = items.iter().filter(|item| wanted(item));
+    wanted.filter_map(|item| Some(resource::id_of(item)?.to_string())).collect()
+}
+
+/// Asks the same of all that are wanted, under one number.
+fn control_all(
+    call: &Call,
+    kind: Kind,
+    asked: &RawValue,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<String, Refusal> {
+    call.request(kind.name(), |state| {
+        let mut outputs = Vec::new();
+        for id in ids(state, kind, wanted) {
+            outputs.extend(state.control(kind, &id, asked)?);
+        }
+        Ok(outputs)
+    })
+}
+
+fn sensors(api: &mut Api) {
+    let shapes = || (control_of(Kind::Sensor), accepted());
+    let all = (MethodFilter::PATCH, "/sensors");
+    api.take_raw(all, "Switch every sensor", Act::Control, shapes(), |call, asked| {
+        number(control_all(call, Kind::Sensor, asked, |_| true)?)
+    });
+    for (plural, name, kind) in SENSORS {
+        let is_one = move |item: &Value| item["type"] == kind;
+        let at = format!("/sensors/{plural}");
+        let list = resource_of(Kind::Sensor).list().under(plural);
+        api.get(&at, &format!("Every sensor that is a {name}"), list, move |call| {
+            let mut items = call.look(|state| state.items(Kind::Sensor));
+            items.retain(is_one);
+            Ok(json!({plural: items}))
+        });
+        let summary = format!("Switch every sensor that is a {name}");
+        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, shapes(), move |call, asked| {
+            number(control_all(call, Kind::Sensor, asked, is_one)?)
+        });
+        let at = format!("/sensor/{name}/{{id}}");
+        let item = resource_of(Kind::Sensor).under(name);
+        api.get(&at, &format!("One sensor that is a {name}"), item, move |call| {
+            let item = Some(one(call, Kind::Sensor)?).filter(is_one);
+            Ok(json!({name: found(item, name, call, "id")?}))
+        });
+        let summary = format!("Switch a sensor that is a {name}");
+        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, shapes(), move |call, asked| {
+            let item = Some(one(call, Kind::Sensor)?).filter(is_one);
+            found(item, name, call, "id")?;
+            control(call, Kind::Sensor, call.part("id"), asked)
+        });
+    }
+}
+
+fn intersections(api: &mut Api) {
+    let of_it = |kind: Kind| {
+        move |call: &Call| -> Answer {
+            let item = one(call, Kind::Intersection)?;
+            let mut items = call.look(|state| state.items(kind));
+            items.retain(|it| it["intersection"] == item["id"]);
+            Ok(json!({kind.plural(): items}))
+        }
+    };
+    let part = |name: &'static str| {
+        move |call: &Call| -> Answer { Ok(json!({name: one(call, Kind::Intersection)?[name]})) }
+    };
+    let list = |name: &str| Shape::object().list().under(name);
+    api.get("/intersection/{id}/phases", "The phases of an intersection", list("phases"), part("phases"));
+    api.get("/intersection/{id}/stages", "Its phases that go together", list("stages"), part("stages"));
+    let signals = resource_of(Kind::Signal).list().under("signals");
+    api.get("/intersection/{id}/signals", "Its signals", signals, of_it(Kind::Signal));
+    let crosswalks = resource_of(Kind::Crosswalk).list().under("crosswalks");
+    api.get("/intersection/{id}/crosswalks", "Its crosswalks", crosswalks, of_it(Kind::Crosswalk));
+    let rsus = Shape::of::<V2x>().list().under("rsus");
+    api.get("/intersection/{id}/rsus", "Its radio", rsus, |call| {
+        let item = one(call, Kind::Intersection)?;
+        let mut items = call.look(|state| state.items(Kind::V2x));
+        items.retain(|it| it["type"] == "RSU" && it["name"] == item["v2xIntersectionId"]);
+        Ok(json!({"rsus": items}))
+    });
+    let at = (MethodFilter::PATCH, "/intersection/{id}/preempt/{preempt}");
+    let shapes = (Shape::patch::<SwitchControl>(), accepted());
+    let summary = "Give an intersection to one of its preemptions, or take it back";
+    api.take_raw(at, summary, Act::Control, shapes, |call, asked| {
+        let request =
+            call.request("intersection", |state| state.preempt(call.part("id"), call.part("preempt"), asked));
+        number(request?)
+    });
+}
+
+fn robots(api: &mut Api) {
+    let scenarios = |call: &Call| -> Result<Vec<Scenario>, Refusal> {
+        let scenarios = call.look(|state| {
+            let robot = state.road.robots.get(&call.part("id").parse().ok()?)?;
+            Some(state.view().scenarios(robot))
+        });
+        found(scenarios, "robot", call, "id")
+    };
+    let list = Shape::of::<Scenario>().list().under("scenarios");
+    api.get("/robot/{id}/scenarios", "What a robot can play", list, move |call| {
+        Ok(json!({"scenarios": scenarios(call)?}))
+    });
+    let selected = Shape::of::<Scenario>();
+    api.get("/robot/{id}/scenario", "The scenario that is selected", selected.clone(), move |call| {
+        let item = one(call, Kind::Robot)?;
+        found(item["state"].get("scenario").cloned(), "scenario selected for robot", call, "id")
+    });
+    let at = (MethodFilter::POST, "/robot/{id}/scenario");
+    let summary = "Give a robot a path to play; it may be within `scenario`";
+    api.take_raw(at, summary, Act::Control, (Shape::of::<Scenario>(), selected), |call, body| {
+        let new: Scenario = within(body, "scenario")?;
+        Ok(value(call.change(|state| resource::add_scenario(&mut state.road, call.part("id"), &new))?))
+    });
+    let one = Shape::of::<Scenario>().under("scenario");
+    api.get("/robot/{id}/scenario/{scenario}", "One scenario of a robot", one, move |call| {
+        let known = scenarios(call)?.into_iter().find(|it| it.id.to_string() == call.part("scenario"));
+        Ok(json!({"scenario": found(known, "scenario", call, "scenario")?}))
+    });
+    let summary = "Take a scenario from a robot";
+    api.delete("/robot/{id}/scenario/{scenario}", summary, Act::Control, accepted(), |call| {
+        let request = call.request("robot", |state| {
+            resource::remove_scenario(&mut state.road, call.part("id"), call.part("scenario"))?;
+            Ok(Vec::new())
+        });
+        number(request?)
+    });
+    let route = Route {
+        method: MethodFilter::POST,
+        path: "/robot/{id}/proxy",
+        summary: "Send a robot_proxy command and answer what the robot returns",
+        act: Act::Control,
+        takes: Some(Shape::object()),
+        gives: Shape::object(),
+    };
+    api.serve(route, on(MethodFilter::POST, ask_robot));
+}
+
+async fn ask_robot(
+    State(road): State<Arc<Octane>>,
+    mut parts: Parts,
+    body: Bytes,
+) -> Result<Json<Value>, Refusal> {
+    let call = admit(road, &mut parts, Act::Control).await?;
+    let command: Box<RawValue> =
+        serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    let answer = call.octane.ask_robot(&command, ROBOT_PATIENCE).await;
+    let answer = answer.ok_or_else(|| Refusal(StatusCode::GATEWAY_TIMEOUT, "no robot answered".into()))?;
+    Ok(Json(json!({"answer": answer})))
+}
+
+fn beacons(api: &mut Api) {
+    #[derive(serde::Deserialize)]
+    struct Report {
+        #[serde(alias = "idString", alias = "id_string")]
+        id: String,
+        #[serde(default)]
+        state: serde_json::Map<String, Value>,
+    }
+    // The original's path ends in a slash.
+    for path in ["/beacon", "/beacon/"] {
+        let shapes = (Shape::resource::<BeaconState>(), accepted());
+        let summary = "Report a beacon: id and state; they may be within `beacon`";
+        api.take_raw((MethodFilter::POST, path), summary, Act::Report, shapes, |call, body| {
+            let report: Report = within(body, "beacon")?;
+            let too_long = body.get().len() > MAX_REPORT;
+            if !(1..=64).contains(&report.id.len()) || too_long {
+                return Err(malformed(format!(
+                    "id is 1 to 64 characters, a report {MAX_REPORT} bytes at most"
+                )));
+            }
+            let (id, state) = (report.id, Value::Object(report.state));
+            let request =
+                call.request("beacon", |it| Ok(vec![it.report_beacon(Timestamp::now(), &id, state)]))?;
+            let mut answer = call.look(|state| state.item(Kind::Beacon, &id)).unwrap_or_default();
+            answer["requestID"] = json!(request);
+            Ok(answer)
+        });
+    }
+    let gives = accepted().with("beacon", Shape::object());
+    api.delete("/beacon/{id}", "Forget a reported beacon", Act::Report, gives, |call| {
+        let mut forgotten = None;
+        let request = call.request("beacon", |state| {
+            let unknown = || ControlError::Unknown("reported beacon", call.part("id").to_owned());
+            forgotten = Some(state.forget_beacon(call.part("id")).ok_or_else(unknown)?);
+            Ok(Vec::new())
+        })?;
+        Ok(json!({"requestID": request, "beacon": forgotten}))
+    });
+}
+
+fn radios(api: &mut Api) {
+    let switch = || (control_of(Kind::V2x), accepted());
+    api.get("/v2x", "Every radio", Shape::of::<V2x>().list().under("v2xs"), |call| {
+        Ok(json!({"v2xs": call.look(|state| state.items(Kind::V2x))}))
+    });
+    api.get("/v2x/{id}", "One radio", Shape::of::<V2x>().under("v2x"), |call| {
+        Ok(json!({"v2x": one(call, Kind::V2x)?}))
+    });
+    let at = (MethodFilter::PATCH, "/v2x/{id}");
+    api.take_raw(at, "Switch a radio", Act::Control, switch(), |call, asked| {
+        control(call, Kind::V2x, call.part("id"), asked)
+    });
+    for (plural, name, kind) in RADIOS {
+        let is_one = move |item: &Value| item["type"] == kind;
+        let at = format!("/v2x/{plural}");
+        api.get(&at, &format!("Every {kind}"), Shape::of::<V2x>().list().under(plural), move |call| {
+            let mut items = call.look(|state| state.items(Kind::V2x));
+            items.retain(is_one);
+            Ok(json!({plural: items}))
+        });
+        let summary = format!("Switch every {kind} of the facility");
+        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, switch(), move |call, asked| {
+            let is_ours = |state: &Service, item: &Value| {
+                let name = item["name"].as_str().unwrap_or_default();
+                crate::services::octane::view::radio_number(&state.road, name).is_some()
+            };
+            let ours: Vec<String> =
+                call.look(|state| ids(state, Kind::V2x, |item| is_one(item) && is_ours(state, item)));
+            let request = call.request("v2x", |state| {
+                let mut outputs = Vec::new();
+                for id in &ours {
+                    outputs.extend(state.control(Kind::V2x, id, asked)?);
+                }
+                Ok(outputs)
+            });
+            number(request?)
+        });
+        let at = format!("/v2x/{name}/{{id}}");
+        let its = move |call: &Call| {
+            let item = call.look(|state| {
+                let mut items = state.items(Kind::V2x);
+                items.retain(is_one);
+                items.into_iter().find(|item| resource::is_called(item, call.part("id")))
+            });
+            found(item, name, call, "id")
+        };
+        api.get(&at, &format!("One {kind}"), Shape::of::<V2x>().under(name), move |call| {
+            Ok(json!({name: its(call)?}))
+        });
+        let summary = format!("Switch one {kind}");
+        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, switch(), move |call, asked| {
+            let id = resource::id_of(&its(call)?).map(|id| id.to_string()).unwrap_or_default();
+            control(call, Kind::V2x, &id, asked)
+        });
+    }
+    for (path, radio, takes, summary) in [
+        ("/v2x/rsu/{id}/bsm", Radio::Vehicle, Shape::of::<Bsm>(), "Send a vehicle's message through a radio"),
+        ("/v2x/rsu/{id}/bsms", Radio::Vehicle, Shape::of::<Bsm>().list(), "Send several of them"),
+        (
+            "/v2x/rsu/{id}/psm",
+            Radio::Pedestrian,
+            Shape::of::<Psm>(),
+            "Send a pedestrian's message through it",
+        ),
+    ] {
+        let at = (MethodFilter::POST, path);
+        api.take_raw(at, summary, Act::Report, (takes, accepted()), move |call, body| {
+            transmit(call, radio, body)
+        });
+    }
+}
+
+/// Has a radio send one message, or a list of them.
+fn transmit(call: &Call, kind: Radio, body: &RawValue) -> Answer {
+    let rsu = call.look(|state| state.item(Kind::V2x, call.part("id"))).filter(|it| it["type"] == "RSU");
+    found(rsu, "rsu", call, "id")?;
+    let one = || serde_json::from_str::<Box<RawValue>>(body.get()).map(|one| vec![one]);
+    let messages = serde_json::from_str::<Vec<Box<RawValue>>>(body.get()).or_else(|_| one());
+    let messages = messages.map_err(|error| malformed(error.to_string()))?;
+    if messages.iter().any(|message| !message.get().starts_with('{')) {
+        return Err(malformed("a message is an object"));
+    }
+    let request = call.request("v2x", |state| -> Result<Vec<Output>, ControlError> {
+        let now = Timestamp::now();
+        Ok(messages.iter().flat_map(|message| state.transmit(now, kind, message)).collect())
+    });
+    number(request?)
+}
+
+fn weather(api: &mut Api) {
+    let alerts = || Shape::of::<WeatherAlert>().list().under("alerts");
+    api.get("/weather/alerts/current", "Weather alerts that are raised now", alerts(), |call| {
+        let alerts = call.look(|state| {
+            let view = state.view();
+            let raised = state.road.alerts().map(|(number, alert, onset)| view.alert(number, alert, onset));
+            raised.collect::<Vec<_>>()
+        });
+        Ok(json!({"alerts": alerts}))
+    });
+    api.get("/weather/alerts/{date}", "Weather alerts that were raised on a day", alerts(), |call| {
+        let day = day(call.part("date"))?;
+        let alerts = call.look(|state| {
+            let (view, offset) = (state.view(), state.road.offset());
+            let raised =
+                state.road.past_alerts().filter(|(_, _, onset)| offset.to_datetime(*onset).date() == day);
+            raised.map(|(number, alert, onset)| view.alert(number, alert, onset)).collect::<Vec<_>>()
+        });
+        Ok(json!({"alerts": alerts}))
+    });
+    let stations = Shape::of::<WeatherStation>().list().under("stations");
+    api.get("/weather/stations", "Every weather station", stations, |call| {
+        Ok(json!({"stations": call.look(|state| state.view().stations().collect::<Vec<_>>())}))
+    });
+    let station = Shape::of::<WeatherStation>().under("station");
+    api.get("/weather/station/{station}", "One weather station", station, |call| {
+        let station = call.look(|state| state.view().stations().find(|it| it.id == call.part("station")));
+        Ok(json!({"station": found(station, "weather station", call, "station")?}))
+    });
+    let measured = || Shape::of::<Weather>().list().under("weather");
+    api.get("/weather/{station}", "The five latest measurements of a station", measured(), |call| {
+        let weather = call.look(|state| {
+            let stations = &state.road.facility.weather_stations;
+            Some(state.view().weather(stations.iter().find(|it| it.id == call.part("station"))?))
+        });
+        Ok(json!({"weather": found(weather, "weather station", call, "station")?}))
+    });
+    let summary = "The measurements of a station on a day";
+    api.get("/weather/{station}/{date}", summary, measured(), |call| {
+        let day = day(call.part("date"))?;
+        let weather = call.look(|state| {
+            let stations = &state.road.facility.weather_stations;
+            Some(state.view().weather_on(stations.iter().find(|it| it.id == call.part("station"))?, day))
+        });
+        Ok(json!({"weather": found(weather, "weather station", call, "station")?}))
+    });
+}
+
+fn day(text: &str) -> Result<civil::Date, Refusal> {
+    text.parse().map_err(|_| malformed("a date such as 2024-05-06 expected"))
+}
+
+/// What a body says, or what it says within this field.
+fn within<T: serde::de::DeserializeOwned>(body: &RawValue, field: &str) -> Result<T, Refusal> {
+    let mut whole: Value = serde_json::from_str(body.get()).map_err(|error| malformed(error.to_string()))?;
+    let inner = whole.get_mut(field).filter(|it| it.is_object()).map(Value::take);
+    serde_json::from_value(inner.unwrap_or(whole)).map_err(|error| malformed(error.to_string()))
+}

@@ -1,0 +1,281 @@
+//! Who is connected, who may do what, and what is said to whom. Pure: time and verdicts on keys are inputs.
+//!
+//! ```text
+//!  session   logging in, joining, leaving        control   what is asked of resources
+//!  speech    what clients say to one another     records   what users keep on the server
+//! ```
+
+mod control;
+pub mod records;
+mod session;
+mod speech;
+
+use std::collections::{BTreeMap, HashMap};
+
+use cloverleaf_core::tscbm;
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::channel::Channel;
+use super::keys::Grant;
+use super::publish::Published;
+use super::resource::Kind;
+use super::view::{IdsAs, PhasesAs, View};
+use crate::road::Road;
+use records::Records;
+use session::Session;
+pub use session::{MAX_CHANNELS, PARTING};
+pub use speech::{MAX_POSTED, MAX_REPORT, Radio};
+pub(super) use speech::{Posted, PostedRadio};
+
+/// A client, by a number that is never used again.
+pub type ClientId = u64;
+
+/// What can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long a client may stay without a key.
+    pub grace: SignedDuration,
+    /// Whether clients need no key.
+    pub open: bool,
+    /// Whether `disconnect_request` is answered by an event of the same name before the end.
+    pub echo_disconnect: bool,
+    /// How phases are written.
+    pub phases_as: PhasesAs,
+    /// How ids are written.
+    pub ids_as: IdsAs,
+    /// Seconds after which a silent source is marked.
+    pub silent_after: f64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            grace: SignedDuration::from_secs(60),
+            open: false,
+            echo_disconnect: false,
+            phases_as: PhasesAs::Array,
+            ids_as: IdsAs::Integer,
+            silent_after: 2.0,
+        }
+    }
+}
+
+/// What happens to the service.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A client's connection has been acknowledged; it may have brought a key.
+    Opened {
+        /// Who.
+        client: ClientId,
+        /// From the query, a header or the CONNECT packet.
+        key: Option<String>,
+    },
+    /// What the key store thinks of a key that [`Output::Check`] asked about; none refuses it.
+    Verdict {
+        /// Who.
+        client: ClientId,
+        /// What is known of the key.
+        grant: Option<Grant>,
+    },
+    /// A client emitted something.
+    Event {
+        /// Who.
+        client: ClientId,
+        /// The event's name.
+        name: &'a str,
+        /// Its first argument, or `null`.
+        data: &'a RawValue,
+    },
+    /// A client is gone.
+    Closed {
+        /// Who.
+        client: ClientId,
+    },
+    /// The controller of an intersection sent a datagram.
+    Heard {
+        /// The intersection.
+        intersection: u32,
+        /// What it said.
+        message: Box<tscbm::Message>,
+    },
+    /// Time passes.
+    Tick,
+}
+
+/// What the service wants done.
+#[derive(Debug)]
+pub enum Output {
+    /// Ask the key store, and come back with [`Input::Verdict`].
+    Check {
+        /// Who.
+        client: ClientId,
+        /// The key it showed.
+        key: String,
+    },
+    /// Say something to one client.
+    Emit {
+        /// To whom.
+        client: ClientId,
+        /// The event.
+        event: &'static str,
+        /// Its argument.
+        data: Box<RawValue>,
+    },
+    /// Acknowledge the event that is being handled, with an empty list: callbacks of clients take no arguments.
+    Acknowledge,
+    /// Say something to everybody on some channels, once to each.
+    Publish(Publication),
+    /// A client gets what is published on a channel from now on.
+    Join {
+        /// Who.
+        client: ClientId,
+        /// What.
+        channel: Channel,
+    },
+    /// A client gets it no longer.
+    Leave {
+        /// Who.
+        client: ClientId,
+        /// What.
+        channel: Channel,
+    },
+    /// End a client's connection once everything said to it has been sent.
+    Disconnect {
+        /// Who.
+        client: ClientId,
+    },
+    /// Put something on the timeline that no client hears of.
+    Note {
+        /// What it is about.
+        topic: String,
+        /// What happened.
+        value: Value,
+    },
+}
+
+/// Something for everybody on some channels.
+#[derive(Debug)]
+pub struct Publication {
+    /// The channels.
+    pub channels: Vec<Channel>,
+    /// Who does not get it.
+    pub except: Option<ClientId>,
+    /// The event.
+    pub event: &'static str,
+    /// Its argument.
+    pub data: Box<RawValue>,
+    /// For telemetry, whose: to a slow reader a newer value of the same signal replaces an older one. Messages have
+    /// none, and are never replaced.
+    pub signal: Option<String>,
+    /// Whether it belongs on the timeline: ten values a second of every radio do not.
+    pub record: bool,
+}
+
+/// The whole service.
+#[derive(Debug)]
+pub struct State {
+    pub(super) settings: Settings,
+    /// The road behind it.
+    pub road: Road,
+    /// What users keep on the server.
+    pub records: Records,
+    sessions: HashMap<ClientId, Session>,
+    /// How many have joined each channel.
+    audience: HashMap<Channel, usize>,
+    pub(super) posted: BTreeMap<String, Posted>,
+    pub(super) posted_radios: BTreeMap<(Radio, String), PostedRadio>,
+    pub(super) published: Published,
+}
+
+impl State {
+    /// A service without clients.
+    pub fn new(settings: Settings, road: Road) -> Self {
+        Self {
+            settings,
+            road,
+            records: Records::default(),
+            sessions: HashMap::new(),
+            audience: HashMap::new(),
+            posted: BTreeMap::new(),
+            posted_radios: BTreeMap::new(),
+            published: Published::default(),
+        }
+    }
+
+    /// Takes one input and answers what is to be done about it, in order.
+    pub fn handle(&mut self, now: Timestamp, input: Input<'_>) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        match input {
+            Input::Opened { client, key } => self.open(now, client, key, &mut outputs),
+            Input::Verdict { client, grant } => self.judge(now, client, grant, &mut outputs),
+            Input::Event { client, name, data } => self.event(now, client, name, data, &mut outputs),
+            Input::Closed { client } => self.forget(client),
+            Input::Heard { intersection, message } => {
+                if let Some(junction) = self.road.junctions.get_mut(&intersection) {
+                    junction.hear(*message, now);
+                }
+            }
+            Input::Tick => {
+                self.expire(now, &mut outputs);
+                self.publish(now, &mut outputs);
+            }
+        }
+        outputs
+    }
+
+    /// The road as it is described on the wire.
+    pub fn view(&self) -> View<'_> {
+        View {
+            road: &self.road,
+            phases_as: self.settings.phases_as,
+            ids_as: self.settings.ids_as,
+            silent_after: self.settings.silent_after,
+        }
+    }
+
+    /// Every resource of a kind, those that clients report included.
+    pub fn items(&self, kind: Kind) -> Vec<Value> {
+        let mut items = self.view().items(kind);
+        match kind {
+            Kind::Beacon => items.extend(self.posted_beacons()),
+            Kind::V2x => items.extend(self.posted_radios().map(|radio| value(&radio))),
+            _ => {}
+        }
+        items
+    }
+
+    /// One resource.
+    pub fn item(&self, kind: Kind, id: &str) -> Option<Value> {
+        self.items(kind).into_iter().find(|item| super::resource::is_called(item, id))
+    }
+}
+
+/// As JSON text.
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    // Every value here has string keys and finite numbers, which is all that serialising to JSON can fail on.
+    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}
+
+/// As JSON.
+fn value(value: &impl Serialize) -> Value {
+    // Cannot fail, for the same reason.
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+fn emit(client: ClientId, event: &'static str, data: &impl Serialize) -> Output {
+    Output::Emit { client, event, data: raw(data) }
+}
+
+/// What the service says by itself.
+pub(super) fn publication(
+    channels: &[&str],
+    event: &'static str,
+    data: &impl Serialize,
+    signal: Option<String>,
+) -> Output {
+    let channels = channels.iter().filter_map(|name| Channel::parse(name)).collect();
+    Output::Publish(Publication { channels, except: None, event, data: raw(data), signal, record: true })
+}

@@ -1,0 +1,197 @@
+//! A client's way in, what it joins, and its way out.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::value::RawValue;
+
+use super::{ClientId, Output, State, emit};
+use crate::services::octane::channel::{ANNOUNCED, Channel};
+use crate::services::octane::events::{Channels, Joined, Left, Listed, Message, Which};
+use crate::services::octane::keys::{Grant, Keys};
+
+/// How many channels a client may join: far more than there are, but for those of single radios.
+pub const MAX_CHANNELS: usize = 256;
+
+/// How long after `auth_fail` the connection ends.
+///
+/// python-socketio takes no notice of an end that comes before its `connect()` has returned, and its handler of
+/// `connect`, which sends the key, runs before that: told at once, such a client would wait for ever.
+pub const PARTING: SignedDuration = SignedDuration::from_millis(300);
+
+/// What is known of a client.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) standing: Standing,
+    /// Keys shown and not yet judged.
+    pub(super) checking: u32,
+    channels: BTreeSet<Channel>,
+}
+
+/// Whether a client is in.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// It has not shown a good key, and may do so until then.
+    Waiting { until: Timestamp },
+    /// It is in.
+    In(Grant),
+    /// It has been told why it has to go, and goes then.
+    Parting { at: Timestamp },
+}
+
+impl State {
+    pub(super) fn open(
+        &mut self,
+        now: Timestamp,
+        client: ClientId,
+        key: Option<String>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let standing = Standing::Waiting { until: now + self.settings.grace };
+        let session = Session { standing, checking: u32::from(key.is_some()), channels: BTreeSet::new() };
+        self.sessions.insert(client, session);
+        outputs.extend(key.map(|key| Output::Check { client, key }));
+    }
+
+    pub(super) fn judge(
+        &mut self,
+        now: Timestamp,
+        client: ClientId,
+        grant: Option<Grant>,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        session.checking = session.checking.saturating_sub(1);
+        match grant {
+            Some(grant) => self.admit(client, grant, outputs),
+            None => self.refuse(now, client, "API key is missing or invalid", outputs),
+        }
+    }
+
+    /// Lets a client in. Once in, a further good key only changes what it may do.
+    pub(super) fn admit(&mut self, client: ClientId, grant: Grant, outputs: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        if matches!(session.standing, Standing::Parting { .. }) {
+            return; // over is over
+        }
+        let before = std::mem::replace(&mut session.standing, Standing::In(grant));
+        outputs.push(emit(client, "auth_ok", &Message { message: "OK" }));
+        if matches!(before, Standing::In(_)) {
+            return;
+        }
+        for name in ["user", "facility"] {
+            self.enter(client, Channel::known(name), outputs);
+        }
+        // Exactly once: clients take this for "you are logged in" and join from its handler.
+        outputs.push(self.listing(client));
+    }
+
+    /// Tells a client why it has to go; it hears nothing after that, and goes a little later.
+    fn refuse(&mut self, now: Timestamp, client: ClientId, why: &str, outputs: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        if matches!(session.standing, Standing::Parting { .. }) {
+            return;
+        }
+        session.standing = Standing::Parting { at: now + PARTING };
+        outputs.push(emit(client, "auth_fail", &Message { message: why }));
+        let channels = std::mem::take(&mut session.channels);
+        for channel in channels {
+            self.lose(&channel);
+            outputs.push(Output::Leave { client, channel });
+        }
+    }
+
+    pub(super) fn part(&mut self, client: ClientId, outputs: &mut Vec<Output>) {
+        if self.settings.echo_disconnect {
+            outputs.push(emit(client, "disconnect_request", &Message { message: "Disconnected" }));
+        }
+        self.forget(client);
+        outputs.push(Output::Disconnect { client });
+    }
+
+    pub(super) fn listing(&self, client: ClientId) -> Output {
+        let joined = self.sessions.get(&client).map(|session| &session.channels);
+        let subscribed =
+            |name| joined.is_some_and(|joined| joined.iter().any(|channel| channel.name() == name));
+        let channels = ANNOUNCED.map(|name| Listed { name, subscribed: subscribed(name) });
+        emit(client, "channels", &Channels { channels })
+    }
+
+    pub(super) fn join(&mut self, client: ClientId, data: &RawValue, outputs: &mut Vec<Output>) {
+        let (Some(channel), Some(session)) = (which(data), self.sessions.get(&client)) else { return };
+        if session.channels.len() < MAX_CHANNELS || session.channels.contains(&channel) {
+            // Scripts wait for the echo, so it is sent to those who have joined before, too.
+            self.enter(client, channel, outputs);
+        }
+    }
+
+    fn enter(&mut self, client: ClientId, channel: Channel, outputs: &mut Vec<Output>) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        outputs.push(emit(client, "join", &Joined { join: channel.name() }));
+        if session.channels.insert(channel.clone()) {
+            *self.audience.entry(channel.clone()).or_default() += 1;
+            outputs.push(Output::Join { client, channel });
+        }
+    }
+
+    pub(super) fn leave(&mut self, client: ClientId, data: &RawValue, outputs: &mut Vec<Output>) {
+        let (Some(channel), Some(session)) = (which(data), self.sessions.get_mut(&client)) else { return };
+        outputs.push(emit(client, "leave", &Left { leave: channel.name() }));
+        if session.channels.remove(&channel) {
+            self.lose(&channel);
+            outputs.push(Output::Leave { client, channel });
+        }
+    }
+
+    /// Whether anybody has joined a channel.
+    pub(in crate::services::octane) fn has_audience(&self, channel: &Channel) -> bool {
+        self.audience.contains_key(channel)
+    }
+
+    pub(super) fn forget(&mut self, client: ClientId) {
+        let channels = self.sessions.remove(&client).map(|session| session.channels);
+        channels.iter().flatten().for_each(|channel| self.lose(channel));
+    }
+
+    fn lose(&mut self, channel: &Channel) {
+        if let Some(count) = self.audience.get_mut(channel) {
+            *count -= 1;
+            if *count == 0 {
+                self.audience.remove(channel);
+            }
+        }
+    }
+
+    /// Ends the grace of clients that never showed a key, and the stay of those whose key is over. Whoever is being
+    /// judged waits for the verdict.
+    pub(super) fn expire(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+        let is_due = |session: &Session| match &session.standing {
+            Standing::Waiting { until } => session.checking == 0 && *until <= now,
+            Standing::In(grant) => grant.is_over(now),
+            Standing::Parting { at } => *at <= now,
+        };
+        let mut due: Vec<_> =
+            self.sessions.iter().filter(|(_, session)| is_due(session)).map(|(id, _)| *id).collect();
+        due.sort_unstable();
+        for client in due {
+            match self.sessions.get(&client).map(|session| &session.standing) {
+                Some(Standing::Waiting { .. }) if self.settings.open => {
+                    self.admit(client, Keys::anybody(), outputs);
+                }
+                Some(Standing::Waiting { .. }) => {
+                    self.refuse(now, client, "No API key within the time allowed", outputs);
+                }
+                Some(Standing::In(_)) => self.refuse(now, client, "API key has expired", outputs),
+                Some(Standing::Parting { .. }) => {
+                    self.forget(client);
+                    outputs.push(Output::Disconnect { client });
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+fn which(data: &RawValue) -> Option<Channel> {
+    Channel::parse(&serde_json::from_str::<Which>(data.get()).ok()?.channel)
+}

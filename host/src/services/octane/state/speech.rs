@@ -1,0 +1,301 @@
+//! What clients say: to one another as it was said, and to the server about what only they know.
+
+use jiff::Timestamp;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::session::Standing;
+use super::{ClientId, Output, Publication, State, emit, publication, raw};
+use crate::services::octane::channel::Channel;
+use crate::services::octane::events::{Credentials, FacilityMessage, Id, MovingRadio, Refused, V2x};
+use crate::services::octane::keys::{Act, Keys};
+use crate::services::octane::resource::Kind;
+
+/// How many beacons, and how many radios, that only clients know of are remembered; the one unheard for longest is
+/// forgotten.
+pub const MAX_POSTED: usize = 1024;
+
+/// How long the report of a beacon may be, in bytes: the last one of each is kept.
+pub const MAX_REPORT: usize = 16_384;
+
+/// A beacon that a client reports.
+#[derive(Debug)]
+pub(in crate::services::octane) struct Posted {
+    pub(in crate::services::octane) state: Value,
+    pub(in crate::services::octane) heard: Timestamp,
+    pub(in crate::services::octane) stale: bool,
+}
+
+/// A radio that a client sends for.
+#[derive(Debug)]
+pub(in crate::services::octane) struct PostedRadio {
+    state: MovingRadio,
+    heard: Timestamp,
+}
+
+/// Whose radio a message is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Radio {
+    /// A vehicle's.
+    Vehicle,
+    /// A pedestrian's.
+    Pedestrian,
+}
+
+impl Radio {
+    /// Its family, as it is written in the names of channels.
+    pub fn family(self) -> &'static str {
+        match self {
+            Self::Vehicle => "obu",
+            Self::Pedestrian => "vru",
+        }
+    }
+}
+
+impl State {
+    pub(super) fn event(
+        &mut self,
+        now: Timestamp,
+        client: ClientId,
+        name: &str,
+        data: &RawValue,
+        outputs: &mut Vec<Output>,
+    ) {
+        let Some(session) = self.sessions.get_mut(&client) else { return };
+        if matches!(session.standing, Standing::Parting { .. }) {
+            return;
+        }
+        if name == "auth" {
+            session.checking += 1;
+            let key =
+                serde_json::from_str(data.get()).map_or_else(|_| String::new(), |it: Credentials| it.key);
+            return outputs.extend([Output::Check { client, key }, Output::Acknowledge]);
+        }
+        if matches!(session.standing, Standing::Waiting { .. }) {
+            if !self.settings.open {
+                return; // dropped, and the client stays: its key may be on its way
+            }
+            self.admit(client, Keys::anybody(), outputs);
+        }
+        let Some(act) = act(name) else { return }; // unknown: no reply, and no acknowledgement either
+        if !self.may(client, act) {
+            let refused = Refused { event: name, message: act.refusal().to_owned() };
+            return outputs.extend([emit(client, "error", &refused), Output::Acknowledge]);
+        }
+        match name {
+            "channels" => outputs.push(self.listing(client)),
+            "join" => self.join(client, data, outputs),
+            "leave" => self.leave(client, data, outputs),
+            "user_message" => outputs.push(relayed("user", None, "user_message", data)),
+            "ipc_message" => outputs.push(relayed("ipc", None, "ipc_message", data)),
+            "robot_proxy" => outputs.push(relayed("robot", Some(client), "robot_proxy", data)),
+            "beacon_message" if data.get().len() > MAX_REPORT => {
+                let message = format!("a report of a beacon has {MAX_REPORT} bytes at most");
+                outputs.push(emit(client, "error", &Refused { event: name, message }));
+            }
+            "beacon_message" => outputs.extend(self.beacon_message(now, data)),
+            "v2x_BSM" => outputs.extend(self.carried(now, Radio::Vehicle, data)),
+            "v2x_PSM" => outputs.extend(self.carried(now, Radio::Pedestrian, data)),
+            "robot_activate" => outputs.extend(self.robot_activate(client, data)),
+            "disconnect_request" => self.part(client, outputs),
+            _ => {}
+        }
+        outputs.push(Output::Acknowledge);
+    }
+
+    fn may(&self, client: ClientId, act: Act) -> bool {
+        match self.sessions.get(&client).map(|session| &session.standing) {
+            Some(Standing::In(grant)) => grant.scopes.allow(act),
+            _ => false,
+        }
+    }
+
+    /// Tells everybody on `facility` something.
+    pub fn notify(&self, message: String, kind: &str) -> Output {
+        let message = FacilityMessage { message, r#type: kind.to_owned(), time: self.view().now() };
+        publication(&["facility"], "facility_message", &message, None)
+    }
+
+    /// Tells everybody on `user` something.
+    pub fn say(&self, message: &RawValue) -> Output {
+        relayed("user", None, "user_message", message)
+    }
+
+    /// A client, or REST, reports where a beacon is.
+    pub fn report_beacon(&mut self, now: Timestamp, id: &str, mut state: Value) -> Output {
+        if !self.posted.contains_key(id) && self.posted.len() >= MAX_POSTED {
+            let oldest = self.posted.iter().min_by_key(|(_, posted)| posted.heard).map(|(id, _)| id.clone());
+            oldest.map(|id| self.posted.remove(&id));
+        }
+        // Readers drop what is older than half a second: a report without a date is as old as its arrival.
+        let date = json!(self.view().date(now));
+        if let Some(Value::Object(dynamics)) = state.get_mut("dynamics") {
+            dynamics.entry("updated").or_insert_with(|| date.clone());
+        }
+        self.posted.insert(id.to_owned(), Posted { state: state.clone(), heard: now, stale: false });
+        let update = json!({"id": id, "serviced": date, "state": state});
+        publication(&["beacon"], "beacon_update", &update, Some(format!("beacon/{id}")))
+    }
+
+    /// Forgets a beacon that clients reported; answers what it was.
+    pub fn forget_beacon(&mut self, id: &str) -> Option<Value> {
+        self.posted.remove(id).map(|posted| posted_item(id, &posted))
+    }
+
+    /// Whether a beacon is one that clients report.
+    pub(super) fn is_posted(&self, id: &str) -> bool {
+        self.posted.contains_key(id)
+    }
+
+    pub(super) fn posted_beacons(&self) -> impl Iterator<Item = Value> {
+        self.posted.iter().map(|(id, posted)| posted_item(id, posted))
+    }
+
+    /// A client, or REST, has a radio send a message: everybody who listens to such radios hears it.
+    pub fn transmit(&mut self, now: Timestamp, kind: Radio, payload: &RawValue) -> Vec<Output> {
+        let value: Value = serde_json::from_str(payload.get()).unwrap_or_default();
+        let id = id_in(&value, &["id"]).unwrap_or_default();
+        let (family, event) = match kind {
+            Radio::Vehicle => ("obu", "v2x_BSM"),
+            Radio::Pedestrian => ("vru", "v2x_PSM"),
+        };
+        let raw = value.get("data").is_some_and(Value::is_string) && value.get("latitude").is_none();
+        let (form, event) = if raw { ("raw", "v2x_raw") } else { ("parsed", event) };
+        let channels = [format!("v2x_{family}_{form}"), format!("v2x_{family}_{id}_{form}")];
+        let message = Output::Publish(Publication {
+            channels: channels.iter().filter_map(|name| Channel::parse(name)).collect(),
+            except: None,
+            event,
+            data: payload.to_owned(),
+            // Without an id nobody can tell whose value a newer one would replace.
+            signal: (!id.is_empty()).then(|| format!("{event}/{family}/{id}")),
+            record: false,
+        });
+        let new = (!raw && !id.is_empty()).then(|| self.remember_radio(now, kind, id, &value)).flatten();
+        new.into_iter().chain([message]).collect()
+    }
+
+    /// Remembers where a radio is that only a client knows of; the first time everybody on `v2x` hears of it.
+    fn remember_radio(&mut self, now: Timestamp, kind: Radio, id: String, value: &Value) -> Option<Output> {
+        let number = |name: &str| value.get(name).and_then(Value::as_f64).unwrap_or_default();
+        let state = MovingRadio {
+            enabled: true,
+            updated: self.view().date(now),
+            longitude: number("longitude"),
+            latitude: number("latitude"),
+            elevation: number("elevation"),
+            speed: number("speed"),
+            heading: number("heading"),
+            angle: number("angle"),
+        };
+        let key = (kind, id);
+        let is_new = !self.posted_radios.contains_key(&key);
+        if is_new && self.posted_radios.len() >= MAX_POSTED {
+            let oldest = self.posted_radios.iter().min_by_key(|(_, it)| it.heard).map(|(key, _)| key.clone());
+            oldest.map(|key| self.posted_radios.remove(&key));
+        }
+        let posted = PostedRadio { state, heard: now };
+        let radio = is_new.then(|| self.posted_radio(&key, &posted));
+        self.posted_radios.insert(key, posted);
+        radio.map(|radio| publication(&["v2x"], "v2x_new", &radio, None))
+    }
+
+    pub(super) fn posted_radios(&self) -> impl Iterator<Item = V2x> {
+        self.posted_radios.iter().map(|(key, posted)| self.posted_radio(key, posted))
+    }
+
+    fn posted_radio(&self, (kind, name): &(Radio, String), posted: &PostedRadio) -> V2x {
+        let id =
+            u32::from_str_radix(name, 16).map_or_else(|_| Id::Name(name.clone()), |id| self.view().id(id));
+        let silent = self.road.now().duration_since(posted.heard).as_secs_f64() > self.settings.silent_after;
+        V2x { stale: silent, ..self.view().moving_radio(*kind, id, name, posted.state.clone()) }
+    }
+
+    // { "id" | "id_string": ID, "payload": { "state": STATE } }      or   { "id": ID, "state": STATE }
+    fn beacon_message(&mut self, now: Timestamp, data: &RawValue) -> Option<Output> {
+        let mut value: Value = serde_json::from_str(data.get()).unwrap_or_default();
+        let id = id_in(&value, &["id", "id_string"]).filter(|id| (1..=64).contains(&id.len()))?;
+        let state = ["/payload/state", "/state"]
+            .into_iter()
+            .find_map(|path| value.pointer_mut(path).map(Value::take))
+            .filter(Value::is_object)?;
+        Some(self.report_beacon(now, &id, state))
+    }
+
+    // { "id": RSU, "payload": MESSAGE }      or MESSAGE itself
+    fn carried(&mut self, now: Timestamp, kind: Radio, data: &RawValue) -> Vec<Output> {
+        #[derive(serde::Deserialize)]
+        struct Carried {
+            payload: Box<RawValue>,
+        }
+        match serde_json::from_str::<Carried>(data.get()) {
+            Ok(carried) if is_object(&carried.payload) => self.transmit(now, kind, &carried.payload),
+            Err(_) if is_object(data) => self.transmit(now, kind, data),
+            _ => Vec::new(),
+        }
+    }
+
+    // { "id": ROBOT, "payload": { "activated", "scenario": { "id" } } }      or with all that in "payload"."state"
+    fn robot_activate(&mut self, client: ClientId, data: &RawValue) -> Vec<Output> {
+        let value: Value = serde_json::from_str(data.get()).unwrap_or_default();
+        let Some(id) = id_in(&value, &["id"]) else { return Vec::new() };
+        let Some(state) = ["/payload/state", "/payload"].into_iter().find_map(|path| value.pointer(path))
+        else {
+            return Vec::new();
+        };
+        let patch = raw(&json!({"state": state}));
+        self.control(Kind::Robot, &id, &patch).unwrap_or_else(|error| {
+            let refused = Refused { event: "robot_activate", message: error.to_string() };
+            vec![emit(client, "error", &refused)]
+        })
+    }
+}
+
+/// What a key has to allow for an event; none for an event that does not exist.
+#[rustfmt::skip]
+fn act(name: &str) -> Option<Act> {
+    Some(match name {
+        "channels" | "join" | "leave" | "disconnect_request" => Act::Read,
+        "user_message"                                       => Act::Speak,
+        "ipc_message" | "robot_proxy" | "beacon_message"     => Act::Report,
+        "v2x_BSM" | "v2x_PSM"                                => Act::Report,
+        "robot_activate"                                     => Act::Control,
+        _ => return None,
+    })
+}
+
+fn posted_item(id: &str, posted: &Posted) -> Value {
+    let uri = format!("/api/beacon/{id}");
+    let mut item = json!({"id": id, "name": id, "uri": uri, "url": uri, "state": posted.state});
+    if posted.stale {
+        item["stale"] = json!(true);
+    }
+    item
+}
+
+/// The id under the first of these names, whether it is text or a number.
+fn id_in(value: &Value, names: &[&str]) -> Option<String> {
+    match names.iter().find_map(|name| value.get(name))? {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    }
+}
+
+fn is_object(value: &RawValue) -> bool {
+    value.get().starts_with('{') && serde_json::from_str::<IgnoredAny>(value.get()).is_ok()
+}
+
+/// What a client said, to the others on a channel, as it was said.
+fn relayed(channel: &str, except: Option<ClientId>, event: &'static str, data: &RawValue) -> Output {
+    let channels = vec![Channel::known(channel)];
+    Output::Publish(Publication {
+        channels,
+        except,
+        event,
+        data: data.to_owned(),
+        signal: None,
+        record: true,
+    })
+}

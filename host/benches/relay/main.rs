@@ -64,31 +64,38 @@ struct Reason {
 
 /// A relay without any of the promises: no limits, no order, no failures.
 fn bare(io: &SocketIo) {
-    type Pair = (SocketRef, Arc<Mutex<Option<SocketRef>>>);
-    let monitors: Arc<Mutex<HashMap<String, Pair>>> = Arc::default();
+    /// Of a user its monitor, of a monitor its user.
+    type Other = Arc<Mutex<Option<SocketRef>>>;
+    let monitors: Arc<Mutex<HashMap<String, (SocketRef, Other)>>> = Arc::default();
     io.ns("/relay", move |socket: SocketRef| {
-        let known = monitors.clone();
+        // All are registered here: a handler that registers another waits for itself.
+        let (other, known) = (Other::default(), monitors.clone());
+        let users = other.clone();
         socket.on("con", move |socket: SocketRef, Data(id): Data<Id>| {
-            let user: Arc<Mutex<Option<SocketRef>>> = Arc::default();
-            known.lock().expect("whole").insert(id.monitor_id, (socket.clone(), user.clone()));
-            socket.on("command done", move |_: SocketRef| {
-                if let Some(user) = &*user.lock().expect("whole") {
-                    user.emit("command finish", &Reason { reason: "Command finish" }).expect("room");
-                }
-                ready(())
-            });
+            known.lock().expect("whole").insert(id.monitor_id, (socket.clone(), users.clone()));
             socket.emit("con ok", &Reason { reason: "Connection ok" }).expect("room");
             ready(())
         });
+        let (known, mine) = (monitors.clone(), other.clone());
         socket.on("query", move |socket: SocketRef, Data(id): Data<Id>| {
-            let (monitor, user) = monitors.lock().expect("whole")[&id.monitor_id].clone();
+            let (monitor, user) = known.lock().expect("whole")[&id.monitor_id].clone();
             *user.lock().expect("whole") = Some(socket.clone());
-            socket.on("command send", move |socket: SocketRef, Data(task): Data<Task>| {
+            *mine.lock().expect("whole") = Some(monitor);
+            socket.emit("query ok", &Reason { reason: "Query ok" }).expect("room");
+            ready(())
+        });
+        let monitor = other.clone();
+        socket.on("command send", move |socket: SocketRef, Data(task): Data<Task>| {
+            if let Some(monitor) = &*monitor.lock().expect("whole") {
                 monitor.emit("command do", &task).expect("room");
                 socket.emit("command ok", &Reason { reason: "Command ok" }).expect("room");
-                ready(())
-            });
-            socket.emit("query ok", &Reason { reason: "Query ok" }).expect("room");
+            }
+            ready(())
+        });
+        socket.on("command done", move |_: SocketRef| {
+            if let Some(user) = &*other.lock().expect("whole") {
+                user.emit("command finish", &Reason { reason: "Command finish" }).expect("room");
+            }
             ready(())
         });
         ready(())
@@ -157,6 +164,8 @@ async fn pair(port: u16) -> (Socket, Socket) {
     let id = SERIAL.fetch_add(1, Ordering::Relaxed);
     let (mut monitor, mut user) =
         (Socket::join(port, "/relay", "").await, Socket::join(port, "/relay", "").await);
+    // Bare socketioxide tells a client that it is in before it listens to it, and loses what comes at once.
+    tokio::time::sleep(Duration::from_millis(50)).await;
     monitor.say(format!("42/relay,[\"con\",{{\"monitor_id\":\"{id:032}\"}}]")).await;
     monitor.expect(r#"42/relay,["con ok",{"reason":"Connection ok"}]"#).await;
     user.say(format!("42/relay,[\"query\",{{\"monitor_id\":\"{id:032}\"}}]")).await;

@@ -54,17 +54,17 @@ pub enum Change<'a> {
     },
 }
 
-/// Why the presence is not known any more. Rejoin the topic to get a fresh state.
+/// Why the presence is not known completely. What fitted holds, and goes on to be kept up; a rejoin brings a fresh state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Error {
     /// The payload is no presence state or diff.
     Malformed,
-    /// More sessions than there is room for.
+    /// More sessions than there is room for: the others are left out.
     TooMany,
-    /// A key, or what is known of a session, is too long.
+    /// A key, or what is known of a session, is too long: it is left out.
     TooLong,
-    /// More diffs wait for the state than there is room for.
+    /// More diffs wait for the state than there is room for: this one is lost.
     TooEarly,
 }
 
@@ -85,11 +85,14 @@ impl core::error::Error for Error {}
 /// `PENDING` bytes of diffs that wait for the state.
 #[derive(Clone, Debug)]
 pub struct Presence<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> {
-    sessions: Vec<Session<BYTES>, SESSIONS>,
+    sessions: Sessions<SESSIONS, BYTES>,
     /// Diffs one after the other, while the state has not come.
     pending: Vec<u8, PENDING>,
     known: bool,
 }
+
+#[derive(Clone, Debug)]
+struct Sessions<const SESSIONS: usize, const BYTES: usize>(Vec<Session<BYTES>, SESSIONS>);
 
 #[derive(Clone, Debug)]
 struct Session<const BYTES: usize> {
@@ -108,7 +111,7 @@ impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Default
 impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Presence<SESSIONS, BYTES, PENDING> {
     /// Nobody, as far as is known.
     pub const fn new() -> Self {
-        Self { sessions: Vec::new(), pending: Vec::new(), known: false }
+        Self { sessions: Sessions(Vec::new()), pending: Vec::new(), known: false }
     }
 
     /// The topic is being joined anew: diffs wait for the state again. What was known stays, to be compared with it.
@@ -125,31 +128,36 @@ impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Presence<S
     /// Takes the payload of a `presence_state`, then the diffs that waited for it.
     ///
     /// # Errors
-    /// When it is malformed or does not fit; what was told by then holds.
+    /// When it is malformed, or something of it does not fit and was left out.
     pub fn handle_state(&mut self, state: &[u8], tell: &mut impl FnMut(Change<'_>)) -> Result<(), Error> {
         if json::kind(state) != json::Kind::Object {
             return Err(Error::Malformed);
         }
         let vanished = |session: &Session<BYTES>| !contains(state, session);
-        self.join_all(state, None, tell)?;
-        self.leave_where(vanished, tell);
-        self.known = true;
-        let pending = core::mem::take(&mut self.pending);
+        let Self { sessions, pending, known } = self;
+        // Those who left make room for those who came, unless they are the same people.
+        let mut result = sessions.join_all(state, None, tell);
+        sessions.leave_where(vanished, tell);
+        if result == Err(Error::TooMany) {
+            result = sessions.join_all(state, None, tell);
+        }
+        *known = true;
         let mut rest = pending.as_slice();
         while let Ok((diff, after)) = json::value(rest) {
-            self.apply(diff, tell)?;
+            result = result.and(sessions.apply(diff, tell));
             rest = after;
         }
-        Ok(())
+        pending.clear();
+        result
     }
 
     /// Takes the payload of a `presence_diff`.
     ///
     /// # Errors
-    /// When it is malformed or does not fit; what was told by then holds.
+    /// When it is malformed, or something of it does not fit and was left out.
     pub fn handle_diff(&mut self, diff: &[u8], tell: &mut impl FnMut(Change<'_>)) -> Result<(), Error> {
         if self.known {
-            return self.apply(diff, tell);
+            return self.sessions.apply(diff, tell);
         }
         if json::kind(diff) != json::Kind::Object {
             return Err(Error::Malformed);
@@ -160,9 +168,10 @@ impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Presence<S
     /// Who is present, each once.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         let first = |index: usize, key: &str| {
-            self.sessions.iter().take(index).all(|earlier| earlier.key.as_str() != key)
+            self.sessions.0.iter().take(index).all(|earlier| earlier.key.as_str() != key)
         };
         self.sessions
+            .0
             .iter()
             .enumerate()
             .filter(move |(index, session)| first(*index, &session.key))
@@ -172,16 +181,19 @@ impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Presence<S
     /// What is known of the sessions of one key, oldest first.
     pub fn metas<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.sessions
+            .0
             .iter()
             .filter(move |session| session.key.as_str() == key)
             .map(|session| session.meta.as_slice())
     }
+}
 
+impl<const SESSIONS: usize, const BYTES: usize> Sessions<SESSIONS, BYTES> {
     fn apply(&mut self, diff: &[u8], tell: &mut impl FnMut(Change<'_>)) -> Result<(), Error> {
         let (Some(joins), Some(leaves)) = (json::member(diff, "joins"), json::member(diff, "leaves")) else {
             return Err(Error::Malformed);
         };
-        self.join_all(joins, Some(leaves), tell)?;
+        let result = self.join_all(joins, Some(leaves), tell);
         // An update has been told as such when it joined.
         let replaced = |session: &Session<BYTES>| {
             metas(joins).any(|(key, meta)| {
@@ -189,9 +201,9 @@ impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Presence<S
                     && same_ref(json::member(meta, "phx_ref_prev"), phx_ref(&session.meta))
             })
         };
-        self.sessions.retain(|session| !(contains(leaves, session) && replaced(session)));
+        self.0.retain(|session| !(contains(leaves, session) && replaced(session)));
         self.leave_where(|session| contains(leaves, session), tell);
-        Ok(())
+        result
     }
 
     /// Adds the sessions that are not known yet, behind those that are.
@@ -201,16 +213,16 @@ impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Presence<S
         leaves: Option<&[u8]>,
         tell: &mut impl FnMut(Change<'_>),
     ) -> Result<(), Error> {
+        let mut result = Ok(());
         for (key, meta) in metas(joins) {
-            let mut name = String::new();
-            for character in json::characters(key) {
-                name.push(character).map_err(|_| Error::TooLong)?;
-            }
-            let session = Session { key: name, meta: Vec::from_slice(meta).map_err(|_| Error::TooLong)? };
+            let Some(session) = Session::of(key, meta) else {
+                result = Err(Error::TooLong);
+                continue;
+            };
             let known = |other: &Session<BYTES>| {
                 other.key == session.key && same_ref(phx_ref(&other.meta), phx_ref(meta))
             };
-            if self.sessions.iter().any(known) {
+            if self.0.iter().any(known) {
                 continue;
             }
             let previous = json::member(meta, "phx_ref_prev");
@@ -219,32 +231,50 @@ impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Presence<S
                     && same_ref(phx_ref(&other.meta), previous)
                     && leaves.is_some_and(|leaves| contains(leaves, other))
             };
-            if self.sessions.iter().any(updates) {
+            if self.0.iter().any(updates) {
                 tell(Change::Updated { key: &session.key, meta });
                 // Room for the new one even when all is taken: the old one is removed right after.
-                if self.sessions.is_full()
-                    && let Some(index) = self.sessions.iter().position(updates)
+                if self.0.is_full()
+                    && let Some(index) = self.0.iter().position(updates)
                 {
-                    self.sessions.remove(index);
+                    self.0.remove(index);
                 }
             } else {
-                let first = self.sessions.iter().all(|other| other.key != session.key);
-                if self.sessions.is_full() {
-                    return Err(Error::TooMany);
+                let first = self.0.iter().all(|other| other.key != session.key);
+                if self.0.is_full() {
+                    result = Err(Error::TooMany);
+                    continue;
                 }
                 tell(Change::Joined { key: &session.key, meta, first });
             }
-            self.sessions.push(session).map_err(|_| Error::TooMany)?;
+            // There is room: it has been made or looked for.
+            let _ = self.0.push(session);
         }
-        Ok(())
+        result
     }
 
     fn leave_where(&mut self, leaves: impl Fn(&Session<BYTES>) -> bool, tell: &mut impl FnMut(Change<'_>)) {
-        while let Some(index) = self.sessions.iter().position(&leaves) {
-            let session = self.sessions.remove(index);
-            let last = self.sessions.iter().all(|other| other.key != session.key);
+        let mut index = 0;
+        while let Some(session) = self.0.get(index) {
+            if !leaves(session) {
+                index += 1;
+                continue;
+            }
+            let session = self.0.remove(index);
+            let last = self.0.iter().all(|other| other.key != session.key);
             tell(Change::Left { key: &session.key, meta: &session.meta, last });
         }
+    }
+}
+
+impl<const BYTES: usize> Session<BYTES> {
+    /// A session with this key (a JSON string) and meta, if they fit.
+    fn of(key: &[u8], meta: &[u8]) -> Option<Self> {
+        let mut name = String::new();
+        for character in json::characters(key) {
+            name.push(character).ok()?;
+        }
+        Some(Self { key: name, meta: Vec::from_slice(meta).ok()? })
     }
 }
 

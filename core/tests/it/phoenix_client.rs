@@ -43,9 +43,11 @@ fn describe(event: &Event<'_>) -> String {
             format!("reply {reference} {} {}", status.as_str().unwrap(), text(response))
         }
         Event::Unanswered { reference } => format!("unanswered {reference}"),
-        Event::Message { topic, event, payload } => {
-            format!("{topic} {} {}", event.as_str().unwrap(), text(payload))
+        Event::Message { topic, event, payload, personal } => {
+            let mark = if *personal { "!" } else { "" };
+            format!("{topic} {}{mark} {}", event.as_str().unwrap(), text(payload))
         }
+        Event::TooLong { length } => format!("too long {length}"),
         Event::Dead => "dead".to_owned(),
     }
 }
@@ -73,6 +75,7 @@ fn a_channel_is_joined_used_and_left() {
     assert_eq!(client.push(at(2), "room:a", "echo", b"[1]"), Ok(2));
     assert_eq!(drain(&mut client).0, [r#"> ["1","2","room:a","echo",[1]]"#]);
     assert_eq!(hear(&mut client, at(3), r#"[null,null,"room:a","shout",{}]"#), ["room:a shout {}"]);
+    assert_eq!(hear(&mut client, at(3), r#"["1",null,"room:a","pushed",{}]"#), ["room:a pushed! {}"]);
     assert_eq!(
         hear(&mut client, at(3), r#"["0",null,"room:a","shout",{}]"#),
         [""; 0],
@@ -163,14 +166,14 @@ fn a_server_that_misses_a_heartbeat_is_dead() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused_and_long_messages_are_dropped() {
+fn what_does_not_fit_is_refused_and_long_messages_are_told() {
     let mut client = joined();
     client.join(at(1), "room:b", b"{}").unwrap();
     assert!(client.join(at(1), "room:c", b"{}").is_err());
     assert!(client.push(at(1), "room:a", "echo", &[b'1'; 600]).is_err());
     drain(&mut client);
     let long = format!(r#"[null,null,"room:a","shout",["{}"]]"#, "x".repeat(300));
-    assert_eq!(hear(&mut client, at(2), &long), [""; 0]);
+    assert_eq!(hear(&mut client, at(2), &long), [format!("too long {}", long.len())]);
     assert_eq!(hear(&mut client, at(2), "garbage"), [""; 0]);
     assert_eq!(hear(&mut client, at(2), r#"[null,null,"room:a","shout",1]"#), ["room:a shout 1"]);
 }
@@ -265,6 +268,15 @@ fn what_presence_has_no_room_for_is_an_error() {
     let crowd: String = (0..5).map(|n| format!(r#""{n}":{{"metas":[{{"phx_ref":"{n}"}}]}},"#)).collect();
     let crowd = format!("{{{}}}", crowd.trim_end_matches(','));
     assert_eq!(told(|mut tell| people.handle_state(crowd.as_bytes(), &mut tell)).1, Err(Error::TooMany));
+    // Those who fitted are known, and what becomes of them goes on to be told.
+    assert!(people.is_known() && people.keys().eq(["0", "1", "2", "3"]));
+    assert_eq!(diff(&mut people, "{}", r#"{"1":{"metas":[{"phx_ref":"1"}]}}"#), "×1");
+    assert_eq!(diff(&mut people, r#"{"5":{"metas":[{"phx_ref":"5"}]}}"#, "{}"), "+5");
+    // A state of other people has room once these have gone.
+    assert_eq!(
+        state(&mut people, r#"{"7":{"metas":[{"phx_ref":"7"}]},"8":{"metas":[{"phx_ref":"8"}]}}"#),
+        "×0 ×2 ×3 ×5 +7 +8"
+    );
     let long = format!(r#"{{"a":{{"metas":[{{"phx_ref":"{}"}}]}}}}"#, "x".repeat(100));
     assert_eq!(
         told(|mut tell| People::new().handle_state(long.as_bytes(), &mut tell)).1,

@@ -1,8 +1,10 @@
 //! The rules of joining and leaving: what a [server](route) does with a message, and a [`Client`].
 
+mod channels;
 mod client;
 
-pub use client::{Client, Event, Full, Ref, reconnect_after};
+pub use channels::reconnect_after;
+pub use client::{Client, Event, Full, Ref};
 
 use super::wire::{Message, Token};
 

@@ -4,9 +4,12 @@ use std::net::SocketAddr;
 
 use cloverleaf::app::App;
 use cloverleaf::config::Options;
+use futures_util::SinkExt;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
 
 use crate::support::{Peer, node, python, script};
 
@@ -78,6 +81,30 @@ async fn npm_phoenix_joins_pushes_leaves_and_survives_our_restart() {
     peer.finish().await;
     let _ = stop.send(());
     server.await.expect("the server does not panic");
+}
+
+/// Of the clients on PyPI this one is kept up and keeps the protocol; it cannot send anything but joins and leaves.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_of_pypi_joins_hears_and_leaves_in_both_versions() {
+    let (address, _stop, _server) = serve("127.0.0.1:0").await;
+    let url = format!("ws://{address}");
+    let (mut robin, _) =
+        connect_async(format!("{url}/socket/websocket?vsn=2.0.0")).await.expect("the hub listens");
+    robin.send(Message::text(r#"["1","1","fan:py","phx_join",{}]"#)).await.expect("an open connection");
+    for version in ["V1", "V2"] {
+        let mut command = python("hub-channels", "python");
+        command.arg(script("hub/channels.py")).arg(&url).arg(version);
+        let mut peer = Peer::start(command);
+        assert_eq!(peer.line().await, "refused True", "{version}");
+        assert_eq!(peer.line().await, "joined", "{version}");
+        let shout = r#"["1","2","fan:py","shout",{"body":"hello"}]"#;
+        robin.send(Message::text(shout)).await.expect("an open connection");
+        if version == "V1" {
+            assert_eq!(peer.line().await, "shout hello");
+        }
+        assert_eq!(peer.line().await, "left", "{version}");
+        peer.finish().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

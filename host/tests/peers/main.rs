@@ -7,6 +7,7 @@ mod dashboard;
 mod dfx;
 mod firmware;
 mod hub;
+mod hub_postgres;
 mod obd;
 mod octane;
 mod python_obd;

@@ -114,6 +114,14 @@ impl Peer {
         rest
     }
 
+    /// Sends the peer a signal by its name, and waits for its end.
+    pub(crate) async fn stop(mut self, signal: &str) {
+        let pid = self.child.id().expect("it runs").to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status().await;
+        assert!(sent.expect("kill").success(), "{} has ended already", self.name);
+        timeout(PATIENCE, self.child.wait()).await.expect("it ends").expect("a child that can be waited for");
+    }
+
     /// What the peer wrote to standard error.
     async fn complaint(&mut self) -> String {
         let mut text = String::new();

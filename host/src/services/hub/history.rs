@@ -167,9 +167,9 @@ async fn keep(
     while let Some((time, shout)) = next.take() {
         sqlx::query("INSERT INTO hub_messages (sent_at, channel, name, body) VALUES ($1, $2, $3, $4)")
             .bind(time.as_millisecond())
-            .bind(shout.channel)
-            .bind(shout.name)
-            .bind(shout.body)
+            .bind(storable(shout.channel))
+            .bind(storable(shout.name))
+            .bind(storable(shout.body))
             .execute(&mut *transaction)
             .await?;
         match inbox.try_recv() {
@@ -224,6 +224,11 @@ async fn delete_old(pool: &AnyPool, now: Timestamp) -> Result<(), sqlx::Error> {
 /// The time, in milliseconds since 1970, up to which messages are too old.
 fn oldest(now: Timestamp) -> i64 {
     now.as_millisecond().saturating_sub(KEPT_FOR.as_millis() as i64)
+}
+
+/// PostgreSQL has no NUL in text: it becomes U+FFFD, in SQLite too.
+fn storable(text: String) -> String {
+    if text.contains('\0') { text.replace('\0', "\u{FFFD}") } else { text }
 }
 
 /// For error messages.

@@ -166,6 +166,7 @@ async fn drain(stream: &mut TcpStream, quiet: Duration) {
 async fn measure() {
     println!("fan-out of 200-byte messages to {SUBSCRIBERS} subscribers, thousand deliveries a second");
     println!("{:>10} {:>10} {:>10} {:>10}", "in flight", "hub", "raw", "ratio");
+    let mut summary = Vec::new();
     for in_flight in [1, 16] {
         let mut ratios = Vec::new();
         for _ in 0..ROUNDS {
@@ -174,11 +175,36 @@ async fn measure() {
             println!("{in_flight:>10} {:>10.0} {:>10.0} {:>10.2}", hub / 1e3, raw / 1e3, hub / raw);
             ratios.push(hub / raw);
         }
-        ratios.sort_by(f64::total_cmp);
-        println!("{in_flight:>10} {:>10} {:>10} {:>10.2}  (median)", "", "", ratios[ROUNDS / 2]);
+        let ratio = median(ratios);
+        summary.push(format!(
+            "fan-out, {in_flight:>2} in flight: {ratio:.2} of the raw broadcast (aim 0.90 or more)"
+        ));
     }
-    idle().await;
-    storm().await;
+    let idle = idle().await;
+    summary.push(format!("a joined idle connection: {idle:.1} kB (aim 10 or less)"));
+    println!("{SUBSCRIBERS} members join one room with presence");
+    println!("{:>10} {:>10}", "seconds", "MB more");
+    let (mut seconds, mut memory) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let (took, more) = storm().await;
+        println!("{took:>10.2} {more:>10.1}");
+        seconds.push(took);
+        memory.push(more);
+    }
+    summary.push(format!(
+        "{SUBSCRIBERS} joiners have settled after {:.2} s (aim 0.50 or less)",
+        median(seconds)
+    ));
+    summary.push(format!("and cost {:.1} MB more memory (aim 30 or less)", median(memory)));
+    println!("medians:");
+    for line in summary {
+        println!("  {line}");
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
 }
 
 /// Deliveries a second with so many messages on their way at any time.
@@ -266,8 +292,8 @@ async fn read(
     }
 }
 
-/// Memory of connections that have joined and say nothing.
-async fn idle() {
+/// Memory in kB of a connection that has joined and says nothing.
+async fn idle() -> f64 {
     const COUNT: usize = 4000;
     let server = Server::start("serve-hub");
     let before = server.memory();
@@ -281,11 +307,11 @@ async fn idle() {
     for stream in &mut streams {
         drain(stream, Duration::from_millis(1)).await;
     }
-    println!("memory of a joined idle connection: {:.1} kB", (server.memory() - before) / COUNT as f64);
+    (server.memory() - before) / COUNT as f64
 }
 
-/// Everybody joins one room with presence at once.
-async fn storm() {
+/// Everybody joins one room with presence at once: seconds until all know of all, and MB of memory.
+async fn storm() -> (f64, f64) {
     let server = Server::start("serve-hub");
     let mut streams = Vec::new();
     for _ in 0..SUBSCRIBERS {
@@ -321,9 +347,5 @@ async fn storm() {
         settled.push(reader.await.unwrap());
     }
     let elapsed = start.elapsed();
-    println!(
-        "{SUBSCRIBERS} members join one room with presence: settled after {:.2} s, {:.1} MB more memory",
-        elapsed.as_secs_f64(),
-        (server.memory() - before) / 1024.0
-    );
+    (elapsed.as_secs_f64(), (server.memory() - before) / 1024.0)
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::time::Duration;
 
+use cloverleaf::auth::Key;
 use cloverleaf::config::Options;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
@@ -433,4 +434,104 @@ async fn a_shutdown_tells_clients_to_come_back() {
     let mut client = Client::connect(&server, "/socket/websocket").await;
     server.stop().await;
     assert_eq!(client.next().await, Seen::Closed(1012));
+}
+
+/// Connects and answers the chosen subprotocol, or the status and body of the refusal.
+async fn asks(server: &Server, path: &str, origin: Option<&str>, offered: Option<&str>) -> String {
+    match Client::request(server, path, origin, offered).await {
+        Ok((_, protocol)) => protocol.unwrap_or_else(|| "none".to_owned()),
+        Err((status, body)) => format!("{status} {body}").trim_end().to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_token_lets_in_by_subprotocol_or_parameter() {
+    let mut options = Options::default();
+    options.hub.hub_token = Some(Key::new("s3cret?>"));
+    let server = Server::start(&options).await;
+    let path = "/socket/websocket?vsn=2.0.0";
+    for (path, offered, answer) in [
+        (path, Some("phoenix, base64url.bearer.phx.czNjcmV0Pz4"), "phoenix"),
+        (path, Some("phoenix, base64url.bearer.phx.czNjcmV0Pz4="), "phoenix"),
+        (path, Some("base64url.bearer.phx.czNjcmV0Pz4"), "none"),
+        ("/socket/websocket?vsn=2.0.0&token=s3cret%3F%3E", Some("phoenix"), "phoenix"),
+        ("/socket/websocket?vsn=2.0.0&token=s3cret%3F%3E", None, "none"),
+        ("/socket/websocket?vsn=2.0.0&token=secret", None, "403"),
+        (path, None, "403"),
+        (path, Some("phoenix"), "403"),
+        (path, Some("phoenix, base64url.bearer.phx.c2VjcmV0"), "403"),
+        (path, Some("other, base64url.bearer.phx.czNjcmV0Pz4"), "403"),
+        (path, Some("phoenix, base64url.bearer.phx.!!"), "400 the token is not base64"),
+    ] {
+        assert_eq!(asks(&server, path, None, offered).await, answer, "{path} {offered:?}");
+    }
+}
+
+#[tokio::test]
+async fn pages_of_other_hosts_are_kept_out() {
+    let mut options = Options::default();
+    options.hub.hub_origin = vec!["example.com".to_owned(), "*.example.org".to_owned()];
+    let server = Server::start(&options).await;
+    for (origin, answer) in [
+        (None, "none"),
+        (Some("http://example.com"), "none"),
+        (Some("https://EXAMPLE.com:8443"), "none"),
+        (Some("https://example.org"), "none"),
+        (Some("https://a.b.example.org"), "none"),
+        (Some("https://notexample.org"), "403"),
+        (Some("https://example.com.evil.net"), "403"),
+        (Some("http://localhost"), "403"),
+        (Some("null"), "403"),
+        (Some(""), "403"),
+        (Some("example.com"), "403"),
+        (Some("http://"), "403"),
+    ] {
+        assert_eq!(asks(&server, "/socket/websocket", origin, None).await, answer, "{origin:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_client_is_closed_whatever_others_say_to_it() {
+    let mut options = Options::default();
+    assert_eq!(options.hub.hub_idle, 45, "seconds, as the original");
+    options.hub.hub_idle = 1;
+    options.hub.hub_test_channels = true;
+    let server = Server::start(&options).await;
+    let mut silent = Client::connect(&server, "/socket/websocket?vsn=2.0.0").await;
+    let mut loud = Client::connect(&server, "/socket/websocket?vsn=2.0.0").await;
+    for client in [&mut silent, &mut loud] {
+        client.send(r#"["1","1","fan:idle","phx_join",{}]"#).await;
+    }
+    let code = loop {
+        tokio::select! {
+            seen = silent.next() => if let Seen::Closed(code) = seen { break code },
+            () = tokio::time::sleep(Duration::from_millis(50)) => {
+                loud.send(r#"["1","2","fan:idle","shout",{"a":1}]"#).await;
+            }
+        }
+    };
+    assert_eq!(code, 1002);
+    loud.settle().await;
+}
+
+#[tokio::test]
+async fn a_flood_is_read_slowly_and_delays_nobody_else() {
+    const FLOOD: usize = 300;
+    let mut options = Options::default();
+    options.hub.hub_rate = 10;
+    let server = Server::start(&options).await;
+    let mut flood = Client::connect(&server, "/socket/websocket?vsn=2.0.0").await;
+    let mut robin = Client::connect(&server, "/socket/websocket?vsn=2.0.0").await;
+    for _ in 0..FLOOD {
+        flood.send(r#"[null,"1","phoenix","heartbeat",{}]"#).await;
+    }
+    flood.next().await;
+    // All of the flood would take 29 s.
+    robin.settle().await;
+    let mut answered = 1;
+    while flood.seen.try_recv().is_ok() {
+        answered += 1;
+    }
+    assert!(answered < FLOOD, "{answered} were answered at once");
+    assert!(matches!(flood.next().await, Seen::Json(_)), "and it goes on");
 }

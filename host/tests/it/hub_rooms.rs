@@ -1,4 +1,4 @@
-//! The hub's rooms beyond what was recorded: kept messages, the page, long polling, our own client, large rooms,
+//! The hub's rooms beyond what was recorded: kept messages, the page, our own client, large rooms,
 //! and channels that fail.
 
 use std::time::Duration;
@@ -113,55 +113,6 @@ async fn a_database_file_outlives_the_hub() {
     assert!(History::open("sqlite:///no/such/folder/x.db").await.is_err());
 }
 
-#[tokio::test]
-async fn long_polling_carries_a_conversation() {
-    let mut options = Options::default();
-    options.hub.hub_longpoll = true;
-    let server = Server::start(&options).await;
-    let call = |method: &str, query: &str, kind: &str, payload: &str| {
-        let request = format!(
-            "{method} /socket/longpoll?vsn=2.0.0{query} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
-             Content-Type: {kind}\r\nContent-Length: {}\r\n\r\n{payload}",
-            payload.len()
-        );
-        let address = server.address;
-        async move {
-            let (_, head, body) = exchange(address, &request).await;
-            assert!(head.contains(" 200 "), "{head}");
-            serde_json::from_str::<Value>(&body).expect("JSON")
-        }
-    };
-    let opened = call("GET", "", "text/plain", "").await;
-    assert_eq!((&opened["status"], &opened["messages"]), (&json!(410), &json!([])));
-    let token = format!("&token={}", opened["token"].as_str().expect("a token"));
-    let join = r#"["1","1","room:lp","phx_join",{"username":"ann"}]"#;
-    assert_eq!(call("POST", &token, "application/json", join).await, json!({"status": 200}));
-    let lines = "[\"1\",\"2\",\"room:lp\",\"shout\",{\"a\":1}]\n[null,\"3\",\"phoenix\",\"heartbeat\",{}]\n";
-    assert_eq!(call("POST", &token, "application/x-ndjson", lines).await["status"], 200);
-    let polled = call("GET", &token, "text/plain", "").await;
-    let events: Vec<Value> = polled["messages"]
-        .as_array()
-        .expect("messages")
-        .iter()
-        .map(|message| {
-            serde_json::from_str::<Value>(message.as_str().expect("text")).expect("JSON")[3].clone()
-        })
-        .collect();
-    assert_eq!(events, ["phx_reply", "presence_state", "presence_diff", "shout", "phx_reply"]);
-    assert_eq!(call("POST", "&token=wrong", "text/plain", join).await["status"], 410);
-    assert_eq!(call("POST", &token, "text/plain", "garbage").await["status"], 400);
-    assert_eq!(call("GET", &token, "text/plain", "").await["status"], 410, "the session is gone");
-    let refused = call("GET", "&vsn=3.0.0", "text/plain", "").await;
-    assert_eq!(refused, json!({"status": 403}));
-}
-
-#[tokio::test]
-async fn long_polling_is_off_unless_asked_for() {
-    let server = Server::start(&Options::default()).await;
-    let request = "GET /socket/longpoll?vsn=2.0.0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-    assert!(exchange(server.address, request).await.1.contains(" 404 "));
-}
-
 /// What a chat tells, until something in particular.
 async fn until(chat: &mut Chat, wanted: &Told) {
     let search = async { while chat.next().await.expect("not the end") != *wanted {} };
@@ -181,7 +132,7 @@ async fn our_client_chats_and_comes_back_after_a_restart() {
     ben.typing(true).await;
     until(&mut ann, &Told::Typing { name: "ben".into(), typing: true }).await;
     ben.say("hello").await;
-    until(&mut ann, &Told::Shout { name: "ben".into(), body: "hello".into() }).await;
+    until(&mut ann, &Told::Shout { name: "ben".into(), body: "hello".into(), kept: false }).await;
     ben.leave().await;
     until(&mut ann, &Told::Left { name: "ben".into() }).await;
     server.stop().await;
@@ -197,7 +148,7 @@ async fn our_client_chats_and_comes_back_after_a_restart() {
     let server = tokio::spawn(app.serve(listener, std::future::pending()));
     until(&mut ann, &Told::Joined).await;
     ann.say("back").await;
-    until(&mut ann, &Told::Shout { name: "ann".into(), body: "back".into() }).await;
+    until(&mut ann, &Told::Shout { name: "ann".into(), body: "back".into(), kept: false }).await;
     server.abort();
 }
 

@@ -10,6 +10,8 @@ mod dfx_client;
 mod dfx_deflate;
 mod dfx_hostile;
 mod hub;
+mod hub_longpoll;
+mod hub_proxy;
 mod hub_rooms;
 mod obd;
 mod obd_cli;

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use cloverleaf_core::phoenix::wire::{Body, Message, Payload as WirePayload, Token, Version};
 use serde::Serialize;
 
-use super::presence::Change;
-use super::rooms::{Effects, Room, Shared, encode};
+use super::state::presence::Change;
+use super::state::rooms::{Effects, Room, Shared, encode};
 use crate::timeline::{Source, Value};
 use crate::ws::{Flush, Outbox};
 

@@ -1,5 +1,9 @@
 //! One connection's channels: what each message of the client does. Pure: output goes to queues and [`Effects`].
 
+mod canonical;
+pub(super) mod presence;
+pub(super) mod rooms;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -10,10 +14,10 @@ use cloverleaf_core::phoenix::wire::{
     parse_text,
 };
 
-use super::canonical::canonical;
+use self::canonical::canonical;
+use self::presence::Change;
+use self::rooms::{Effects, Room, Shared, encode};
 use super::channel::{Answer, Channel, Join, Member, Payload, Refusal, Tracked};
-use super::presence::Change;
-use super::rooms::{Effects, Room, Shared, encode};
 use crate::ws::Outbox;
 
 /// Why a connection cannot go on; Phoenix closes it with 1011.

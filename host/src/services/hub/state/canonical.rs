@@ -2,6 +2,7 @@
 //! which sorts keys, keeps the first of equal ones, and resolves escapes. Without the flag payloads are passed on as
 //! they came, which is the same to every reader that does not look at equal keys.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use cloverleaf_core::json::{self, Error, Kind};
@@ -20,7 +21,7 @@ pub(super) fn canonical(text: &[u8]) -> Result<Vec<u8>, Error> {
 enum Node<'a> {
     /// A number or a literal.
     Scalar(&'a [u8]),
-    String(String),
+    String(Cow<'a, str>),
     Array(Vec<Self>),
     Object(BTreeMap<String, Self>),
 }
@@ -50,7 +51,10 @@ fn node<'a>(rest: &mut &'a [u8]) -> Result<Node<'a>, Error> {
             let (scalar, after) = json::value(rest)?;
             *rest = after;
             match json::kind(scalar) {
-                Kind::String => Ok(Node::String(json::characters(scalar).collect())),
+                Kind::String => Ok(Node::String(match json::plain(scalar) {
+                    Some(text) => text.into(),
+                    None => json::characters(scalar).collect::<String>().into(),
+                })),
                 Kind::Number => number(scalar, after),
                 _ => Ok(Node::Scalar(scalar)),
             }

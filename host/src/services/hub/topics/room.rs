@@ -5,17 +5,17 @@ use cloverleaf_core::json::{self, Kind};
 use cloverleaf_core::phoenix::wire::Body;
 use serde_json::value::RawValue;
 
-use super::channel::{Answer, Channel, Join, Member, Payload, Refusal, Topic};
-use super::events::{Meta, Shout};
-use super::history::History;
+use crate::services::hub::channel::{Answer, Channel, Join, Member, Payload, Refusal, Topic};
+use crate::services::hub::events::{Meta, Shout};
+use crate::services::hub::history::History;
 use crate::timeline::Value;
 
 /// The behaviour of all rooms.
-pub(super) struct Rooms {
-    pub(super) strict: bool,
-    pub(super) history: Option<History>,
+pub(in crate::services::hub) struct Rooms {
+    pub(in crate::services::hub) strict: bool,
+    pub(in crate::services::hub) history: Option<History>,
     /// Whether joiners get the room's kept messages as `shout`s before anything else happens.
-    pub(super) replay: bool,
+    pub(in crate::services::hub) replay: bool,
 }
 
 /// One user in one room.

@@ -3,16 +3,16 @@
 use axum::extract::{Path, State};
 use axum::response::Html;
 
-use super::Hub;
+use crate::services::hub::Hub;
 
 /// The room that `/c` shows.
 const LOBBY: &str = "lobby";
 
-pub(super) async fn lobby(State(hub): State<Hub>) -> Html<String> {
+pub(in crate::services::hub) async fn lobby(State(hub): State<Hub>) -> Html<String> {
     page(&hub, LOBBY).await
 }
 
-pub(super) async fn room(State(hub): State<Hub>, Path(room): Path<String>) -> Html<String> {
+pub(in crate::services::hub) async fn room(State(hub): State<Hub>, Path(room): Path<String>) -> Html<String> {
     page(&hub, &room).await
 }
 

@@ -19,9 +19,10 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::handlers::Mount;
-use super::state::Socket;
-use super::{Hub, rooms::Effects};
+use super::Mount;
+use crate::services::hub::Hub;
+use crate::services::hub::state::Socket;
+use crate::services::hub::state::rooms::Effects;
 use crate::ws::{Kind, Outbox};
 
 /// How long a poll waits for something to come.
@@ -38,7 +39,7 @@ const SESSIONS: usize = 10_000;
 
 /// The sessions by their tokens.
 #[derive(Default)]
-pub(super) struct Sessions {
+pub(in crate::services::hub) struct Sessions {
     sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
 
@@ -71,7 +72,7 @@ fn status(status: u16) -> Response {
 }
 
 /// The endpoint, whatever the method.
-pub(super) async fn longpoll(
+pub(in crate::services::hub) async fn longpoll(
     State(mount): State<Mount>,
     method: Method,
     uri: Uri,

@@ -12,7 +12,7 @@ type Meta = Arc<[u8]>;
 
 /// One member's meta that came, went, or was replaced.
 #[derive(Clone, Debug)]
-pub(super) struct Change {
+pub(in crate::services::hub) struct Change {
     key: Arc<str>,
     member: u64,
     join: Option<Meta>,
@@ -20,24 +20,24 @@ pub(super) struct Change {
 }
 
 impl Change {
-    pub(super) fn join(key: Arc<str>, member: u64, meta: Meta) -> Self {
+    pub(in crate::services::hub) fn join(key: Arc<str>, member: u64, meta: Meta) -> Self {
         Self { key, member, join: Some(meta), leave: None }
     }
 
-    pub(super) fn update(key: Arc<str>, member: u64, meta: Meta, old: Meta) -> Self {
+    pub(in crate::services::hub) fn update(key: Arc<str>, member: u64, meta: Meta, old: Meta) -> Self {
         Self { key, member, join: Some(meta), leave: Some(old) }
     }
 
-    pub(super) fn leave(key: Arc<str>, member: u64, meta: Meta) -> Self {
+    pub(in crate::services::hub) fn leave(key: Arc<str>, member: u64, meta: Meta) -> Self {
         Self { key, member, join: None, leave: Some(meta) }
     }
 
-    pub(super) fn key(&self) -> &str {
+    pub(in crate::services::hub) fn key(&self) -> &str {
         &self.key
     }
 
     /// What this is to people: somebody came (`true`), somebody went (`false`), or neither.
-    pub(super) fn came(&self) -> Option<bool> {
+    pub(in crate::services::hub) fn came(&self) -> Option<bool> {
         match (&self.join, &self.leave) {
             (Some(_), None) => Some(true),
             (None, Some(_)) => Some(false),
@@ -61,7 +61,7 @@ impl Members<'_> {
 
 /// The presence of one topic.
 #[derive(Debug, Default)]
-pub(super) struct Presence {
+pub(in crate::services::hub) struct Presence {
     /// The metas of a key, oldest channel first.
     metas: BTreeMap<Arc<str>, Vec<(u64, Meta)>>,
     /// The state as it was last asked for, until it changes.
@@ -71,7 +71,7 @@ pub(super) struct Presence {
 impl Presence {
     /// Carries out changes, and encodes them as the payload of one `presence_diff`. Metas that come and go within
     /// the batch are left out; `None` if nothing is left.
-    pub(super) fn apply(&mut self, changes: &[Change]) -> Option<Vec<u8>> {
+    pub(in crate::services::hub) fn apply(&mut self, changes: &[Change]) -> Option<Vec<u8>> {
         self.encoded = None;
         let mut joins: Grouped<'_> = BTreeMap::new();
         let mut leaves: Grouped<'_> = BTreeMap::new();
@@ -105,7 +105,7 @@ impl Presence {
     }
 
     /// The payload of `presence_state`, encoded once until the next change.
-    pub(super) fn state(&mut self) -> Bytes {
+    pub(in crate::services::hub) fn state(&mut self) -> Bytes {
         let metas = &self.metas;
         self.encoded
             .get_or_insert_with(|| {
@@ -124,7 +124,7 @@ impl Presence {
     }
 
     /// The keys that are present, in order.
-    pub(super) fn keys(&self) -> Vec<String> {
+    pub(in crate::services::hub) fn keys(&self) -> Vec<String> {
         self.metas.keys().map(|key| key.to_string()).collect()
     }
 

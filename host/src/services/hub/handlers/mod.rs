@@ -1,7 +1,10 @@
 //! The WebSocket endpoint: who is let in, and the task of each connection.
 
+pub(super) mod longpoll;
+pub(super) mod page;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::extract::{Query, Request, State};
 use axum::response::{IntoResponse, Response};
@@ -10,10 +13,11 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use cloverleaf_core::phoenix::wire::Version;
 use http::{HeaderMap, Method, StatusCode, Uri, header};
+use tokio::time::Instant;
 
 use super::Hub;
-use super::rooms::Effects;
-use super::state::Socket;
+use super::state::rooms::Effects;
+use super::state::{Fatal, Socket};
 use crate::origin::Origins;
 use crate::ws::{self, Incoming, Upgrade};
 
@@ -251,11 +255,11 @@ enum End {
     #[error(transparent)]
     Closed(ws::Closed),
     #[error("the client sent what is no message: {0}")]
-    Fatal(super::state::Fatal),
+    Fatal(Fatal),
 }
 
 impl End {
-    fn fatal(ws: &ws::Socket, fatal: super::state::Fatal) -> Self {
+    fn fatal(ws: &ws::Socket, fatal: Fatal) -> Self {
         ws.outbox().close(1011);
         Self::Fatal(fatal)
     }

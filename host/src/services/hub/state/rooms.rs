@@ -10,32 +10,32 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use cloverleaf_core::phoenix::wire::{Body, EmitError, Message, Payload, Token, Version};
 
-use super::channel::{BroadcastError, Topic};
 use super::presence::{Change, Presence};
+use crate::services::hub::channel::{BroadcastError, Topic};
 use crate::timeline::{Bus, Source, Value};
 use crate::ws::{Flush, Frame, Outbox};
 
 /// In topics with more members than this, presence changes wait for the next tick and are told in one diff: what
 /// clients see after that is the same, in fewer frames.
-pub(super) const SETTLED_AT_ONCE: usize = 64;
+pub(in crate::services::hub) const SETTLED_AT_ONCE: usize = 64;
 
 /// What handling input leaves to be done by the handlers.
 #[derive(Debug, Default)]
-pub(super) struct Effects {
+pub(in crate::services::hub) struct Effects {
     /// Queues to be written.
-    pub(super) flush: Flush,
+    pub(in crate::services::hub) flush: Flush,
     /// Topics whose presence changes wait for the next tick.
-    pub(super) unsettled: Vec<Arc<Room>>,
+    pub(in crate::services::hub) unsettled: Vec<Arc<Room>>,
 }
 
 /// What all connections of a hub share.
-pub(super) struct Shared {
-    pub(super) topics: Vec<(String, Arc<dyn Topic>)>,
+pub(in crate::services::hub) struct Shared {
+    pub(in crate::services::hub) topics: Vec<(String, Arc<dyn Topic>)>,
     /// The most channels one connection may join.
-    pub(super) channels: usize,
+    pub(in crate::services::hub) channels: usize,
     /// Phoenix 1.8.12 to the letter, where that is worse.
-    pub(super) strict: bool,
-    pub(super) timeline: Bus,
+    pub(in crate::services::hub) strict: bool,
+    pub(in crate::services::hub) timeline: Bus,
     rooms: Mutex<HashMap<Arc<str>, Arc<Room>>>,
     connections: Mutex<HashMap<u64, Connection>>,
     ids: AtomicU64,
@@ -45,7 +45,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// `seed` must differ from start to start (the time in nanoseconds does), so that no `phx_ref` comes twice.
-    pub(super) fn new(timeline: Bus, channels: usize, strict: bool, seed: u64) -> Self {
+    pub(in crate::services::hub) fn new(timeline: Bus, channels: usize, strict: bool, seed: u64) -> Self {
         Self {
             topics: Vec::new(),
             channels,
@@ -60,7 +60,7 @@ impl Shared {
     }
 
     /// The behaviour of a topic: the first pattern that is the topic, or its start up to `*`.
-    pub(super) fn topic(&self, topic: &str) -> Option<&Arc<dyn Topic>> {
+    pub(in crate::services::hub) fn topic(&self, topic: &str) -> Option<&Arc<dyn Topic>> {
         let matches = |pattern: &str| match pattern.strip_suffix('*') {
             Some(prefix) => topic.starts_with(prefix),
             None => topic == pattern,
@@ -69,12 +69,12 @@ impl Shared {
     }
 
     /// A number that no other channel or connection has; higher than those before.
-    pub(super) fn id(&self) -> u64 {
+    pub(in crate::services::hub) fn id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
     /// An opaque text that no other meta has.
-    pub(super) fn phx_ref(&self) -> [u8; 16] {
+    pub(in crate::services::hub) fn phx_ref(&self) -> [u8; 16] {
         let mut bytes = [0; 12];
         bytes[..8].copy_from_slice(&self.refs.fetch_add(1, Ordering::Relaxed).to_be_bytes());
         bytes[8..].copy_from_slice(&self.node);
@@ -85,12 +85,18 @@ impl Shared {
     }
 
     /// Whether anybody reads the timeline.
-    pub(super) fn watched(&self) -> bool {
+    pub(in crate::services::hub) fn watched(&self) -> bool {
         self.timeline.is_watched()
     }
 
     /// Subscribes a channel to its topic.
-    pub(super) fn enter(&self, topic: &str, id: u64, version: Version, outbox: &Arc<Outbox>) -> Arc<Room> {
+    pub(in crate::services::hub) fn enter(
+        &self,
+        topic: &str,
+        id: u64,
+        version: Version,
+        outbox: &Arc<Outbox>,
+    ) -> Arc<Room> {
         let mut rooms = lock(&self.rooms);
         let room = match rooms.get(topic) {
             Some(room) => Arc::clone(room),
@@ -107,7 +113,7 @@ impl Shared {
     }
 
     /// Unsubscribes a channel; the last one takes the topic's room along.
-    pub(super) fn leave(&self, room: &Arc<Room>, id: u64) {
+    pub(in crate::services::hub) fn leave(&self, room: &Arc<Room>, id: u64) {
         let mut rooms = lock(&self.rooms);
         let mut inner = room.lock();
         inner.members.remove(&id);
@@ -117,12 +123,12 @@ impl Shared {
     }
 
     /// The room of a topic that has members.
-    pub(super) fn room(&self, topic: &str) -> Option<Arc<Room>> {
+    pub(in crate::services::hub) fn room(&self, topic: &str) -> Option<Arc<Room>> {
         lock(&self.rooms).get(topic).map(Arc::clone)
     }
 
     /// All topics that have members, with how many members, and who is present.
-    pub(super) fn census(&self) -> Vec<(String, usize, Vec<String>)> {
+    pub(in crate::services::hub) fn census(&self) -> Vec<(String, usize, Vec<String>)> {
         let rooms: Vec<_> = lock(&self.rooms).values().map(Arc::clone).collect();
         let mut census: Vec<_> = rooms
             .into_iter()
@@ -136,7 +142,12 @@ impl Shared {
     }
 
     /// Carries out presence changes now, or keeps them for the next tick.
-    pub(super) fn change(&self, room: &Arc<Room>, changes: Vec<Change>, effects: &mut Effects) {
+    pub(in crate::services::hub) fn change(
+        &self,
+        room: &Arc<Room>,
+        changes: Vec<Change>,
+        effects: &mut Effects,
+    ) {
         if changes.is_empty() {
             return;
         }
@@ -161,16 +172,16 @@ impl Shared {
         }
     }
 
-    pub(super) fn connected(&self, id: u64, name: Option<Arc<str>>, outbox: &Arc<Outbox>) {
+    pub(in crate::services::hub) fn connected(&self, id: u64, name: Option<Arc<str>>, outbox: &Arc<Outbox>) {
         lock(&self.connections).insert(id, Connection { name, outbox: Arc::clone(outbox) });
     }
 
-    pub(super) fn disconnected(&self, id: u64) {
+    pub(in crate::services::hub) fn disconnected(&self, id: u64) {
         lock(&self.connections).remove(&id);
     }
 
     /// Closes all connections of this name with 1001: they may come back.
-    pub(super) fn disconnect(&self, name: &str) {
+    pub(in crate::services::hub) fn disconnect(&self, name: &str) {
         let outboxes: Vec<_> = lock(&self.connections)
             .values()
             .filter(|connection| connection.name.as_deref() == Some(name))
@@ -182,7 +193,7 @@ impl Shared {
     }
 
     /// Closes all connections with 1012: the service restarts.
-    pub(super) fn drain(&self) {
+    pub(in crate::services::hub) fn drain(&self) {
         let outboxes: Vec<_> =
             lock(&self.connections).values().map(|connection| Arc::clone(&connection.outbox)).collect();
         for outbox in outboxes {
@@ -200,7 +211,7 @@ struct Connection {
 
 /// A topic that has members.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(in crate::services::hub) struct Room {
     topic: Arc<str>,
     timeline: Bus,
     inner: Mutex<Inner>,
@@ -222,12 +233,12 @@ struct Subscriber {
 }
 
 impl Room {
-    pub(super) fn topic(&self) -> &str {
+    pub(in crate::services::hub) fn topic(&self) -> &str {
         &self.topic
     }
 
     /// Sends an event to all members, or to all but one.
-    pub(super) fn broadcast(
+    pub(in crate::services::hub) fn broadcast(
         &self,
         except: Option<u64>,
         event: &str,
@@ -237,16 +248,16 @@ impl Room {
         self.lock().broadcast(&self.topic, except, event, body, flush)
     }
 
-    pub(super) fn has(&self, version: Version) -> bool {
+    pub(in crate::services::hub) fn has(&self, version: Version) -> bool {
         self.lock().members.values().any(|member| member.version == version)
     }
 
-    pub(super) fn presence_state(&self) -> Bytes {
+    pub(in crate::services::hub) fn presence_state(&self) -> Bytes {
         self.lock().presence.state()
     }
 
     /// The tick: tells all changes that waited.
-    pub(super) fn settle(&self, flush: &mut Flush) {
+    pub(in crate::services::hub) fn settle(&self, flush: &mut Flush) {
         let mut inner = self.lock();
         let waiting = std::mem::take(&mut inner.waiting);
         self.tell(&mut inner, &waiting, flush);
@@ -316,11 +327,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Messages as frames.
-pub(super) mod encode {
+pub(in crate::services::hub) mod encode {
     use super::{Bytes, EmitError, Frame, Message, Payload, Token, Version};
     use cloverleaf_core::phoenix::wire::{Body, Opcode};
 
-    pub(in super::super) fn frame(version: Version, message: &Message<'_>) -> Result<Frame, EmitError> {
+    pub(in crate::services::hub) fn frame(
+        version: Version,
+        message: &Message<'_>,
+    ) -> Result<Frame, EmitError> {
         let mut bytes = Vec::with_capacity(256);
         match message.emit_to_client(version, &mut |piece| bytes.extend_from_slice(piece))? {
             Opcode::Text => Ok(Frame::text(&bytes)),
@@ -329,7 +343,7 @@ pub(super) mod encode {
     }
 
     /// A push whose payload is shared with other frames.
-    pub(in super::super) fn around(
+    pub(in crate::services::hub) fn around(
         version: Version,
         join_ref: &[u8],
         topic: &str,

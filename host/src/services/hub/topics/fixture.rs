@@ -4,11 +4,11 @@
 use cloverleaf_core::json;
 use cloverleaf_core::phoenix::wire::Body;
 
-use super::channel::{Answer, BroadcastError, Channel, Join, Member, Payload, Refusal, Topic};
+use crate::services::hub::channel::{Answer, BroadcastError, Channel, Join, Member, Payload, Refusal, Topic};
 
 /// `test:*`: does what the event says.
-pub(super) struct Test {
-    pub(super) strict: bool,
+pub(in crate::services::hub) struct Test {
+    pub(in crate::services::hub) strict: bool,
 }
 
 impl Topic for Test {
@@ -33,8 +33,9 @@ struct Obedient {
 impl Obedient {
     fn sent<'a>(&self, result: Result<(), BroadcastError>) -> Answer<'a> {
         match result {
+            Ok(()) => Answer::OK,
             Err(_) if self.strict => Answer::Fail("not everybody can be sent this"),
-            _ => Answer::OK,
+            Err(error) => Answer::error(&error.to_string()),
         }
     }
 }
@@ -68,7 +69,7 @@ impl Member for Obedient {
 }
 
 /// `fan:*`: `shout` without presence.
-pub(super) struct Fan;
+pub(in crate::services::hub) struct Fan;
 
 impl Topic for Fan {
     fn join(&self, _topic: &str, _params: Body<'_>) -> Result<Join, Refusal> {

@@ -1,0 +1,55 @@
+//! A chat in a pipe: lines in, lines out.
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::printable;
+use crate::services::hub::client::{Chat, Told};
+
+/// Chats until the input ends or the room refuses us; answers the refusal.
+pub(super) async fn run(mut chat: Chat, room: &str, json: bool) -> anyhow::Result<Option<String>> {
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    // Nothing is read before there is somebody to hear it.
+    let mut listening = false;
+    loop {
+        tokio::select! {
+            told = chat.next() => {
+                let Some(told) = told else { return Ok(None) };
+                match told {
+                    Told::Joined => listening = true,
+                    Told::Offline { .. } => listening = false,
+                    Told::Refused { response } => return Ok(Some(response)),
+                    _ => {}
+                }
+                if json {
+                    println!("{}", serde_json::to_string(&told)?);
+                } else if let Some(line) = describe(&told, room) {
+                    // One line for each, whatever was said.
+                    println!("{}", line.replace('\n', " "));
+                }
+            }
+            line = lines.next_line(), if listening => match line? {
+                Some(line) if line.is_empty() => {}
+                Some(line) => chat.say(&line).await,
+                None => {
+                    listening = false;
+                    chat.leave().await;
+                }
+            },
+        }
+    }
+}
+
+fn describe(told: &Told, room: &str) -> Option<String> {
+    let line = match told {
+        Told::Joined => format!("* you are in {room}"),
+        Told::Shout { name, body, .. } => format!("{name}: {body}"),
+        Told::Came { name } => format!("* {name} is here"),
+        Told::Left { name } => format!("* {name} has left"),
+        Told::Typing { name, typing: true } => format!("* {name} is typing"),
+        Told::Typing { typing: false, .. } | Told::Refused { .. } => return None,
+        Told::Crowded { reason } => format!("* who is here is not known completely: {reason}"),
+        Told::Unsent { body } => format!("* not sent: {body}"),
+        Told::Offline { reason } => format!("* offline: {reason}"),
+    };
+    Some(printable(&line))
+}

@@ -1,0 +1,134 @@
+//! A member of a chat room: connects, joins, and comes back after every cut.
+//!
+//! ```no_run
+//! # async fn chat() {
+//! use cloverleaf::services::hub::client::{Chat, Told};
+//! let mut chat = Chat::start("ws://127.0.0.1:5000", "lobby", "robin");
+//! while let Some(told) = chat.next().await {
+//!     match told {
+//!         Told::Joined => chat.say("hello").await,
+//!         Told::Shout { name, body, .. } => println!("{name}: {body}"),
+//!         _ => {}
+//!     }
+//! }
+//! # }
+//! ```
+//!
+//! **Bounds.** It is built of the session and the presence of the core, whose storage is of a fixed size: up to
+//! [`PEOPLE`] sessions of up to 128 bytes of name and as much of meta, messages of up to [`MESSAGE`] bytes. That is the
+//! 1 000 members for which the hub is made, in 0.5 MB, allocated once. In a larger room everything goes on, but
+//! whoever did not fit is missing from what is told of the people, and [`Told::Crowded`] says so.
+
+mod heard;
+mod task;
+
+use serde::Serialize;
+use tokio::sync::mpsc;
+
+/// The most sessions in a room of which is known that they are there.
+pub const PEOPLE: usize = 1024;
+
+/// The longest message that is understood, in bytes; the state of a room with [`PEOPLE`] sessions is one of them.
+pub const MESSAGE: usize = 256 * 1024;
+
+/// How much may wait to be read before the room must wait in turn.
+const BACKLOG: usize = 1024;
+
+/// What a room tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Told {
+    /// We are in, for the first time or again.
+    Joined,
+    /// We are not let in; it is tried again.
+    Refused {
+        /// What the server answered.
+        response: String,
+    },
+    /// Somebody said something.
+    Shout {
+        /// Who, by their own word.
+        name: String,
+        /// What.
+        body: String,
+        /// Whether it was said before and kept by the server, which sends it to joiners. What we have heard already
+        /// is not told again.
+        kept: bool,
+    },
+    /// Somebody came.
+    Came {
+        /// Who.
+        name: String,
+    },
+    /// Somebody left.
+    Left {
+        /// Who.
+        name: String,
+    },
+    /// Somebody began or stopped typing.
+    Typing {
+        /// Who.
+        name: String,
+        /// Whether they are now.
+        typing: bool,
+    },
+    /// Something of the room was too large to be taken in: from now until we join again, people may be missing.
+    Crowded {
+        /// What did not fit.
+        reason: String,
+    },
+    /// What we wanted to say was not sent: we are not in the room, or too much waits to be sent.
+    Unsent {
+        /// What it was.
+        body: String,
+    },
+    /// We are not in the room any more, or never came in; it is tried again.
+    Offline {
+        /// Why.
+        reason: String,
+    },
+}
+
+enum Command {
+    Say(String),
+    Typing(bool),
+    Leave,
+}
+
+/// A member of one room; dropping it leaves.
+#[derive(Debug)]
+pub struct Chat {
+    told: mpsc::Receiver<Told>,
+    commands: mpsc::Sender<Command>,
+}
+
+impl Chat {
+    /// Begins to connect to a hub (`ws://host:port`) and to join a room under a name.
+    pub fn start(url: &str, room: &str, name: &str) -> Self {
+        let (tell, told) = mpsc::channel(BACKLOG);
+        let (commands, orders) = mpsc::channel(BACKLOG);
+        tokio::spawn(task::Task::new(url, room, name, tell, orders).run());
+        Self { told, commands }
+    }
+
+    /// What happens next; `None` after [`leave`](Self::leave).
+    pub async fn next(&mut self) -> Option<Told> {
+        self.told.recv().await
+    }
+
+    /// Says something. Whether anybody hears it is told by its coming back as a [`Told::Shout`]; what cannot be sent
+    /// comes back as [`Told::Unsent`].
+    pub async fn say(&self, body: &str) {
+        let _ = self.commands.send(Command::Say(body.to_owned())).await;
+    }
+
+    /// Shows or hides that we are typing.
+    pub async fn typing(&self, typing: bool) {
+        let _ = self.commands.send(Command::Typing(typing)).await;
+    }
+
+    /// Leaves the room and closes the connection.
+    pub async fn leave(&self) {
+        let _ = self.commands.send(Command::Leave).await;
+    }
+}

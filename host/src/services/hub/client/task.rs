@@ -1,0 +1,292 @@
+//! The task of a chat: one connection after the other, the session and the presence fed from it.
+
+use std::time::Duration;
+
+use cloverleaf_core::driver::Clock;
+use cloverleaf_core::json;
+use cloverleaf_core::machine::{Machine, Output};
+use cloverleaf_core::phoenix::presence::{self, Change};
+use cloverleaf_core::phoenix::session::{self, Event, reconnect_after};
+use cloverleaf_core::phoenix::wire::{Body, Version};
+use futures_util::{SinkExt, StreamExt};
+use tokio::sync::mpsc;
+use tokio_tungstenite::connect_async;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::heard::Heard;
+use super::{Command, MESSAGE, PEOPLE, Told};
+use crate::clock::TokioClock;
+
+/// One room, no pushes that wait for answers, text up to 512 bytes, 16 kB on the way out.
+type Session = session::Client<1, 1, 512, 16_384, MESSAGE>;
+
+/// 64 kB of diffs may come before the state.
+type Presence = presence::Presence<PEOPLE, 128, 65_536>;
+
+pub(super) struct Task {
+    url: String,
+    room: String,
+    topic: String,
+    name: String,
+    session: Box<Session>,
+    people: People,
+    clock: TokioClock,
+    tell: mpsc::Sender<Told>,
+    orders: mpsc::Receiver<Command>,
+}
+
+/// What is known of the room.
+struct People {
+    presence: Box<Presence>,
+    heard: Heard,
+    /// That somebody is missing has been told since the last join.
+    crowded: bool,
+}
+
+/// Why a connection is over.
+enum Over {
+    Lost(String),
+    Left,
+}
+
+impl Task {
+    pub(super) fn new(
+        url: &str,
+        room: &str,
+        name: &str,
+        tell: mpsc::Sender<Told>,
+        orders: mpsc::Receiver<Command>,
+    ) -> Self {
+        Self {
+            url: format!("{}/socket/websocket?vsn=2.0.0", url.trim_end_matches('/')),
+            room: room.to_owned(),
+            topic: format!("room:{room}"),
+            name: name.to_owned(),
+            session: Box::new(Session::new(Version::V2)),
+            people: People { presence: Box::new(Presence::new()), heard: Heard::default(), crowded: false },
+            clock: TokioClock::start(),
+            tell,
+            orders,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let params = serde_json::json!({ "username": self.name }).to_string();
+        let mut tries = 0;
+        loop {
+            // Anew each time: a channel that the server has closed is not joined again by itself.
+            if self.session.join(self.clock.now(), &self.topic, params.as_bytes()).is_err() {
+                let response = "the name of the room or the user is too long".to_owned();
+                let _ = self.tell.send(Told::Refused { response }).await;
+                return;
+            }
+            let over = tokio::select! {
+                connected = connect_async(&self.url) => match connected {
+                    Ok((stream, _)) => {
+                        tries = 0;
+                        self.converse(stream).await
+                    }
+                    Err(error) => Over::Lost(error.to_string()),
+                },
+                () = self.tell.closed() => return,
+            };
+            self.session.disconnected(self.clock.now());
+            match over {
+                Over::Left => return,
+                Over::Lost(reason) => {
+                    if self.tell.send(Told::Offline { reason }).await.is_err() {
+                        return;
+                    }
+                }
+            }
+            tries += 1;
+            if self.wait(Duration::from_millis(reconnect_after(tries).as_millis())).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Waits before the next attempt, during which nothing can be sent; the error is the end of the chat.
+    async fn wait(&mut self, span: Duration) -> Result<(), ()> {
+        let sleep = tokio::time::sleep(span);
+        tokio::pin!(sleep);
+        loop {
+            tokio::select! {
+                () = &mut sleep => return Ok(()),
+                () = self.tell.closed() => return Err(()),
+                order = self.orders.recv() => match order {
+                    Some(Command::Say(body)) => {
+                        self.tell.send(Told::Unsent { body }).await.map_err(|_| ())?;
+                    }
+                    Some(Command::Typing(_)) => {}
+                    Some(Command::Leave) | None => return Err(()),
+                },
+            }
+        }
+    }
+
+    /// Lives through one connection.
+    async fn converse<S>(&mut self, stream: tokio_tungstenite::WebSocketStream<S>) -> Over
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    {
+        let (mut sink, mut source) = stream.split();
+        self.session.connected(self.clock.now());
+        loop {
+            // Everything the session wants, then wait for one thing to happen.
+            let deadline = loop {
+                let told = match self.session.poll() {
+                    Output::Transmit(bytes) => {
+                        let text = String::from_utf8_lossy(bytes).into_owned();
+                        if let Err(error) = sink.send(Message::text(text)).await {
+                            return Over::Lost(error.to_string());
+                        }
+                        continue;
+                    }
+                    Output::Event(event) => match self.people.hear(&event) {
+                        Ok(told) => told,
+                        Err(over) => return over,
+                    },
+                    Output::Wait(deadline) => break deadline,
+                };
+                for told in told {
+                    if self.tell.send(told).await.is_err() {
+                        return Over::Left;
+                    }
+                }
+            };
+            let mut clock = self.clock;
+            tokio::select! {
+                message = source.next() => match message {
+                    Some(Ok(Message::Text(text))) => {
+                        self.session.handle_input(self.clock.now(), text.as_bytes());
+                    }
+                    Some(Ok(Message::Binary(bytes))) => {
+                        self.session.handle_binary(self.clock.now(), &bytes);
+                    }
+                    Some(Ok(Message::Close(frame))) => {
+                        let code = frame.map_or(1005, |frame| frame.code.into());
+                        return Over::Lost(format!("the server closed the connection with code {code}"));
+                    }
+                    Some(Ok(_)) => {}
+                    Some(Err(error)) => return Over::Lost(error.to_string()),
+                    None => return Over::Lost("the connection was cut".to_owned()),
+                },
+                () = clock.sleep_until(deadline) => self.session.handle_timeout(self.clock.now()),
+                order = self.orders.recv() => match order {
+                    Some(Command::Leave) | None => {
+                        let _ = self.session.leave(self.clock.now(), &self.topic);
+                        while let Output::Transmit(bytes) = self.session.poll() {
+                            let text = String::from_utf8_lossy(bytes).into_owned();
+                            let _ = sink.send(Message::text(text)).await;
+                        }
+                        let _ = sink.close().await;
+                        return Over::Left;
+                    }
+                    Some(order) => {
+                        if let Some(told) = self.obey(order)
+                            && self.tell.send(told).await.is_err()
+                        {
+                            return Over::Left;
+                        }
+                    }
+                },
+                () = self.tell.closed() => return Over::Left,
+            }
+        }
+    }
+
+    /// Hands an order to the session; answers what to tell when it cannot be carried out.
+    fn obey(&mut self, order: Command) -> Option<Told> {
+        let (event, payload, body) = match order {
+            Command::Say(body) => {
+                let payload = serde_json::json!({ "name": self.name, "body": body, "channel": self.room });
+                ("shout", payload, Some(body))
+            }
+            Command::Typing(typing) => {
+                let payload = serde_json::json!({ "username": self.name, "typing": typing });
+                ("user:typing", payload, None)
+            }
+            Command::Leave => return None,
+        };
+        match self.session.cast(self.clock.now(), &self.topic, event, payload.to_string().as_bytes()) {
+            Ok(()) => None,
+            // That we type is not worth a word.
+            Err(_) => body.map(|body| Told::Unsent { body }),
+        }
+    }
+}
+
+impl People {
+    /// What an event of the session means to people.
+    fn hear(&mut self, event: &Event<'_>) -> Result<Vec<Told>, Over> {
+        let mut told = Vec::new();
+        match *event {
+            Event::Joined { .. } => {
+                self.presence.rejoin();
+                self.heard.join();
+                self.crowded = false;
+                told.push(Told::Joined);
+            }
+            Event::Refused { response, .. } => told.push(Told::Refused { response: text(response) }),
+            // The session joins again by itself.
+            Event::Failed { .. } => {
+                told.push(Told::Offline { reason: "the channel failed at the server".to_owned() });
+            }
+            Event::Closed { .. } => return Err(Over::Lost("the server closed the channel".to_owned())),
+            Event::Dead => return Err(Over::Lost("the server does not answer".to_owned())),
+            Event::TooLong { length } => {
+                self.crowd(format!("a message of {length} bytes, more than {MESSAGE}"), &mut told);
+            }
+            Event::Message { event, payload: Body::Json(payload), personal, .. } => {
+                let mut tell = |change: Change<'_>| told.extend(describe(&change));
+                let result = match event.as_str() {
+                    Some("presence_state") => self.presence.handle_state(payload, &mut tell),
+                    Some("presence_diff") => self.presence.handle_diff(payload, &mut tell),
+                    Some("shout") => {
+                        let said = |key| {
+                            json::member(payload, key)
+                                .map(|value| json::characters(value).collect::<String>())
+                                .unwrap_or_default()
+                        };
+                        let (name, body) = (said("name"), said("body"));
+                        if self.heard.hear(&name, &body, personal) {
+                            told.push(Told::Shout { name, body, kept: personal });
+                        }
+                        Ok(())
+                    }
+                    _ => Ok(()),
+                };
+                if let Err(error) = result {
+                    self.crowd(error.to_string(), &mut told);
+                }
+            }
+            _ => {}
+        }
+        Ok(told)
+    }
+
+    /// Tells, once for each join, that people may be missing.
+    fn crowd(&mut self, reason: String, told: &mut Vec<Told>) {
+        if !std::mem::replace(&mut self.crowded, true) {
+            told.push(Told::Crowded { reason });
+        }
+    }
+}
+
+fn describe(change: &Change<'_>) -> Option<Told> {
+    Some(match *change {
+        Change::Joined { key, first: true, .. } => Told::Came { name: key.to_owned() },
+        Change::Left { key, last: true, .. } => Told::Left { name: key.to_owned() },
+        Change::Updated { key, meta } => {
+            Told::Typing { name: key.to_owned(), typing: json::member(meta, "typing") == Some(b"true") }
+        }
+        _ => return None,
+    })
+}
+
+fn text(body: Body<'_>) -> String {
+    match body {
+        Body::Json(bytes) | Body::Binary(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+    }
+}

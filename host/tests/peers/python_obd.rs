@@ -128,8 +128,8 @@ struct Case {
 }
 
 impl Case {
-    fn message(&self) -> cloverleaf_core::bus::Message<'_> {
-        cloverleaf_core::bus::Message { source: cloverleaf_core::bus::Address(0x7E8), data: &self.payload }
+    fn message(&self) -> Message<'_> {
+        Message { source: Address(0x7E8), data: &self.payload }
     }
 
     /// The data after service and PID.

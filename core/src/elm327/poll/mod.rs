@@ -14,104 +14,28 @@
 //! * **Falling back.** A group that fails is taken apart: its items are asked alone, and groups become smaller; they
 //!   grow again while they succeed. Who fails alone is asked less and less often, at most every ten seconds late.
 
+mod item;
+mod slot;
+
+pub use item::{Full, GROUP, Item, Key, REQUEST};
+
 use heapless::Vec;
 
-use crate::bus::{Address, Message};
-use crate::elm327::session::{Failure, Physical, Request, Target};
+use crate::bus::Message;
+use crate::elm327::session::{Failure, Request, Target};
 use crate::elm327::wire::Status;
 use crate::time::{Duration, Instant};
 
-/// The most items that may share a request (SAE J1979: six PIDs).
-pub const GROUP: usize = 6;
-
-/// The most bytes of a request: a single CAN frame.
-pub const REQUEST: usize = 7;
+use slot::Slot;
 
 /// After so many answers with a learned response count it is learned anew.
 const RELEARN: u8 = 100;
 
-/// A period of zero counts as this much in the comparison of lateness.
-const SHORTEST: u64 = 20;
-
-/// The longest that an item that fails is put off.
-const LONGEST_REST: Duration = Duration::from_secs(10);
-
 /// After so many answers in order, groups may be larger by one.
 const GROW: u8 = 20;
 
-/// After so many failed groups in a row an item is asked alone for good.
-const MISFITS: u8 = 3;
-
 /// The shortest time-out that measuring may lead to: the adapter itself waits up to 0.2 s for the car.
 const SHORTEST_TIMEOUT: u64 = 400;
-
-/// What to ask again and again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Item {
-    /// The service byte and its parameters, at most seven bytes.
-    pub request: Vec<u8, REQUEST>,
-    /// How many of the parameters the answer repeats after the service byte.
-    pub echoed: u8,
-    /// How many bytes of data follow them, if that is always the same. Without, the item is asked alone.
-    pub length: Option<u8>,
-    /// Whether it may share a request with others of its service.
-    pub group: bool,
-    /// Whom to ask.
-    pub target: Target,
-    /// How much time there should be between two answers; zero: as little as possible.
-    pub period: Duration,
-    /// How important it is compared with others that are as late: twice as much for 1, and so on.
-    pub priority: u8,
-}
-
-impl Item {
-    /// An item that everyone may answer, as often as possible, alone: the answer repeats all of its parameters
-    /// and has any length. `None` if the request is empty or longer than [`REQUEST`].
-    pub fn new(request: &[u8]) -> Option<Self> {
-        let bytes = Vec::from_slice(request).ok().filter(|bytes| !bytes.is_empty())?;
-        Some(Self {
-            echoed: u8::try_from(request.len().saturating_sub(1)).unwrap_or(0),
-            request: bytes,
-            length: None,
-            group: false,
-            target: Target::Functional,
-            period: Duration::ZERO,
-            priority: 0,
-        })
-    }
-
-    fn service(&self) -> u8 {
-        self.request.first().copied().unwrap_or(0)
-    }
-
-    fn parameters(&self) -> &[u8] {
-        self.request.get(1..).unwrap_or_default()
-    }
-
-    fn repeated(&self) -> &[u8] {
-        let parameters = self.parameters();
-        parameters.get(..usize::from(self.echoed)).unwrap_or(parameters)
-    }
-}
-
-/// Names an item; void once the item is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Key(u32);
-
-/// There is no room for another item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Full;
-
-impl core::fmt::Display for Full {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("no room for another item")
-    }
-}
-
-impl core::error::Error for Full {}
 
 /// What the link allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,30 +95,6 @@ pub enum Outcome<'a> {
     Answer(Message<'a>),
     /// None.
     Failed(Failure),
-}
-
-/// An item and what was learned of it.
-#[derive(Clone, Debug)]
-struct Slot {
-    key: Key,
-    item: Item,
-    /// When it was asked last, and by which question: a fast link asks several in a millisecond.
-    asked: Instant,
-    turn: u32,
-    /// When it should be asked.
-    due: Instant,
-    /// Who answers it.
-    source: Option<Address>,
-    /// The length of its data.
-    length: Option<u8>,
-    /// How many lines answer it when it is asked alone, and for how many more answers to believe that.
-    lines: Option<(u8, u8)>,
-    /// Whether it must be asked alone.
-    alone: bool,
-    /// Failures in a row.
-    failures: u8,
-    /// Groups in a row that failed with it.
-    misfits: u8,
 }
 
 /// What is under way.
@@ -626,48 +526,6 @@ impl<const N: usize> Poller<N> {
 
 /// The longest part of a shared answer: service, parameters and up to 32 bytes of data.
 const LONGEST_PART: usize = 40;
-
-impl Slot {
-    /// How late it is, in proportion to its period and priority.
-    fn lateness(&self, now: Instant) -> u64 {
-        let late = (now - self.asked).as_millis() + 1;
-        let weight = u64::from(self.item.priority) + 1;
-        let period = self.item.period.as_millis().max(SHORTEST);
-        late.saturating_mul(weight).saturating_mul(1_000) / period
-    }
-
-    /// Whom to ask: the one that answers, rather than everyone.
-    fn target(&self, tuning: Tuning) -> Target {
-        match (self.item.target, self.source) {
-            (Target::Functional, Some(source)) if tuning.physical => {
-                Physical::answering(source).map_or(Target::Functional, Target::Physical)
-            }
-            (target, _) => target,
-        }
-    }
-
-    /// Whether it may share a request: it has answered alone before, with a length that is known.
-    fn may_join(&self) -> bool {
-        self.item.group
-            && !self.alone
-            && self.misfits < MISFITS
-            && self.length.is_some_and(|length| length <= 32)
-    }
-
-    /// The length of its answer when it is asked alone, with the service byte.
-    fn answer_length(&self) -> Option<usize> {
-        Some(1 + self.item.repeated().len() + usize::from(self.length?))
-    }
-
-    /// Puts it off, twice as long after each failure.
-    fn rest(&mut self, now: Instant) {
-        self.failures = self.failures.saturating_add(1);
-        let factor = 1_u64 << self.failures.min(8);
-        let base = self.item.period.as_millis().max(SHORTEST);
-        let span = Duration::from_millis(base.saturating_mul(factor));
-        self.due = now + span.min(LONGEST_REST).max(self.item.period);
-    }
-}
 
 /// The data of an answer to an item, after what it repeats.
 fn answer_data<'a>(answer: &'a [u8], item: &Item) -> Option<&'a [u8]> {

@@ -50,6 +50,7 @@ fn show(event: Event<'_, 8, 256>) -> String {
         Event::Voltage(millivolts) => format!("voltage {millivolts}"),
         Event::Frame(hex) => format!("frame {}", hex.escape_ascii()),
         Event::Gap => "gap".into(),
+        Event::Ready => "ready".into(),
         Event::Alert(status) => format!("alert {}", status.as_str()),
         Event::Baud(baud) => format!("baud {baud}"),
         other => format!("{other:?}"),

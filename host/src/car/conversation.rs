@@ -96,6 +96,11 @@ impl Conversation {
         self.wire.machine.protocol()
     }
 
+    /// Whether what there is to learn of the car can be learned now. On J1939 that is nothing: nobody answers there.
+    pub(super) fn can_discover(&self) -> bool {
+        self.link() == Link::CarConnected || self.is_ready() && self.protocol() == Some(Protocol::J1939)
+    }
+
     pub(super) fn is_ready(&self) -> bool {
         self.wire.machine.is_ready()
     }
@@ -158,7 +163,7 @@ impl Conversation {
                 publisher.note(&event);
                 match event {
                     Event::Trouble(failure) => fatal(failure).map_or(Continue(()), |ended| Break(Err(ended))),
-                    Event::Link(_) => Break(Ok(Step::Look)),
+                    Event::Link(_) | Event::Ready => Break(Ok(Step::Look)),
                     _ => Continue(()),
                 }
             })
@@ -243,6 +248,19 @@ impl Conversation {
         })
     }
 
+    /// The adapter's low power.
+    async fn sleep(&mut self) -> Result<Result<(), QueryError>, Ended> {
+        self.settle().await?;
+        if let Err(refused) = self.wire.machine.sleep(self.wire.now()) {
+            return Ok(Err(self.refusal(refused)));
+        }
+        let done = self.run(|event| match event {
+            Event::Done(result) => Break(*result),
+            _ => Continue(()),
+        });
+        Ok(done.await?.map_err(QueryError::Failed))
+    }
+
     pub(super) async fn work(&mut self, job: Job, counts: &mut Counts) -> Result<(), Ended> {
         match job {
             Job::Request { data, target, answer } => {
@@ -253,6 +271,10 @@ impl Conversation {
             Job::Command { text, answer } => {
                 let lines = self.command(&text).await?;
                 let _ = answer.send(lines);
+            }
+            Job::Sleep { answer } => {
+                let result = self.sleep().await?;
+                let _ = answer.send(result);
             }
             Job::Monitor { filter, frames } => self.monitor(filter, frames).await?,
         }
@@ -387,8 +409,11 @@ impl Conversation {
     /// Asks every control unit what it supports.
     pub(super) async fn discover(&mut self, counts: &mut Counts) -> Result<(), Ended> {
         let mut supported = Supported::default();
-        let can = self.wire.machine.protocol().is_none_or(|protocol| protocol.is_can());
-        let services: &[u8] = if can { &[0x01, 0x09, 0x06] } else { &[0x01, 0x09, 0x05] };
+        let services: &[u8] = match self.wire.machine.protocol() {
+            Some(Protocol::J1939) => &[],
+            Some(protocol) if !protocol.is_can() => &[0x01, 0x09, 0x05],
+            _ => &[0x01, 0x09, 0x06],
+        };
         for &service in services {
             for base in (0x00..=0xE0).step_by(0x20) {
                 if base > 0 && !supported.identifiers.contains(&(service, base)) {

@@ -186,7 +186,7 @@ impl Task {
             let supported = self.publisher.state.borrow().supported.clone();
             let Some(supported) = supported else {
                 polling = None;
-                let result = if conversation.link() == Link::CarConnected {
+                let result = if conversation.can_discover() {
                     *failures = 0;
                     match switch.take() {
                         Some((from, to)) => conversation.switch_baud(from, to).await,
@@ -244,6 +244,7 @@ impl Job {
         match self {
             Self::Request { answer, .. } => drop(answer.send(Err(error))),
             Self::Command { answer, .. } => drop(answer.send(Err(error))),
+            Self::Sleep { answer } => drop(answer.send(Err(error))),
             Self::Monitor { frames, .. } => drop(frames.try_send(Err(error))),
         }
     }

@@ -131,6 +131,8 @@ enum Job {
     Request { data: Vec<u8>, target: Target, answer: oneshot::Sender<Result<Reply, QueryError>> },
     /// A line to the adapter.
     Command { text: String, answer: oneshot::Sender<Result<Vec<String>, QueryError>> },
+    /// Low power.
+    Sleep { answer: oneshot::Sender<Result<(), QueryError>> },
     /// The traffic on the bus, for as long as someone takes it.
     Monitor { filter: Filter, frames: mpsc::Sender<Result<Frame, QueryError>> },
 }
@@ -276,6 +278,18 @@ impl Car {
         let (frames, received) = mpsc::channel(FRAMES);
         self.send(Job::Monitor { filter, frames })?;
         Ok(received)
+    }
+
+    /// Puts the adapter into low power and closes the connection; connecting again wakes it.
+    ///
+    /// # Errors
+    /// [`QueryError`], also when the adapter has no low power; the connection stays open then.
+    pub async fn sleep(&self) -> Result<(), QueryError> {
+        let (answer, answered) = oneshot::channel();
+        self.send(Job::Sleep { answer })?;
+        answered.await.unwrap_or(Err(QueryError::NotConnected(None)))?;
+        self.close();
+        Ok(())
     }
 
     /// Closes the connection until [`open`](Self::open).

@@ -23,7 +23,7 @@ pub(super) struct Command {
         default_value = "127.0.0.1:35000"
     )]
     listen: SocketAddr,
-    /// The car's bus, as the ELM327 numbers them: 1 to 9
+    /// The car's bus, as the ELM327 numbers them: 1 to 9, or A for a lorry, which is only listened to
     #[arg(long, default_value = "6", value_parser = protocol)]
     protocol: Protocol,
     /// Speed of the adapter's serial port, bits per second
@@ -43,9 +43,8 @@ pub(super) struct Command {
 fn protocol(number: &str) -> Result<Protocol, String> {
     let mut digits = number.chars();
     match (digits.next().and_then(Protocol::from_id), digits.next()) {
-        (Some(Protocol::J1939), _) => Err("the simulated car has no J1939".into()),
         (Some(protocol), None) => Ok(protocol),
-        _ => Err("expected one of 1 to 9".into()),
+        _ => Err("expected one of 1 to 9 and A".into()),
     }
 }
 

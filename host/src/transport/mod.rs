@@ -16,6 +16,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 use std::task::{Context, Poll};
 
+use cloverleaf_core::bus::Protocol;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_serial::{SerialPort, SerialStream};
@@ -60,6 +61,15 @@ impl Adapter {
         match self {
             Self::Serial { path, baud } => Self::Serial { path, baud: rate.or(baud) },
             other => other,
+        }
+    }
+
+    /// The same adapter on this bus: the simulated car has what is asked for, a real one has what it has.
+    #[must_use]
+    pub fn on(self, bus: Option<Protocol>) -> Self {
+        match (self, bus) {
+            (Self::Simulated(simulator), Some(bus)) => Self::Simulated(simulator.on(bus)),
+            (other, _) => other,
         }
     }
 }

@@ -9,6 +9,7 @@ use cloverleaf::transport::simulator::{Fault, Options, Simulator, Timing};
 use cloverleaf_core::bus::Protocol;
 use cloverleaf_core::elm327::session::{Filter, Link};
 use cloverleaf_core::obd2::Command;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 use tokio_serial::{SerialPort, SerialStream};
@@ -285,6 +286,43 @@ async fn a_closed_connection_stays_closed_until_it_is_opened() {
     car.query(&item("RPM")).await.unwrap_err();
     car.open();
     car.connected(PATIENCE).await.expect("open again");
+}
+
+#[tokio::test]
+async fn an_adapter_that_sleeps_is_woken_by_the_next_connection() {
+    let simulator = Simulator::new(Options { timing: Timing::None, ..real() });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // One adapter for every connection, as at the end of a cable.
+    let mut adapter = simulator.plug_in();
+    let serving = tokio::spawn(async move {
+        let (mut sent, mut said) = ([0; 256], [0; 256]);
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            loop {
+                tokio::select! {
+                    count = stream.read(&mut sent) => match count {
+                        Ok(count @ 1..) => adapter.write_all(&sent[..count]).await.expect("an adapter"),
+                        _ => break,
+                    },
+                    count = adapter.read(&mut said) => {
+                        let count = count.expect("an adapter");
+                        // Whoever hung up does not hear it.
+                        let _ = stream.write_all(&said[..count]).await;
+                    }
+                }
+            }
+        }
+    });
+    let car = connect(format!("tcp://{address}").parse().unwrap());
+    car.connected(PATIENCE).await.expect("a car");
+    car.sleep().await.expect("asleep");
+    let mut states = car.states();
+    timeout(PATIENCE, states.wait_for(|state| state.closed)).await.expect("closed").expect("a link");
+    car.open();
+    car.connected(PATIENCE).await.expect("awake");
+    car.query(&item("RPM")).await.expect("an answer");
+    serving.abort();
 }
 
 #[tokio::test]

@@ -99,3 +99,36 @@ fn a_reader_that_has_had_enough_is_no_failure() {
     let output = program.wait_with_output().expect("an end");
     assert_eq!((output.status.code(), stderr(&output)), (Some(0), ""));
 }
+
+#[test]
+fn a_lorry_is_listened_to() {
+    // Everything that it says in the first 120 ms, the trouble codes in several frames last.
+    let output = run(&["monitor", "--protocol", "A", "--count", "20", "--json"]);
+    let lines: Vec<Value> =
+        stdout(&output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!((output.status.code(), lines.len()), (Some(0), 20), "{}", stderr(&output));
+    let values: Vec<_> =
+        lines.iter().filter_map(|line| line["message"]["parameters"].as_array()).flatten().collect();
+    for (name, unit, least, most) in [
+        ("engine speed", "rpm", 600.0, 7_000.0),
+        ("wheel-based vehicle speed", "km/h", 0.0, 130.0),
+        ("coolant temperature", "°C", 10.0, 100.0),
+        ("fuel rate", "L/h", 0.1, 30.0),
+        ("fuel level", "%", 5.0, 99.0),
+        ("battery voltage", "V", 13.0, 15.0),
+    ] {
+        let value =
+            values.iter().find(|value| value["name"] == name).unwrap_or_else(|| panic!("{name}: {lines:?}"));
+        assert_eq!(value["unit"], unit, "{value}");
+        assert!((least..=most).contains(&value["value"].as_f64().expect("a number")), "{value}");
+    }
+    let codes = lines.iter().find(|line| line["message"]["pgn"] == 0xFECA).expect("DM1");
+    assert_eq!(codes["message"]["lamps"], serde_json::json!(["warning"]));
+    let expected =
+        serde_json::json!([{ "spn": 110, "fmi": 0, "count": 1 }, { "spn": 100, "fmi": 1, "count": 3 }]);
+    assert_eq!(codes["message"]["codes"], expected);
+    assert!(lines.iter().any(|line| line.get("message").is_none()), "parts of a message are shown, too");
+
+    let output = run(&["monitor", "--protocol", "A", "--count", "1", "--filter", "18FEEEXX"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+}

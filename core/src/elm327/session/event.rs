@@ -38,6 +38,9 @@ impl Link {
 pub enum Event<'a, const MESSAGES: usize, const BYTES: usize> {
     /// The connection reaches further, or less far, than before.
     Link(Link),
+    /// Requests are taken from now on, although no control unit has answered yet: without a probe, and on J1939,
+    /// which has none. Elsewhere [`Link::CarConnected`] says so.
+    Ready,
     /// An attempt to reach the adapter or the car failed; the session tries again by itself, later and later.
     Trouble(Failure),
     /// The answer to a [`request`](super::Session::request): the messages of all ECUs, or why there are none.

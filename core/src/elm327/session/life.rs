@@ -437,6 +437,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.retry_at = None;
         if self.asks_before() {
             self.set_link(Link::CarConnected);
+        } else {
+            self.notify(Notice::Ready);
         }
         self.proceed(now);
     }

@@ -166,6 +166,7 @@ enum Job {
 #[derive(Clone, Copy, Debug)]
 enum Notice {
     Link(Link),
+    Ready,
     Trouble(Failure),
     Reply(Result<Lines, Failure>),
     Text,
@@ -506,6 +507,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Machine for Session<MESSAGES, BY
         if let Some(notice) = self.notices.pop_front() {
             return Output::Event(match notice {
                 Notice::Link(link) => Event::Link(link),
+                Notice::Ready => Event::Ready,
                 Notice::Trouble(failure) => Event::Trouble(failure),
                 Notice::Reply(result) => Event::Reply(result.map(|lines| Answer {
                     assembler: &self.assembler,

@@ -1,4 +1,4 @@
-//! Single questions: `query`, `vin`, `raw`.
+//! Single questions and orders: `query`, `vin`, `raw`, `sleep`.
 
 use std::process::ExitCode;
 
@@ -212,6 +212,26 @@ impl Raw {
             } else {
                 say!("{}", answer.join("\n"))?;
             }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Put the adapter into low power; the next connection wakes it
+#[derive(Debug, clap::Args)]
+pub(super) struct Sleep {
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Sleep {
+    pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
+        let car = self.connection.open_adapter().await?;
+        car.sleep().await.map_err(Failed::from)?;
+        if self.connection.json {
+            say!("{}", json!({ "asleep": true }))?;
+        } else {
+            say!("the adapter sleeps")?;
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cloverleaf_core::bus::Protocol;
 use cloverleaf_core::elm327::session::Link;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -34,6 +35,11 @@ impl Connection {
         self.reach(true).await
     }
 
+    /// Whether the bus is one of SAE J1939, where all that can be done is listening.
+    pub(super) fn is_j1939(&self) -> bool {
+        self.car.protocol == Some(Protocol::J1939)
+    }
+
     /// Connects at least to the adapter, whether or not there is a car.
     pub(super) async fn open_adapter(&self) -> anyhow::Result<Car> {
         self.reach(false).await
@@ -51,7 +57,7 @@ impl Connection {
                         // No adapter: waiting does not help.
                         (Some(trouble), Link::NotConnected) => return Err(trouble.clone()),
                         (None, Link::NotConnected) => {}
-                        (_, Link::CarConnected) if state.supported.is_some() => return Ok(()),
+                        _ if state.supported.is_some() => return Ok(()),
                         (Some(_), _) if !car_needed => return Ok(()),
                         (Some(trouble), link) => {
                             progress.set_message(format!("{}: {trouble}; trying again", link.as_str()));
@@ -121,7 +127,11 @@ pub(super) struct Ports {
 
 impl Ports {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        for path in serial::ports() {
+        let ports = serial::ports();
+        if ports.is_empty() {
+            return Err(Failed::Connection("there is no serial port".into()).into());
+        }
+        for path in ports {
             let problem = serial::open_briefly(&path).err().map(|error| error.to_string());
             if self.json {
                 println!("{}", json!({ "port": path, "free": problem.is_none(), "error": problem }));

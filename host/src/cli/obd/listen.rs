@@ -7,9 +7,12 @@ use cloverleaf_core::elm327::session::Filter;
 use serde_json::json;
 
 use super::Failed;
+use super::broadcast::Listener;
 use super::connection::Connection;
 
 /// Show the frames on the bus until interrupted
+///
+/// With --protocol A (SAE J1939: lorries, buses) also what they say: the common parameters, and trouble codes.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]
@@ -44,6 +47,7 @@ impl Command {
         let car = self.connection.open().await?;
         let mut frames = car.monitor(self.filter.unwrap_or(Filter::All)).map_err(Failed::from)?;
         let mut left = self.count.unwrap_or(u64::MAX);
+        let mut listener = self.connection.is_j1939().then(Listener::default);
         while left > 0 {
             let frame = tokio::select! {
                 frame = frames.recv() => frame,
@@ -51,14 +55,20 @@ impl Command {
             };
             let Some(frame) = frame else { break };
             let frame = frame.map_err(Failed::from)?;
+            let message = listener.as_mut().and_then(|listener| listener.hear(&frame.hex));
             let mut out = std::io::stdout().lock();
             let printed = if self.connection.json {
                 let time = frame.time.as_microsecond();
-                writeln!(out, "{}", json!({ "time_us": time, "frame": frame.hex, "lost": frame.lost }))
+                let mut object = json!({ "time_us": time, "frame": frame.hex, "lost": frame.lost });
+                if let Some(message) = message {
+                    object["message"] = message.to_json();
+                }
+                writeln!(out, "{object}")
             } else {
                 let lost =
                     if frame.lost > 0 { format!("  ({} lost before)", frame.lost) } else { String::new() };
-                writeln!(out, "{:.6} {}{lost}", frame.time, frame.hex)
+                let message = message.map(|message| format!("  {message}")).unwrap_or_default();
+                writeln!(out, "{:.6} {}{message}{lost}", frame.time, frame.hex)
             };
             match printed {
                 Ok(()) => left -= 1,

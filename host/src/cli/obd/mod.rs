@@ -4,6 +4,7 @@
 //! adapter or car, 4 connected, but what was asked for has no answer.
 
 mod ask;
+mod broadcast;
 mod codes;
 mod connection;
 mod decode;
@@ -43,6 +44,7 @@ enum Subcommand {
     Commands(report::Commands),
     Raw(ask::Raw),
     Monitor(listen::Command),
+    Sleep(ask::Sleep),
     Ports(connection::Ports),
     Decode(decode::Command),
 }
@@ -62,7 +64,8 @@ impl Command {
             Subcommand::Commands(command) => finish(super::block_on(command.run())),
             Subcommand::Raw(command) => finish(super::block_on(command.run())),
             Subcommand::Monitor(command) => finish(super::block_on(command.run())),
-            Subcommand::Ports(command) => command.run(),
+            Subcommand::Sleep(command) => finish(super::block_on(command.run())),
+            Subcommand::Ports(command) => finish(command.run()),
             Subcommand::Decode(command) => command.run(),
         }
     }

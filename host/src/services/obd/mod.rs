@@ -114,7 +114,7 @@ impl CarOptions {
             Some(file) => Some(&*Box::leak(Box::new(Descriptions::load(file)?))),
         };
         Ok(car::Options {
-            adapter: self.adapter.clone().at(self.baud),
+            adapter: self.adapter.clone().at(self.baud).on(self.protocol),
             adapter_baud: self.adapter_baud,
             protocol: self.protocol,
             signals,

@@ -203,7 +203,7 @@ impl Adapter {
             && traffic.next() <= now
         {
             let at = traffic.next();
-            let frame = traffic.frame(&vehicle::state(self.options.car_time(at)));
+            let Some(frame) = traffic.frame(&vehicle::state(self.options.car_time(at))) else { return };
             if self.sent > at + self.byte_time(BUFFER) {
                 self.monitoring = None;
                 self.answer(self.sent, "BUFFER FULL");

@@ -13,6 +13,8 @@ pub(super) enum Header {
     Can11(u16),
     /// A 29-bit CAN identifier.
     Can29(u32),
+    /// The same as J1939 means it: priority, group, sender.
+    J1939(u32),
     /// Priority or format, target and source of the older buses.
     Legacy([u8; 3]),
 }
@@ -65,6 +67,9 @@ pub(super) enum Target {
 impl Target {
     /// The target of a header given by `AT SH`; none given is a functional request.
     pub(super) fn of(protocol: Protocol, header: Option<u32>) -> Self {
+        if protocol == Protocol::J1939 {
+            return Self::Nobody;
+        }
         let Some(header) = header else { return Self::Everyone };
         let one = |matches: &dyn Fn(Ecu) -> bool| {
             Ecu::ALL.into_iter().find(|ecu| matches(*ecu)).map_or(Self::Nobody, Self::One)
@@ -77,7 +82,6 @@ impl Target {
             Protocol::Can29Fast | Protocol::Can29Slow => {
                 one(&|ecu| header & 0xFF_FFFF == 0xDA_00F1 | u32::from(ecu.address()) << 8)
             }
-            Protocol::J1939 => Self::Nobody,
             _ => match header >> 8 & 0xFF {
                 0x33 | 0x6A => Self::Everyone,
                 address => one(&|ecu| address == u32::from(ecu.address())),
@@ -146,7 +150,7 @@ impl Frame {
     pub(super) fn id(&self) -> u32 {
         match self.header {
             Header::Can11(id) => id.into(),
-            Header::Can29(id) => id,
+            Header::Can29(id) | Header::J1939(id) => id,
             Header::Legacy([format, target, source]) => u32::from_be_bytes([0, format, target, source]),
         }
     }
@@ -159,6 +163,11 @@ impl Frame {
                 (Header::Can11(id), true) => format!("{id:03X} "),
                 (Header::Can11(id), false) => format!("{id:03X}"),
                 (Header::Can29(id), _) => hex(&id.to_be_bytes(), style.spaces),
+                (Header::J1939(id), spaces) => {
+                    let blank = if spaces { " " } else { "" };
+                    let (priority, group) = (id >> 26, id >> 8 & 0x3_FFFF);
+                    format!("{priority:X}{blank}{group:05X}{blank}{:02X}{blank}", id & 0xFF)
+                }
                 (Header::Legacy(header), _) => hex(&header, style.spaces),
             };
             if style.length && self.check.is_none() {
@@ -169,7 +178,7 @@ impl Frame {
             line += &hex(self.check.as_slice(), style.spaces);
             return vec![line];
         }
-        if self.check.is_some() || !style.formatted {
+        if self.check.is_some() || !style.formatted || matches!(self.header, Header::J1939(_)) {
             return vec![hex(&self.data, style.spaces)];
         }
         let blank = if style.spaces { " " } else { "" };

@@ -10,6 +10,7 @@ mod cable;
 mod dialect;
 pub mod ecu;
 mod frames;
+mod lorry;
 mod traffic;
 pub mod vehicle;
 
@@ -37,7 +38,7 @@ const CREDIT: Duration = Duration::from_micros(1_500);
 /// What is simulated.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The bus of the car.
+    /// The bus of the car; that of SAE J1939 makes it a lorry, which is only listened to.
     pub protocol: Protocol,
     /// Bits per second of the adapter's serial port.
     pub baud: u32,
@@ -135,6 +136,11 @@ impl Simulator {
     pub fn new(options: Options) -> Self {
         let car = Arc::new(Mutex::new(Car::new(options.protocol.is_can())));
         Self { options, car, begun: Instant::now(), trouble: Arc::default() }
+    }
+
+    /// A car like this one, with another bus.
+    pub(super) fn on(self, protocol: Protocol) -> Self {
+        Self::new(Options { protocol, ..self.options })
     }
 
     /// A new adapter on the car, and its cable. Must be called within a runtime; the adapter lives until the

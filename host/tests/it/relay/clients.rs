@@ -82,7 +82,10 @@ async fn a_monitor_whose_id_is_taken_is_told_so() {
     assert_eq!(within(notices.recv()).await, Some(Notice::Registered));
     // The first answers the relay's probe, so this takes no second.
     let second = within(run_monitor(&membership(&relay), async |_: &str| Ok(String::new()), |_| ())).await;
-    assert!(matches!(second, Err(ClientError::Refused(reason)) if reason == "monitor_id already registered"));
+    match second {
+        Err(ClientError::Refused(reason)) => assert_eq!(reason, "monitor_id already registered"),
+        other => panic!("expected to be refused, got {other:?}"),
+    }
 }
 
 fn cloverleaf(relay: &Alone, arguments: &[&str]) -> Command {

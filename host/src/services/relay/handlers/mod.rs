@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
+use socketioxide::AckError;
 use socketioxide::extract::SocketRef;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
@@ -218,7 +219,8 @@ impl Switchboard {
                 }
             };
             let alive = tokio::select! {
-                answer = answer => answer.is_ok(),
+                // An acknowledgement without arguments, which is no value, is as good as any.
+                answer = answer => matches!(answer, Ok(_) | Err(AckError::Decode(_))),
                 () = heard => true,
             };
             if alive && let Some(switchboard) = switchboard.upgrade() {

@@ -45,7 +45,7 @@ async fn shown(page: &mut Peer, expression: &str) -> Json {
 fn open(address: &str) -> Peer {
     let mut command = node(&script("dashboard/page.mjs"));
     command.arg(format!("http://{address}/"));
-    Peer::start(command)
+    Peer::start_listening(command)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

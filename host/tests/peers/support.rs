@@ -56,10 +56,19 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
-    /// Starts a peer; it is killed when dropped.
-    pub(crate) fn start(mut command: Command) -> Self {
+    /// Starts a peer that hears nothing; it is killed when dropped.
+    pub(crate) fn start(command: Command) -> Self {
+        Self::spawn(command, Stdio::null())
+    }
+
+    /// Starts a peer that can be [told](Self::tell) something.
+    pub(crate) fn start_listening(command: Command) -> Self {
+        Self::spawn(command, Stdio::piped())
+    }
+
+    fn spawn(mut command: Command, stdin: Stdio) -> Self {
         let name = format!("{command:?}");
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {error}"));
         let lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         let stdin = child.stdin.take();
@@ -68,7 +77,7 @@ impl Peer {
 
     /// Writes a line to the peer.
     pub(crate) async fn tell(&mut self, line: &str) {
-        let stdin = self.stdin.as_mut().expect("not finished");
+        let stdin = self.stdin.as_mut().expect("started listening, and not finished");
         stdin
             .write_all(format!("{line}\n").as_bytes())
             .await

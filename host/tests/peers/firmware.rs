@@ -60,7 +60,8 @@ async fn firmware_reads_the_simulated_car() {
     check(&log);
 }
 
-/// The cable is pulled while the chip polls, and put back: another adapter, with another idea of how to talk.
+/// The cable is pulled while the chip polls, and put back when it resets the adapter: another one, with another idea
+/// of how to talk.
 #[tokio::test]
 async fn firmware_finds_the_car_again_when_the_adapter_was_gone() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -85,7 +86,15 @@ async fn firmware_finds_the_car_again_when_the_adapter_was_gone() {
             }
         }
         drop((chip, adapter));
-        simulator.listen(listener).await
+        let (mut chip, _) = listener.accept().await.expect("the chip");
+        // Nobody answers until it has given up what was.
+        let mut unanswered = Vec::new();
+        while !unanswered.ends_with(b"ATZ\r") {
+            unanswered.push(chip.read_u8().await.expect("a chip"));
+        }
+        let mut adapter = simulator.plug_in();
+        adapter.write_all(b"ATZ\r").await.expect("an adapter");
+        tokio::io::copy_bidirectional(&mut chip, &mut adapter).await
     });
     let log = chip(port).finish().await;
     check_again(&log);

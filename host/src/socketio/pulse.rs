@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, oneshot};
 
 /// The signs of life of one client. A [socket](socketioxide::extract::SocketRef) that came through
-/// [`attach`](super::attach) has it among the extensions of its request.
+/// [`attach`](super::attach()) has it among the extensions of its request.
 #[derive(Debug, Default)]
 pub struct Pulse {
     heard: Arc<Notify>,

@@ -64,9 +64,9 @@ pub struct Options {
     /// Keys, with what they are when left out: latency = 0 (milliseconds from a chunk to its result), real_time = false
     /// (RATE_LIMIT for chunks that come too fast), first_resets = false, shuffle = 0 (results held back and let go in
     /// reverse), results_first = false (before the reply to their chunk), token_ttl = 86400 (seconds), note (a remark
-    /// on every channel). Each [[fault]] has do = "drop", "duplicate", "delay" (with delay = milliseconds), "error" (with
-    /// status and code), "close", "truncate", "wrong_id", "bad_status" or "text"; on = "reply" or "result"; and if wanted
-    /// action = "0506", chunk = 1, after = 0 and times = 1 (0 is always).
+    /// on every channel). Each table of the list "fault" has do = "drop", "duplicate", "delay" (with delay =
+    /// milliseconds), "error" (with status and code), "close", "truncate", "wrong_id", "bad_status" or "text"; on =
+    /// "reply" or "result"; and if wanted action = "0506", chunk = 1, after = 0 and times = 1 (0 is always).
     #[arg(long, env = "CLOVERLEAF_DFX_RULES", value_name = "FILE")]
     pub dfx_rules: Option<PathBuf>,
 }

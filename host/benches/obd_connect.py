@@ -8,9 +8,11 @@ Adapters: the simulated one (reset 500 ms, search 350 ms) and, if given, ELM327-
 protocol number 500 ms). `beyond` is what is left once these delays of the adapter are taken away.
 """
 
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROUNDS = 5
@@ -56,7 +58,9 @@ def main():
         simulator.wait()
     if emulator:
         port = "35017"
-        peer = subprocess.Popen([emulator[0], "-s", "car", "-n", port, "-b", "/dev/stdout"],
+        # It writes a log where it is.
+        peer = subprocess.Popen([os.path.abspath(emulator[0]), "-s", "car", "-n", port, "-b", "/dev/stdout"],
+                                cwd=tempfile.mkdtemp(),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
         try:
             for line in peer.stdout:

@@ -85,6 +85,12 @@ impl Item {
         }
     }
 
+    /// Whether asking for it changes nothing in the car: see [`only_reads`]. Nothing else is polled, or offered to
+    /// whoever asks from elsewhere.
+    pub fn only_reads(&self) -> bool {
+        only_reads(&self.request())
+    }
+
     /// Whom to ask.
     pub fn target(&self) -> Target {
         match self.what {
@@ -97,6 +103,15 @@ impl Item {
     pub(super) fn may_be_silent(&self) -> bool {
         matches!(self.what, What::Standard(Command { ask: Ask::Service(0x03 | 0x07 | 0x0A), .. }))
     }
+}
+
+/// Whether a request only reads: services 01 to 03, 05 to 07, 09 and 0A of SAE J1979, and what reads identifiers, codes
+/// and memory by ISO 14230-3 and ISO 14229-1. An empty request goes to the adapter, whose named commands only read.
+pub fn only_reads(request: &[u8]) -> bool {
+    matches!(
+        request.first(),
+        None | Some(0x01..=0x03 | 0x05..=0x07 | 0x09 | 0x0A | 0x12 | 0x13 | 0x17..=0x1A | 0x21..=0x24)
+    )
 }
 
 impl PartialEq for Item {

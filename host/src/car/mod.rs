@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-pub use item::{Item, Supported, What};
+pub use item::{Item, Supported, What, only_reads};
 pub use reading::{Reading, Reply};
 
 use crate::timeline::Bus;
@@ -356,9 +356,10 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watches exactly these from now on, each at its period; a period of zero is as often as the link can.
+    /// Watches exactly these from now on, each at its period; a period of zero is as often as the link can. What does
+    /// not [only read](Item::only_reads) is left out.
     pub fn watch(&self, items: impl IntoIterator<Item = (Item, Duration)>) {
-        let items = items.into_iter().collect();
+        let items = items.into_iter().filter(|(item, _)| item.only_reads()).collect();
         self.watched.change(|watchers| {
             watchers.insert(self.id, items);
         });

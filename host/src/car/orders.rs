@@ -55,8 +55,7 @@ pub async fn obey(car: &Car, text: &str) -> Result<String, OrderError> {
 
 async fn query(car: &Car, name: &str) -> Result<Value, OrderError> {
     let item = car.find(name).ok_or_else(|| OrderError::Name(name.to_owned()))?;
-    // What these services do is to read; those that clear, control or write are not among them.
-    if !matches!(item.request().first(), None | Some(0x01..=0x03 | 0x05..=0x07 | 0x09 | 0x0A | 0x21 | 0x22)) {
+    if !item.only_reads() {
         return Err(OrderError::NotReading(name.to_owned()));
     }
     let reading = car.query(&item).await?;

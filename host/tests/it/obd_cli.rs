@@ -62,6 +62,10 @@ fn wrong_usage_says_what_was_expected_and_prints_nothing() {
         (&["query", "--adapter", "/no/such/port", "RPM"], 3, "/no/such/port"),
         (&["dtc", "--dtc-table", "no/such/table.csv"], 1, "no/such/table.csv: "),
         (&["query", "--signals", "no/such/set.json", "RPM"], 1, "no/such/set.json: "),
+        (&["query", "CLEAR_DTC"], 2, "`CLEAR_DTC` does not only read; `cloverleaf obd clear-dtc` clears"),
+        (&["query", "04"], 2, "`04` does not only read"),
+        (&["query", "7E0.2EF19000"], 2, "`7E0.2EF19000` does not only read"),
+        (&["watch", "CLEAR_DTC"], 2, "`CLEAR_DTC` does not only read"),
         (&["clear-dtc"], 2, "say --yes where nobody can be asked"),
     ] {
         let output = run(arguments);

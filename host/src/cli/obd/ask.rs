@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use cloverleaf_core::obd2;
 use serde_json::{Value, json};
 
-use super::connection::{Connection, find};
+use super::connection::{Connection, find, must_read};
 use super::uds;
 use super::{Failed, say};
 use crate::car::signals::{self, Request};
@@ -62,16 +62,20 @@ impl Query {
         }
     }
 
-    /// A name of the tables or of a signal set, else a request in hexadecimal.
+    /// A name of the tables or of a signal set, else a request in hexadecimal; it must only read.
     fn find(&self, car: &Car, name: &str) -> Result<Asked, Failed> {
         let unknown = match (&self.header, find(car, name)) {
-            (None, Ok(item)) => return Ok(Asked::Item(item)),
+            (None, Ok(item)) => {
+                must_read(name, &item.request())?;
+                return Ok(Asked::Item(item));
+            }
             (_, Err(unknown)) => unknown,
             (Some(_), Ok(_)) => {
                 Failed::Usage(format!("--header is for requests in hexadecimal, not for `{name}`"))
             }
         };
         let Ok(request) = name.parse::<Request>() else { return Err(unknown) };
+        must_read(name, &request.data)?;
         let header = request.header.clone().or_else(|| self.header.clone());
         let known = obd2::Command::of_request(&request.data);
         // Service 01 takes several PIDs, and then it is another question.

@@ -9,7 +9,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Failed;
-use crate::car::{Car, Item, QueryError};
+use crate::car::{Car, Item, QueryError, only_reads};
 use crate::services::obd::CarOptions;
 use crate::timeline::Bus;
 use crate::transport::serial;
@@ -90,6 +90,16 @@ pub(super) fn find(car: &Car, name: &str) -> Result<Item, Failed> {
     car.find(name).or_else(|| car.find(&upper)).ok_or_else(|| {
         Failed::Usage(format!("`{name}` is unknown; `cloverleaf obd commands --all` lists every name"))
     })
+}
+
+/// Refuses what clears, controls or writes where values are asked for.
+pub(super) fn must_read(name: &str, request: &[u8]) -> Result<(), Failed> {
+    if only_reads(request) {
+        return Ok(());
+    }
+    Err(Failed::Usage(format!(
+        "`{name}` does not only read; `cloverleaf obd clear-dtc` clears codes, `cloverleaf obd raw` sends anything"
+    )))
 }
 
 impl From<QueryError> for Failed {

@@ -10,7 +10,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::Failed;
 use super::ask::{flat, human};
-use super::connection::{Connection, find};
+use super::connection::{Connection, find, must_read};
 use crate::car::{Item, Reading};
 
 /// Watch values by name until interrupted
@@ -41,6 +41,7 @@ impl Command {
         };
         let car = self.connection.open().await?;
         let items = self.names.iter().map(|name| find(&car, name)).collect::<Result<Vec<_>, _>>()?;
+        items.iter().try_for_each(|item| must_read(item.name(), &item.request()))?;
         if let Some(item) = items.iter().find(|item| !car.supports(item)) {
             return Err(Failed::Answer(format!("the car does not support {}", item.name())).into());
         }

@@ -8,7 +8,6 @@ use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::Guard;
 use crate::car::{Car, orders};
 use crate::config::{Exposure, Options};
 use crate::dashboard;
@@ -83,11 +82,11 @@ impl App {
         serve_root(&io, &obd, &relay);
         let dfx = Dfx::new(&options.dfx, &context)?;
         let road = octane::start(&options.octane, &context, &io).await?;
-        let guard = Guard { key: options.dashboard.dashboard_key.clone(), exposure };
+        let guard = options.dashboard.guard(exposure);
         let topics = hub::Topics::new().with("timeline:*", Timeline::new(timeline.clone(), guard.clone()));
         let hub = Hub::new(&options.hub, &context, topics).await?;
         let parts = dashboard::Parts {
-            guard,
+            guard: guard.clone(),
             timeline: timeline.clone(),
             car: obd.car().clone(),
             plan: plan(&road),
@@ -109,7 +108,11 @@ impl App {
             summary.push(format!("         the car is monitor {id}"));
             summary.push(format!("         try: cloverleaf relay user --id {id} help"));
         }
-        summary.extend([hub.summary(), dfx.summary().to_owned(), options.dashboard.summary(exposure)]);
+        summary.extend([
+            hub.summary(),
+            dfx.summary().to_owned(),
+            guard.summary("dashboard", "page     the dashboard at /"),
+        ]);
         Ok(Self { router, io, hub, dfx, timeline, summary, road, end })
     }
 
@@ -175,7 +178,7 @@ fn plan(road: &Octane) -> Value {
 fn serve_root(io: &SocketIo, obd: &Obd, relay: &Relay) {
     let (obd, relay) = (obd.clone(), relay.clone());
     socketio::serve(io, "/", move |socket, auth| Root {
-        car: obd.join(socket),
+        car: obd.join(socket, &auth),
         relay: relay.join(socket, &auth),
     });
 }

@@ -68,21 +68,52 @@ impl std::str::FromStr for Key {
     }
 }
 
-/// Guards what may be seen on this machine by all, and elsewhere only by those who have the key.
+/// Whom a service lets in. The rule is the same for all: with a key, those who present it; without one everybody on a
+/// server that only this machine can reach, and on the network nobody, unless the service is declared open.
+///
+/// ```
+/// use cloverleaf::auth::{Guard, Key};
+/// use cloverleaf::config::Exposure::{Loopback, Network};
+/// assert!(Guard::new(None, false, Loopback).admits(None));
+/// assert!(!Guard::new(None, false, Network).admits(Some("guess")));
+/// assert!(Guard::new(None, true, Network).admits(None));
+/// assert!(!Guard::new(Some(Key::new("secret")), true, Loopback).admits(None));
+/// ```
 #[derive(Clone, Debug)]
-pub struct Guard {
-    /// Who presents this is let in, wherever they are; without it nobody beyond this machine is.
-    pub key: Option<Key>,
-    /// Who can reach the server at all.
-    pub exposure: Exposure,
+pub enum Guard {
+    /// Everybody who can reach the server.
+    Open,
+    /// Who presents this key.
+    Keyed(Key),
+    /// Nobody: the network can reach the server, and there is no key.
+    Closed,
 }
 
 impl Guard {
+    /// The guard of a service with this key, if it has one; `open` is what its option `--…-open` says.
+    pub fn new(key: Option<Key>, open: bool, exposure: Exposure) -> Self {
+        match key {
+            Some(key) => Self::Keyed(key),
+            None if open || exposure == Exposure::Loopback => Self::Open,
+            None => Self::Closed,
+        }
+    }
+
     /// Whether somebody who presents this, or nothing, is let in.
     pub fn admits(&self, presented: Option<&str>) -> bool {
-        match &self.key {
-            Some(key) => presented.is_some_and(|presented| key.matches(presented)),
-            None => self.exposure == Exposure::Loopback,
+        match self {
+            Self::Open => true,
+            Self::Keyed(key) => presented.is_some_and(|presented| key.matches(presented)),
+            Self::Closed => false,
+        }
+    }
+
+    /// The line that tells people what is served and to whom; the options of the service begin with `--service-`.
+    pub fn summary(&self, service: &str, served: &str) -> String {
+        match self {
+            Self::Open => served.to_owned(),
+            Self::Keyed(_) => format!("{served} · with its key"),
+            Self::Closed => format!("{served} · closed: needs --{service}-key, or --{service}-open"),
         }
     }
 }

@@ -35,9 +35,13 @@ use crate::timeline::{Bus, Missed};
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// Ask for this key before showing the timeline (`/?key=KEY`); required for it to be shown beyond this machine
+    /// What whoever opens the dashboard must present: /?key=KEY
     #[arg(long, env = "CLOVERLEAF_DASHBOARD_KEY", value_name = "KEY", hide_env_values = true)]
     pub dashboard_key: Option<Key>,
+
+    /// Show the dashboard's timeline to everyone in the network without a key
+    #[arg(long, env = "CLOVERLEAF_DASHBOARD_OPEN")]
+    pub dashboard_open: bool,
 
     /// What to ask the car while somebody looks at the page, twice a second each
     #[arg(
@@ -51,13 +55,9 @@ pub struct Options {
 }
 
 impl Options {
-    /// Where the page is and who may see it, for people.
-    pub fn summary(&self, exposure: Exposure) -> String {
-        match (&self.dashboard_key, exposure) {
-            (Some(_), _) => "page     the dashboard at /?key=KEY".to_owned(),
-            (None, Exposure::Loopback) => "page     the dashboard at /".to_owned(),
-            (None, Exposure::Network) => "page     closed: needs --dashboard-key".to_owned(),
-        }
+    /// Whom the timeline is shown to.
+    pub fn guard(&self, exposure: Exposure) -> Guard {
+        Guard::new(self.dashboard_key.clone(), self.dashboard_open, exposure)
     }
 }
 
@@ -95,7 +95,7 @@ struct Dashboard {
 
 /// A name that the page should watch is not one of the car's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("--dashboard-watch: {0} is no command of the car; `cloverleaf obd commands` lists them")]
+#[error("--dashboard-watch: {0} is no command that reads the car; `cloverleaf obd commands` lists them")]
 pub struct UnknownName(pub String);
 
 const HTML: &str = "text/html; charset=utf-8";
@@ -132,7 +132,10 @@ pub fn routes(options: &Options, parts: Parts) -> Result<Router, UnknownName> {
     let often = options.dashboard_watch.iter().map(|name| (name.as_str(), WATCH_PERIOD));
     let watched = often
         .chain(WATCHED_SELDOM.map(|name| (name, SELDOM)))
-        .map(|(name, period)| Ok((car.find(name).ok_or_else(|| UnknownName(name.to_owned()))?, period)))
+        .map(|(name, period)| {
+            let item = car.find(name).filter(Item::only_reads);
+            Ok((item.ok_or_else(|| UnknownName(name.to_owned()))?, period))
+        })
         .collect::<Result<_, _>>()?;
     let dashboard = Dashboard { guard, timeline, car, watched, plan, end };
     let router = Router::new().route("/timeline", get(follow)).with_state(Arc::new(dashboard));
@@ -159,8 +162,7 @@ async fn follow(State(dashboard): State<Arc<Dashboard>>, Query(access): Query<Ac
     if dashboard.guard.admits(access.key.as_deref()) {
         Sse::new(events(&dashboard)).keep_alive(KeepAlive::default()).into_response()
     } else {
-        let reason =
-            "the timeline needs its key: start the server with --dashboard-key KEY and open /?key=KEY\n";
+        let reason = "the timeline needs its key: start the server with --dashboard-key KEY (or --dashboard-open) and open /?key=KEY\n";
         (StatusCode::UNAUTHORIZED, reason).into_response()
     }
 }

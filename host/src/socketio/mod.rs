@@ -20,6 +20,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::extract::Query;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use socketioxide::SocketIo;
@@ -89,6 +90,17 @@ impl Incoming {
     pub fn data<T: DeserializeOwned>(&self) -> serde_json::Result<T> {
         serde_json::from_str(self.raw().get())
     }
+}
+
+/// What a client presents to be let in: `token` in the connection's auth payload, or else in its query string, where
+/// clients of the older protocol, which have no auth payload, can put it.
+pub fn token(socket: &Socket, auth: &serde_json::Value) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Presented {
+        token: Option<String>,
+    }
+    let token = auth.get("token").and_then(serde_json::Value::as_str).map(str::to_owned);
+    token.or_else(|| Query::<Presented>::try_from_uri(&socket.req_parts().uri).ok()?.0.token)
 }
 
 impl FromMessageParts<LocalAdapter> for Incoming {

@@ -27,6 +27,55 @@ async fn shutdown_does_not_wait_for_streams_that_never_end() {
     drop(stream);
 }
 
+/// One policy for all: open to this machine, closed to the network unless there is a key or the option says so.
+#[tokio::test]
+async fn every_service_says_whom_it_lets_in() {
+    let services = ["obd", "octane", "relay", "hub", "dfx", "dashboard"];
+    let told = async |options: &Options| App::new(options).await.expect("good options").summary().join("\n");
+    let here = told(&Options::default()).await;
+    assert!(!here.contains("closed") && !here.contains("key"), "{here}");
+
+    let network = Options { listen: "0.0.0.0:0".parse().expect("an address"), ..Options::default() };
+    let closed = told(&network).await;
+    for service in services {
+        let lines = closed.lines().filter(|line| line.contains(&format!("--{service}-open"))).count();
+        assert_eq!(lines, 1, "{service} is closed: {closed}");
+    }
+
+    let key = || Some("secret".parse().expect("a key"));
+    let mut keyed = network.clone();
+    (keyed.obd.obd_key, keyed.hub.hub_key, keyed.dfx.dfx_key) = (key(), key(), key());
+    (keyed.octane.keys, keyed.dashboard.dashboard_key) = (key().into_iter().collect(), key());
+    keyed.relay.relay_user_key = vec!["user".parse().expect("a key")];
+    keyed.relay.relay_monitor_key = vec!["monitor".parse().expect("a key")];
+    let keyed = told(&keyed).await;
+    assert_eq!(keyed.lines().filter(|line| line.contains(" · with its key")).count(), 6, "{keyed}");
+
+    let mut open = network.clone();
+    (open.obd.obd_open, open.hub.hub_open, open.dfx.dfx_open) = (true, true, true);
+    (open.octane.open, open.relay.relay_open, open.dashboard.dashboard_open) = (true, true, true);
+    assert_eq!(told(&open).await, here);
+}
+
+#[tokio::test]
+async fn a_server_without_keys_admits_nobody_from_the_network() {
+    let server = Server::start(&Options { listen: "0.0.0.0:0".parse().unwrap(), ..Options::default() }).await;
+    let token = "?token=guess&key=guess";
+    for (path, status) in [
+        ("/timeline", 401),
+        ("/c/lobby", 403),
+        ("/socket/websocket", 403),
+        ("/measurements", 401),
+        ("/api/gate/1", 401),
+    ] {
+        let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                       sec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==";
+        let request = format!("GET {path}{token} HTTP/1.1\r\nhost: bench\r\n{upgrade}\r\n\r\n");
+        let (_, head, _) = exchange(server.address, &request).await;
+        assert!(head.starts_with(&format!("http/1.1 {status}")), "{path}: {head}");
+    }
+}
+
 #[tokio::test]
 async fn foreign_pages_are_told_why_they_are_refused() {
     let server = Server::start(&Options::default()).await;

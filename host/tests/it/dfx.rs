@@ -161,7 +161,7 @@ async fn subprotocols_are_negotiated() {
 #[tokio::test]
 async fn nothing_is_done_without_a_good_token() {
     let mut options = Options::default();
-    options.dfx.dfx_token = Some("secret".parse().unwrap());
+    options.dfx.dfx_key = Some("secret".parse().unwrap());
     let server = Server::start(&options).await;
     let measurement = created(&server, "secret").await;
     let unauthorized =
@@ -422,7 +422,7 @@ type Row<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, u16, &'a str);
 #[tokio::test]
 async fn the_rest_twins_answer_json_whatever_is_asked() {
     let mut options = Options::default();
-    options.dfx.dfx_token = Some("secret".parse().unwrap());
+    options.dfx.dfx_key = Some("secret".parse().unwrap());
     let server = Server::start(&options).await;
     let measurement = created(&server, "secret").await;
     let client = reqwest::Client::new();
@@ -480,7 +480,7 @@ async fn the_rest_twins_answer_json_whatever_is_asked() {
 #[tokio::test]
 async fn a_refresh_token_renews_once_and_opens_nothing() {
     let mut options = Options::default();
-    options.dfx.dfx_token = Some("secret".parse().unwrap());
+    options.dfx.dfx_key = Some("secret".parse().unwrap());
     let server = Server::start(&options).await;
     let client = reqwest::Client::new();
     let post = async |path: &str, token: &str, body: serde_json::Value| {

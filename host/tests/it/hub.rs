@@ -447,7 +447,7 @@ async fn asks(server: &Server, path: &str, origin: Option<&str>, offered: Option
 #[tokio::test]
 async fn a_token_lets_in_by_subprotocol_or_parameter() {
     let mut options = Options::default();
-    options.hub.hub_token = Some(Key::new("s3cret?>"));
+    options.hub.hub_key = Some(Key::new("s3cret?>"));
     let server = Server::start(&options).await;
     let path = "/socket/websocket?vsn=2.0.0";
     for (path, offered, answer) in [

@@ -122,7 +122,7 @@ async fn who_may_not_come_in_is_told_403() {
     let mut options = Options::default();
     options.hub.hub_longpoll = true;
     options.hub.hub_origin = vec!["example.org".to_owned()];
-    options.hub.hub_token = Some(Key::new("s3cret"));
+    options.hub.hub_key = Some(Key::new("s3cret"));
     let server = Server::start(&options).await;
     let address = server.address;
     let token = "X-Phoenix-AuthToken: s3cret\r\n";

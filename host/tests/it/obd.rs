@@ -46,11 +46,22 @@ impl Client {
     }
 
     async fn over(stream: TcpStream, server: &Server, namespace: &'static str) -> Self {
-        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address);
+        Self::presenting(stream, server, namespace, "", "").await
+    }
+
+    /// With this in the query string, and this auth payload.
+    async fn presenting(
+        stream: TcpStream,
+        server: &Server,
+        namespace: &'static str,
+        query: &str,
+        auth: &str,
+    ) -> Self {
+        let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket{query}", server.address);
         let (socket, _) = client_async(url, stream).await.expect("a WebSocket");
         let mut client = Self { socket, namespace };
         assert!(client.packet().await.starts_with("0{"));
-        client.send(format!("40{namespace}")).await;
+        client.send(format!("40{namespace}{auth}")).await;
         assert!(client.packet().await.starts_with("40"));
         client
     }
@@ -201,6 +212,51 @@ async fn arguments_of_every_wrong_type_are_answered() {
     }
     client.emit_raw(r#"["unwatch_all"]"#).await;
     assert_eq!(client.ask("status", Value::Null).await, "Car Connected");
+}
+
+#[tokio::test]
+async fn what_does_not_only_read_is_neither_queried_nor_watched() {
+    let server = serve(&Simulator::new(instant())).await;
+    let mut client = Client::connect(&server, "").await;
+    client.connected().await;
+    assert_eq!(client.ask("query", json!("CLEAR_DTC")).await, Value::Null);
+    client.emit("watch", json!(["CLEAR_DTC", "RPM"])).await;
+    for _ in 0..3 {
+        assert_eq!(client.next("watching").await["command"]["name"], "RPM");
+    }
+    assert_eq!(
+        client.ask("query", json!("GET_DTC")).await["value"][0][0],
+        "P0133",
+        "the code is still stored"
+    );
+}
+
+#[tokio::test]
+async fn the_car_is_for_those_who_have_its_key() {
+    let mut options = Options::default();
+    options.obd.obd_key = Some("s3 cret".parse().expect("a key"));
+    let server = Server::start(&options).await;
+    #[rustfmt::skip]
+    let table = [
+        ("",      "",                 "",                     false),
+        ("/obd,", "",                 "",                     false),
+        ("/obd,", "",                 r#"{"token":"guess"}"#, false),
+        ("/obd,", "&token=guess",     "",                     false),
+        ("",      "",                 r#"{"token":"s3 cret"}"#, true),
+        ("/obd,", "",                 r#"{"token":"s3 cret"}"#, true),
+        ("/obd,", "&token=s3%20cret", "",                     true),
+    ];
+    for (namespace, query, auth, admitted) in table {
+        let stream = TcpStream::connect(server.address).await.expect("a connection");
+        let mut client = Client::presenting(stream, &server, namespace, query, auth).await;
+        client.emit_raw(r#"["has_name","RPM"]"#).await;
+        let answer = if admitted {
+            r#"["has_name",true]"#
+        } else {
+            r#"["error",{"event":"has_name","message":"Invalid token"}]"#
+        };
+        assert_eq!(client.event().await, answer, "{namespace} {query} {auth}");
+    }
 }
 
 #[tokio::test]

@@ -45,8 +45,7 @@ use std::sync::Arc;
 use axum::Router;
 use cloverleaf_core::time::Duration;
 
-use crate::auth::Key;
-use crate::config::Exposure;
+use crate::auth::{Guard, Key};
 use crate::services::Context;
 use handlers::Server;
 use state::{Access, Rules, State};
@@ -55,9 +54,13 @@ use state::{Access, Rules, State};
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// The token that DFX clients must present; on the network one is made up if none is given
-    #[arg(long, env = "CLOVERLEAF_DFX_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub dfx_token: Option<Key>,
+    /// The token that DFX clients must present; without one any will do on this machine
+    #[arg(long, env = "CLOVERLEAF_DFX_KEY", value_name = "KEY", hide_env_values = true)]
+    pub dfx_key: Option<Key>,
+
+    /// Let everyone in the network use the DFX endpoint, with any token
+    #[arg(long, env = "CLOVERLEAF_DFX_OPEN")]
+    pub dfx_open: bool,
 
     /// How the DFX endpoint behaves and misbehaves: latency, real time, order, faults (TOML)
     ///
@@ -106,17 +109,11 @@ impl Dfx {
     /// When the file of rules cannot be used.
     pub fn new(options: &Options, context: &Context) -> Result<Self, BuildError> {
         let rules = options.dfx_rules.clone().map_or(Ok(Rules::default()), read_rules)?;
-        let (key, note) = match (&options.dfx_token, context.exposure) {
-            (Some(key), _) => (Some(key.clone()), String::new()),
-            (None, Exposure::Loopback) => (None, " (any token)".into()),
-            (None, Exposure::Network) => {
-                let token = uuid::Uuid::new_v4().simple().to_string();
-                (Some(Key::new(&token)), format!(" (token {token})"))
-            }
-        };
-        let access = Access::new(key, Duration::from_secs(rules.token_ttl));
+        let guard = Guard::new(options.dfx_key.clone(), options.dfx_open, context.exposure);
+        let summary = guard.summary("dfx", "driver   WebSocket /dfx and /, REST /measurements");
+        let access = Access::new(guard, Duration::from_secs(rules.token_ttl));
         let server = Server::start(State::new(rules, access), context.timeline.clone());
-        Ok(Self { server, summary: format!("driver   WebSocket /dfx and /, REST /measurements{note}") })
+        Ok(Self { server, summary })
     }
 
     /// What is served and where, for people.

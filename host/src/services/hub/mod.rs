@@ -18,6 +18,7 @@
 //! | client that floods | no limit | read more slowly | the same |
 //! | JSON nested deeper than 512 levels | accepted | closed with 1011 | the same |
 //! | origin of browsers | the configured host | the server's rule (this machine, `--allow-origin`), or the hosts in `--hub-origin` | the same |
+//! | who may chat | everyone | everyone on this machine; elsewhere those with `--hub-key` (403 without), or nobody until there is one or `--hub-open`; pages of rooms take it as `?token=` | the same |
 //! | a failing database | the channel crashes | the shout is delivered, not kept, and logged | the same |
 //! | long polling: a message that is none, or more than 100 | no answer for 10 s | `{"status":400}` and the session ends | the same |
 //! | U+0000 in a kept message (PostgreSQL has none) | the channel crashes | kept as U+FFFD, delivered as it is | the same |
@@ -50,7 +51,7 @@ use self::history::{History, OpenError};
 use self::state::rooms::{Effects, Room, Shared};
 use self::topics::{fixture, room};
 use super::Context;
-use crate::auth::Key;
+use crate::auth::{Guard, Key};
 use crate::origin::Origins;
 use crate::ws::{Flush, Limits};
 
@@ -89,9 +90,13 @@ pub struct Options {
     #[arg(long, env = "CLOVERLEAF_HUB_ORIGIN", value_name = "HOST", value_delimiter = ',')]
     pub hub_origin: Vec<String>,
 
-    /// Let in only clients that present this token (Phoenix `authToken`, or the parameter `token`)
-    #[arg(long, env = "CLOVERLEAF_HUB_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    pub hub_token: Option<Key>,
+    /// What clients of the hub must present (Phoenix `authToken`, or the parameter `token`)
+    #[arg(long, env = "CLOVERLEAF_HUB_KEY", value_name = "KEY", hide_env_values = true)]
+    pub hub_key: Option<Key>,
+
+    /// Let everyone in the network use the hub without a key
+    #[arg(long, env = "CLOVERLEAF_HUB_OPEN")]
+    pub hub_open: bool,
 
     /// Close a connection whose client says nothing for so long
     #[arg(long, env = "CLOVERLEAF_HUB_IDLE", value_name = "SECONDS", default_value_t = 45, value_parser = clap::value_parser!(u64).range(1..))]
@@ -170,7 +175,7 @@ struct Inner {
     rate: u32,
     /// The hosts whose pages may connect; if empty, the server's rule decides.
     hosts: Vec<String>,
-    key: Option<Key>,
+    guard: Guard,
     test_channels: bool,
     longpoll: bool,
     sessions: longpoll::Sessions,
@@ -211,7 +216,7 @@ impl Hub {
             idle: Duration::from_secs(options.hub_idle),
             rate: options.hub_rate,
             hosts,
-            key: options.hub_token.clone(),
+            guard: Guard::new(options.hub_key.clone(), options.hub_open, context.exposure),
             test_channels: options.hub_test_channels,
             longpoll: options.hub_longpoll || options.hub_test_channels,
             sessions: longpoll::Sessions::default(),
@@ -241,7 +246,7 @@ impl Hub {
             .route("/c", get(page::lobby))
             .route("/c/{room}", get(page::room))
             .with_state(self.clone());
-        let router = mount("/socket", self.inner.key.is_some()).merge(pages);
+        let router = mount("/socket", matches!(self.inner.guard, Guard::Keyed(_))).merge(pages);
         if self.inner.test_channels {
             router.merge(mount("/asocket", true)).route("/websocket", any(nothing))
         } else {
@@ -251,7 +256,7 @@ impl Hub {
 
     /// What is served and where, for people.
     pub fn summary(&self) -> String {
-        "crew     Phoenix Channels /socket/websocket, rooms at /c/ROOM".to_owned()
+        self.inner.guard.summary("hub", "crew     Phoenix Channels /socket/websocket, rooms at /c/ROOM")
     }
 
     /// Sends an event to all members of a topic.

@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::events::Response;
 use super::state::{Body, Input, Output, State, View};
+use crate::auth::Guard;
 use crate::car::{Car, Item, Watcher};
 use crate::socketio::{self, Incoming, Member};
 use crate::transport::serial;
@@ -34,6 +35,7 @@ pub struct Obd {
 #[derive(Debug)]
 struct Inner {
     car: Car,
+    guard: Guard,
     watcher: Watcher,
     clients: Mutex<Clients>,
     /// The simulated car that onboardpi's clients started, and its port.
@@ -49,12 +51,13 @@ struct Clients {
 }
 
 impl Obd {
-    pub(super) fn start(car: Car, period: Duration, onboardpi: bool) -> Self {
+    pub(super) fn start(car: Car, guard: Guard, period: Duration, onboardpi: bool) -> Self {
         let state = State::new(period, onboardpi);
         let clients = Clients { state, sockets: HashMap::new(), next: 0 };
         let inner = Arc::new(Inner {
             watcher: car.watcher(),
             car,
+            guard,
             clients: Mutex::new(clients),
             emulator: Mutex::default(),
         });
@@ -67,19 +70,26 @@ impl Obd {
         &self.inner.car
     }
 
+    /// Whom the service lets in.
+    pub fn guard(&self) -> &Guard {
+        &self.inner.guard
+    }
+
     /// Serves the namespace `/obd`; the root namespace is shared, and its owner calls [`join`](Self::join).
     pub fn mount(&self, io: &SocketIo) {
         let obd = self.clone();
-        socketio::serve(io, "/obd", move |socket, _auth| obd.join(socket));
+        socketio::serve(io, "/obd", move |socket, auth| obd.join(socket, &auth));
     }
 
-    /// Takes in a client; whoever calls this sees to it that it [leaves](Member::leave) when it disconnects.
-    pub fn join(&self, socket: &SocketRef) -> Client {
+    /// Takes in a client that connected with this auth payload; whoever calls this sees to it that it
+    /// [leaves](Member::leave) when it disconnects.
+    pub fn join(&self, socket: &SocketRef, auth: &serde_json::Value) -> Client {
+        let admitted = self.inner.guard.admits(socketio::token(socket, auth).as_deref());
         let mut clients = self.inner.lock();
         let id = clients.next;
         clients.next += 1;
         clients.sockets.insert(id, socket.clone());
-        self.inner.handle(&mut clients, Input::Connected(id), None);
+        self.inner.handle(&mut clients, Input::Connected(id, admitted), None);
         drop(clients);
         Client { inner: self.inner.clone(), id }
     }
@@ -241,9 +251,9 @@ impl Inner {
     }
 }
 
-/// Tells every client.
+/// Tells every client that may use the car.
 fn broadcast(clients: &Clients, event: &str, body: &impl Serialize) {
-    for socket in clients.sockets.values() {
+    for (_, socket) in clients.sockets.iter().filter(|(id, _)| clients.state.admits(**id)) {
         if socket.emit(event, body).is_err() {
             give_up(socket);
         }

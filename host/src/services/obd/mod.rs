@@ -4,6 +4,8 @@
 //! (`watch`, `unwatch`, `start`, `stop`) and every value is pushed to it as `watching`. What one client watches is
 //! its own business and ends with its connection.
 //!
+//! A key is presented as the relay's: `{"token": …}` in the connection's auth payload, or `?token=…` in its query string.
+//!
 //! | | obd-socketio | here |
 //! |---|---|---|
 //! | `watch` | fails unless the program sets a callback | works; values are pushed as `watching`, the name that onboardpi chose |
@@ -14,6 +16,8 @@
 //! | `query` of something unwatched | `null` | the car is asked once |
 //! | `supports`, `query`, `has_name` of an unknown name, or of something that is no name | no answer | `false`, `null`, `false` |
 //! | `stop` without argument | fails | works, as with one; `start` and `stop` are the client's own |
+//! | `watch`, `query` of something that does not only read (`CLEAR_DTC`) | done, `watch` again and again | left out, `null` |
+//! | who may use the car | everyone | everyone on this machine; elsewhere those with `--obd-key`, or nobody until there is one or `--obd-open`. Others are answered `error` with `{"event":…,"message":"Invalid token"}` |
 //! | any event before the car is connected | no answer | the answer that fits: `Not Connected`, `false`, `""`, `[]`, `null` |
 //! | `status` | never changes by itself | follows what happens on the link |
 //! | monitors (`MONITOR_…`) | hang the server for ever | an array of tests, with `unit` and `passed` besides the six keys |
@@ -40,6 +44,7 @@ pub use events::CommandInfo;
 pub use handlers::{Client, Obd};
 
 use super::Context;
+use crate::auth::{Guard, Key};
 use crate::car::descriptions::{self, Descriptions};
 use crate::car::signals::{LoadError, Signals};
 use crate::car::{self, Car};
@@ -136,6 +141,14 @@ pub struct Options {
     #[arg(long, env = "CLOVERLEAF_WATCH_RATE", value_name = "HZ", default_value_t = 0.0, value_parser = rate)]
     pub watch_rate: f64,
 
+    /// What clients of the car must present
+    #[arg(long, env = "CLOVERLEAF_OBD_KEY", value_name = "KEY", hide_env_values = true)]
+    pub obd_key: Option<Key>,
+
+    /// Let everyone in the network use the car without a key
+    #[arg(long, env = "CLOVERLEAF_OBD_OPEN")]
+    pub obd_open: bool,
+
     /// Answer the further events of onboardpi's server too
     #[arg(long, env = "CLOVERLEAF_ONBOARDPI")]
     pub onboardpi: bool,
@@ -159,11 +172,13 @@ impl Obd {
             0.0 => Duration::ZERO,
             rate => Duration::from_secs_f64(1.0 / rate),
         };
-        Ok(Self::start(car, period, options.onboardpi))
+        let guard = Guard::new(options.obd_key.clone(), options.obd_open, context.exposure);
+        Ok(Self::start(car, guard, period, options.onboardpi))
     }
 
     /// What is served and where, for people.
     pub fn summary(&self) -> String {
-        format!("car      {} · Socket.IO on / and /obd", self.car().adapter())
+        let served = format!("car      {} · Socket.IO on / and /obd", self.car().adapter());
+        self.guard().summary("obd", &served)
     }
 }

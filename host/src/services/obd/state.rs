@@ -48,8 +48,8 @@ impl View<'_> {
 /// What happened.
 #[derive(Debug)]
 pub enum Input<'a, Id> {
-    /// A client came.
-    Connected(Id),
+    /// A client came; whether it may use the car.
+    Connected(Id, bool),
     /// A client went.
     Disconnected(Id),
     /// A client sent an event.
@@ -69,7 +69,7 @@ pub enum Output<Id> {
     Reply(Id, &'static str, Body),
     /// Tell a client a value that it watches; if its queue is full, say so with [`Input::Full`].
     Push(Id, Arc<Response>),
-    /// Tell every client.
+    /// Tell every client that may use the car.
     Broadcast(&'static str),
     /// These are watched from now on, and no others.
     Watch(Vec<(Item, Duration)>),
@@ -118,6 +118,8 @@ fn shared<S: Serializer>(response: &Option<Arc<Response>>, serializer: S) -> Res
 /// One client.
 #[derive(Debug, Default)]
 struct Client {
+    /// Whether it may use the car; else all that it hears is that it may not.
+    admitted: bool,
     watched: Vec<Wanted>,
     stopped: bool,
     /// The newest value of each signal that its full queue did not take.
@@ -190,19 +192,28 @@ impl<Id: Copy + Eq + Hash> State<Id> {
         EVENTS.contains(&event) || self.onboardpi && ONBOARDPI.contains(&event)
     }
 
+    /// Whether a client may use the car, and so hears of it.
+    pub fn admits(&self, id: Id) -> bool {
+        self.clients.get(&id).is_some_and(|client| client.admitted)
+    }
+
     /// Takes what happened and says what to do.
     pub fn handle(&mut self, view: View<'_>, input: Input<'_, Id>) -> Vec<Output<Id>> {
         match input {
-            Input::Connected(id) => {
-                self.clients.entry(id).or_default();
+            Input::Connected(id, admitted) => {
+                self.clients.entry(id).or_default().admitted = admitted;
                 Vec::new()
             }
             Input::Disconnected(id) => match self.clients.remove(&id) {
                 Some(client) if !client.watched.is_empty() => vec![self.watch_all()],
                 _ => Vec::new(),
             },
-            Input::Event(id, event, argument) if self.knows(event) => self.event(view, id, event, argument),
-            Input::Event(..) => Vec::new(),
+            Input::Event(_, event, _) if !self.knows(event) => Vec::new(),
+            Input::Event(id, event, _) if !self.admits(id) => {
+                let body = serde_json::json!({ "event": event, "message": "Invalid token" });
+                vec![Output::Reply(id, "error", Body::Json(body))]
+            }
+            Input::Event(id, event, argument) => self.event(view, id, event, argument),
             Input::Reading(reading) => self.reading(reading),
             Input::Full(id, response) => {
                 if let Some(client) = self.clients.get_mut(&id) {
@@ -243,7 +254,7 @@ impl<Id: Copy + Eq + Hash> State<Id> {
                 let commands = supported.into_iter().flat_map(|supported| supported.commands());
                 reply("supported_commands", Commands(commands.map(CommandInfo::from).collect()))
             }
-            "query" => match view.named(argument).filter(|item| view.supports(item)) {
+            "query" => match view.named(argument).filter(|item| item.only_reads() && view.supports(item)) {
                 None => reply("query", Response(None)),
                 Some(item) => match self.last.get(&item) {
                     Some(last) => reply("query", Response(last.clone())),
@@ -301,7 +312,8 @@ impl<Id: Copy + Eq + Hash> State<Id> {
         }
     }
 
-    /// Adds to what a client watches. Names that are unknown, or that the car does not support, are left out.
+    /// Adds to what a client watches. Names that are unknown, that the car does not support or that do not only read
+    /// are left out.
     fn watch(&mut self, view: View<'_>, id: Id, argument: &Json) -> Vec<Output<Id>> {
         let shortest = self.period;
         let wanted: Vec<(Item, Duration)> = names(argument)
@@ -309,7 +321,7 @@ impl<Id: Copy + Eq + Hash> State<Id> {
             .filter_map(|(name, period)| {
                 Some(((view.find)(&name)?, period.unwrap_or(shortest).max(shortest)))
             })
-            .filter(|(item, _)| view.car.supported.is_none() || view.supports(item))
+            .filter(|(item, _)| item.only_reads() && (view.car.supported.is_none() || view.supports(item)))
             .collect();
         self.change(id, |client| {
             client.stopped = false;

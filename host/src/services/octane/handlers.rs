@@ -76,11 +76,13 @@ impl Octane {
             (all, 0) => format!("{all} simulated intersections"),
             (all, fed) => format!("{all} intersections, {fed} of them by TSCBM"),
         };
-        let key = if inner.keys.is_open() { "no key needed" } else { "with a key" };
+        let who = match (inner.keys.is_open(), inner.keys.is_empty()) {
+            (true, _) => "",
+            (false, false) => " · with its keys",
+            (false, true) => " · closed: needs --octane-key, --octane-key-file, or --octane-open",
+        };
         let name = &facility.name;
-        format!(
-            "road     {name}: {junctions} · Socket.IO on /octane, REST /api, described at /apidocs ({key})"
-        )
+        format!("road     {name}: {junctions} · Socket.IO on /octane, REST /api, described at /apidocs{who}")
     }
 
     /// Hands an input to the state and carries out its outputs.

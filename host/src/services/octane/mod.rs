@@ -80,7 +80,7 @@ const CATCH_UP: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Options {
-    /// An API key that OCTANE clients may use (repeatable); without any, this machine needs none and others are refused
+    /// An API key that OCTANE clients may use (repeatable)
     #[arg(
         long = "octane-key",
         env = "CLOVERLEAF_OCTANE_KEY",
@@ -91,8 +91,12 @@ pub struct Options {
     pub keys: Vec<Key>,
 
     /// A file of API keys with scopes and dates
-    #[arg(long = "octane-keys", env = "CLOVERLEAF_OCTANE_KEYS", value_name = "FILE")]
+    #[arg(long = "octane-key-file", env = "CLOVERLEAF_OCTANE_KEY_FILE", value_name = "FILE")]
     pub key_file: Option<PathBuf>,
+
+    /// Let everyone in the network use the road without a key
+    #[arg(long = "octane-open", env = "CLOVERLEAF_OCTANE_OPEN")]
+    pub open: bool,
 
     /// The facility to simulate, instead of the built-in one (`cloverleaf octane facility` prints that)
     #[arg(long = "octane-facility", env = "CLOVERLEAF_OCTANE_FACILITY", value_name = "FILE")]
@@ -180,15 +184,10 @@ pub enum StartError {
 /// # Errors
 /// When an option cannot be honoured.
 pub async fn start(options: &Options, context: &Context, io: &SocketIo) -> Result<Arc<Octane>, StartError> {
-    let mut keys = Keys::none(context.exposure == Exposure::Loopback);
+    let mut keys = Keys::none(options.open || context.exposure == Exposure::Loopback);
     options.keys.iter().cloned().for_each(|key| keys.add(key));
     if let Some(path) = &options.key_file {
         keys.read(path)?;
-    }
-    if keys.is_empty() {
-        tracing::warn!(
-            "OCTANE clients are refused: the server can be reached from outside and has no --octane-key"
-        );
     }
     let facility = match &options.facility {
         None => Facility::parse(BUILT_IN).map_err(|error| (String::from("the built-in facility"), error)),

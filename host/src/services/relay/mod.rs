@@ -167,11 +167,13 @@ impl Relay {
     /// Starts the relay, which serves whoever is let [`join`](Self::join) or [`attach`](Self::attach).
     pub fn new(options: &Options, context: &Context) -> Self {
         let settings = options.settings(context.exposure);
-        let summary = if settings.access.is_closed() {
-            "device   closed: needs --relay-user-key and --relay-monitor-key, or --relay-open".to_owned()
-        } else {
-            format!("device   users and monitors of the relay · Socket.IO on / and {NAMESPACE}")
+        let who = match (settings.access.is_closed(), settings.access.is_keyed()) {
+            (true, _) => " · closed: needs --relay-user-key and --relay-monitor-key, or --relay-open",
+            (false, true) => " · with its keys",
+            (false, false) => "",
         };
+        let summary =
+            format!("device   users and monitors of the relay · Socket.IO on / and {NAMESPACE}{who}");
         Self { switchboard: Switchboard::start(settings, context.timeline.clone()), summary }
     }
 
@@ -188,9 +190,7 @@ impl Relay {
 
     /// A socket connected with this auth payload.
     pub fn join(&self, socket: &SocketRef, auth: &Value) -> Client {
-        let token = auth.get("token").and_then(Value::as_str).map(str::to_owned);
-        let token = token.or_else(|| token_of_query(socket.req_parts().uri.query()?));
-        self.switchboard.join(socket, token)
+        self.switchboard.join(socket, socketio::token(socket, auth))
     }
 
     /// Become a monitor within this program; it needs no key. Commands come out of the receiver, at most
@@ -204,43 +204,5 @@ impl Relay {
     #[must_use]
     pub fn census(&self) -> state::Census {
         self.switchboard.census()
-    }
-}
-
-/// The value of `token` in a query string. `+` and percent escapes are decoded.
-fn token_of_query(query: &str) -> Option<String> {
-    let value = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_token_is_found_in_any_query_string() {
-        let table = [
-            ("EIO=4&transport=websocket", None),
-            ("EIO=4&token=abc&transport=websocket", Some("abc")),
-            ("token=a%20b+c%3D", Some("a b c=")),
-            ("token=%zz", None),
-            ("token=%", None),
-            ("xtoken=a", None),
-        ];
-        for (query, token) in table {
-            assert_eq!(token_of_query(query).as_deref(), token, "{query}");
-        }
     }
 }

@@ -6,16 +6,16 @@ use cloverleaf_core::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::{code, failure};
-use crate::auth::Key;
+use crate::auth::Guard;
 use crate::services::dfx::events::Failure;
 
 /// How many tokens are remembered; of more, the oldest are forgotten, and so are invalid.
 pub const ISSUED: usize = 1024;
 
-/// The tokens that are good: the one of the options, if there is one, and those given out.
+/// The tokens that are good: the key, and those given out.
 #[derive(Debug)]
 pub struct Access {
-    key: Option<Key>,
+    guard: Guard,
     lifetime: Duration,
     issued: HashMap<String, Issued>,
     ages: VecDeque<String>,
@@ -30,9 +30,9 @@ struct Issued {
 }
 
 impl Access {
-    /// Only `key` and tokens given out are good; without a key, any token is.
-    pub fn new(key: Option<Key>, lifetime: Duration) -> Self {
-        Self { key, lifetime, issued: HashMap::new(), ages: VecDeque::new() }
+    /// Good are what the guard admits, and tokens given out.
+    pub fn new(guard: Guard, lifetime: Duration) -> Self {
+        Self { guard, lifetime, issued: HashMap::new(), ages: VecDeque::new() }
     }
 
     /// Whether `token` is good.
@@ -49,14 +49,14 @@ impl Access {
             }
             Some(issued) if issued.until > now => Ok(()),
             Some(_) => Err(failure(code::TOKEN_EXPIRED, "The token has expired")),
-            None if self.key.as_ref().is_none_or(|key| key.matches(token)) => Ok(()),
+            None if self.guard.admits(Some(token)) => Ok(()),
             None => Err(failure(code::INVALID_TOKEN, "The token is not valid")),
         }
     }
 
-    /// Whether `secret` opens an account: it is the token of the options, or there is none.
+    /// Whether `secret` opens an account: it is the key, or none is needed.
     pub(super) fn opens(&self, secret: &str) -> bool {
-        self.key.as_ref().is_none_or(|key| key.matches(secret))
+        self.guard.admits(Some(secret))
     }
 
     /// A new token.

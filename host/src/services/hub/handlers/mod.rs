@@ -95,9 +95,7 @@ impl Hub {
             return None;
         }
         let version = param("vsn").map_or(Some(Version::V1), Version::of)?;
-        if let Some(key) = &self.inner.key
-            && !token.or_else(|| param("token")).is_some_and(|token| key.matches(token))
-        {
+        if !self.inner.guard.admits(token.or_else(|| param("token"))) {
             return None;
         }
         let mut name = None;

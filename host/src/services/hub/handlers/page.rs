@@ -1,19 +1,34 @@
 //! The page of a room at `/c/ROOM`: the kept messages, and a small chat client.
 
-use axum::extract::{Path, State};
-use axum::response::Html;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use axum::response::{Html, IntoResponse, Response};
 
 use crate::services::hub::Hub;
 
 /// The room that `/c` shows.
 const LOBBY: &str = "lobby";
 
-pub(in crate::services::hub) async fn lobby(State(hub): State<Hub>) -> Html<String> {
-    page(&hub, LOBBY).await
+#[derive(serde::Deserialize)]
+pub(in crate::services::hub) struct Presented {
+    token: Option<String>,
 }
 
-pub(in crate::services::hub) async fn room(State(hub): State<Hub>, Path(room): Path<String>) -> Html<String> {
-    page(&hub, &room).await
+pub(in crate::services::hub) async fn lobby(hub: State<Hub>, presented: Query<Presented>) -> Response {
+    room(hub, Path(LOBBY.to_owned()), presented).await
+}
+
+pub(in crate::services::hub) async fn room(
+    State(hub): State<Hub>,
+    Path(room): Path<String>,
+    Query(presented): Query<Presented>,
+) -> Response {
+    if hub.inner.guard.admits(presented.token.as_deref()) {
+        page(&hub, &room).await.into_response()
+    } else {
+        (StatusCode::FORBIDDEN, "the room needs the key of the hub: open it with ?token=KEY\n")
+            .into_response()
+    }
 }
 
 async fn page(hub: &Hub, room: &str) -> Html<String> {

@@ -90,6 +90,12 @@ impl Access {
         !self.open && (self.users.is_empty() || self.monitors.is_empty())
     }
 
+    /// Whether some role has keys.
+    #[must_use]
+    pub fn is_keyed(&self) -> bool {
+        !(self.users.is_empty() && self.monitors.is_empty())
+    }
+
     /// Whether `token` lets a client use `id` in `role`; the reason if it does not.
     ///
     /// # Errors

@@ -35,8 +35,8 @@ pub fn obd2_decode(data: &[u8]) {
         Some(decoded)
     );
     if let Ok(split) = obd2::Split::new(1, message) {
-        for (_, value) in split {
-            let _ = value.map(show);
+        for part in split {
+            let _ = part.value.map(show);
         }
     }
     if let Ok(value) = obd2::decode_adapter(command, data) {

@@ -46,9 +46,11 @@ pub fn parse(line: &[u8], check: Check) -> Result<Frame<'_>, FrameError> {
         Check::Crc => checked(line, rest, crc)?,
         Check::Sum => checked(line, rest, sum)?,
         Check::Kwp => kwp(line, *format, rest)?,
-        Check::Any => kwp(line, *format, rest)
-            .or_else(|_| checked(line, rest, sum))
-            .or_else(|_| checked(line, rest, crc))?,
+        Check::Any => kwp(line, *format, rest).or_else(|error| {
+            let other = checked(line, rest, sum).or_else(|_| checked(line, rest, crc));
+            // Where the header's length fits, the sum is what is wrong.
+            other.map_err(|other| if matches!(error, FrameError::Check { .. }) { error } else { other })
+        })?,
     };
     if data.is_empty() {
         return Err(FrameError::Short);

@@ -8,6 +8,7 @@ pub mod legacy;
 pub use assembler::{Assembler, Format, FrameError, Loss, LossReason};
 
 use core::fmt;
+use core::str::FromStr;
 
 /// A vehicle bus protocol, by the numbers that the ELM327's `AT SP` command gives them.
 ///
@@ -92,6 +93,40 @@ impl Protocol {
     /// Whether frames travel on CAN (and long messages by ISO 15765-2).
     pub const fn is_can(self) -> bool {
         matches!(self, Self::Can11Fast | Self::Can29Fast | Self::Can11Slow | Self::Can29Slow | Self::J1939)
+    }
+}
+
+/// What is no number of a [`Protocol`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct UnknownProtocol;
+
+impl fmt::Display for UnknownProtocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("expected one of 1 to 9 or A")
+    }
+}
+
+impl core::error::Error for UnknownProtocol {}
+
+impl FromStr for Protocol {
+    type Err = UnknownProtocol;
+
+    /// The ELM327's digit, alone (`6`, `a`) or as `AT DPN` prints a bus found by search (`A6`).
+    ///
+    /// ```
+    /// use cloverleaf_core::bus::Protocol;
+    ///
+    /// assert_eq!("A6".parse(), Ok(Protocol::Can11Fast));
+    /// assert_eq!("A".parse(), Ok(Protocol::J1939));
+    /// assert!("B".parse::<Protocol>().is_err());
+    /// ```
+    fn from_str(text: &str) -> Result<Self, UnknownProtocol> {
+        let digit = match *text.as_bytes() {
+            [digit] | [b'A' | b'a', digit] => digit,
+            _ => return Err(UnknownProtocol),
+        };
+        Self::from_id(char::from(digit)).ok_or(UnknownProtocol)
     }
 }
 

@@ -73,10 +73,12 @@ impl Command {
         }
     }
 
-    /// The command that this request (service first, as sent) asks, if it is one of the tables.
+    /// The command that this request (service first, as sent) asks, if it is one of the tables; for a monitor that
+    /// they do not name, one for any monitor.
     pub fn of_request(request: &[u8]) -> Option<&'static Self> {
         match *request {
             [service] => table::service(service)?.iter().find(|command| command.ask == Ask::Service(service)),
+            [0x06, monitor, ..] => Self::of(0x06, monitor).or(Some(&table::MONITOR)),
             [service, pid, ..] => Self::of(service, pid),
             [] => None,
         }

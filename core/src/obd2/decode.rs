@@ -311,12 +311,22 @@ pub const fn is_engine(source: Address) -> bool {
 
 /// A reply to a request for several PIDs, taken apart by the lengths of the tables: `41 0C 17 70 0D 37`.
 ///
-/// Each item is the message that a request for that PID alone would have had, without the service byte: PID and
-/// data. It ends after the last whole one; [`rest`](Self::rest) is what could not be told apart.
+/// It ends after the last whole part; [`rest`](Self::rest) is what could not be told apart.
 #[derive(Clone, Debug)]
 pub struct Split<'a> {
     service: u8,
     rest: &'a [u8],
+}
+
+/// What a reply to a request for several PIDs says of one.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Part<'a> {
+    /// The command that asks for this PID alone.
+    pub command: &'static Command,
+    /// The data after PID and frame number.
+    pub data: &'a [u8],
+    /// The value.
+    pub value: Result<Value<'a>, DecodeError>,
 }
 
 impl<'a> Split<'a> {
@@ -338,7 +348,7 @@ impl<'a> Split<'a> {
 }
 
 impl<'a> Iterator for Split<'a> {
-    type Item = (&'static Command, Result<Value<'a>, DecodeError>);
+    type Item = Part<'a>;
 
     fn next(&mut self) -> Option<Self::Item> {
         let (&pid, rest) = self.rest.split_first()?;
@@ -351,6 +361,6 @@ impl<'a> Iterator for Split<'a> {
             Decoder::Supported => supported(self.service, pid, data),
             decoder => decoder.decode(command.data_length(), data),
         };
-        Some((command, value))
+        Some(Part { command, data, value })
     }
 }

@@ -129,6 +129,7 @@ impl fmt::Display for Description {
         match run.detail(self.0) {
             Some(Detail::Word(word)) => write!(f, ", {word}"),
             Some(Detail::Cylinder(number)) => write!(f, ", cylinder {number}"),
+            Some(Detail::Letter(letter)) => write!(f, " {letter}"),
             None => Ok(()),
         }
     }

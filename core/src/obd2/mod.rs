@@ -19,7 +19,7 @@ mod unit;
 mod value;
 
 pub use command::{Ask, Code, Command, Ecu, Request};
-pub use decode::{Answer, Decoder, Split, answer, answers, decode, decode_adapter, is_engine};
+pub use decode::{Answer, Decoder, Part, Split, answer, answers, decode, decode_adapter, is_engine};
 pub use dtc::{Description, Dtc, Dtcs};
 pub use enumeration::State;
 pub use error::{DecodeError, Nrc};

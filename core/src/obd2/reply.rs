@@ -19,8 +19,9 @@ pub const fn echo(service: u8) -> usize {
 
 /// Checks that a message answers a request and returns what follows the repeated bytes.
 ///
-/// `request` is the request as sent, service first. A request for several identifiers is answered by a message
-/// that begins with any of them; see [`Split`](super::Split).
+/// `request` is the request as sent, service first. A request may be shorter than what its answer repeats: `020C`, as
+/// python-OBD asks without a frame number, is answered with one. A request for several identifiers is answered by a
+/// message that begins with any of them; see [`Split`](super::Split).
 ///
 /// # Errors
 /// [`DecodeError::Negative`] if the ECU declined this service; otherwise what is different.
@@ -33,18 +34,14 @@ pub fn payload<'a>(request: &[u8], message: &'a [u8]) -> Result<&'a [u8], Decode
     if answered != service.wrapping_add(0x40) {
         return Err(other(service, message));
     }
-    let asked = asked.get(..echo(service)).unwrap_or(asked);
-    let mut rest = rest;
-    for (at, &expected) in asked.iter().enumerate() {
-        let Some((&found, tail)) = rest.split_first() else {
-            return Err(DecodeError::Short { needed: asked.len() as u16, found: at as u16 });
-        };
-        if found != expected {
-            return Err(DecodeError::Identifier { at: at as u8, expected, found });
-        }
-        rest = tail;
+    let repeated = echo(service);
+    let Some((head, data)) = rest.split_at_checked(repeated) else {
+        return Err(DecodeError::Short { needed: repeated as u16, found: rest.len() as u16 });
+    };
+    match head.iter().zip(asked).enumerate().find(|(_, (found, expected))| found != expected) {
+        Some((at, (&found, &expected))) => Err(DecodeError::Identifier { at: at as u8, expected, found }),
+        None => Ok(data),
     }
-    Ok(rest)
 }
 
 /// What a message is that does not begin as the answer would.

@@ -23,12 +23,16 @@ enum Order {
     Plain,
     /// In fives: in general, range, low, high, intermittent (SAE J2012, the order of circuit faults).
     Circuit,
+    /// Speed sensors: in general, range, no signal, intermittent.
+    Speed,
     /// In general, low, high, slow, no activity, heater.
     Oxygen,
     /// In general, too lean, too rich.
     Trim,
     /// In general, then one per cylinder.
     Cylinder,
+    /// In general, then A, B, C, …
+    Letter,
 }
 
 impl Run {
@@ -46,9 +50,14 @@ impl Run {
         let words: &[&str] = match self.order {
             Order::Plain => &[],
             Order::Circuit => &["", "out of range", "low", "high", "intermittent"],
+            Order::Speed => &["", "out of range", "no signal", "intermittent"],
             Order::Oxygen => &["", "low voltage", "high voltage", "slow", "no activity", "heater"],
             Order::Trim => &["", "too lean", "too rich"],
             Order::Cylinder => return Some(Detail::Cylinder(place)).filter(|_| place > 0),
+            Order::Letter => {
+                let letter = u8::try_from(place.checked_sub(1)?).ok()?.checked_add(b'A')?;
+                return Some(Detail::Letter(char::from(letter)));
+            }
         };
         words.get(usize::from(place)).filter(|word| !word.is_empty()).map(|word| Detail::Word(word))
     }
@@ -60,6 +69,8 @@ pub(super) enum Detail {
     Word(&'static str),
     /// The number of a cylinder.
     Cylinder(u16),
+    /// The letter of one of several.
+    Letter(char),
 }
 
 /// The last three digits, read as decimal ones.
@@ -89,18 +100,28 @@ runs! {
     P 0x0010 0x0015 Plain    "camshaft position actuator, bank 1";
     P 0x0016 0x0019 Plain    "crankshaft and camshaft correlation";
     P 0x0020 0x0025 Plain    "camshaft position actuator, bank 2";
-    P 0x0030 0x0064 Plain    "oxygen sensor heater control";
-    P 0x0065 0x0069 Plain    "air injection or pressure correlation";
+    P 0x0030 0x0032 Plain    "oxygen sensor heater control";
+    P 0x0033 0x0035 Plain    "turbocharger or supercharger bypass valve";
+    P 0x0036 0x0038 Plain    "oxygen sensor heater control";
+    P 0x0039 0x0039 Plain    "turbocharger or supercharger bypass valve";
+    P 0x0040 0x0041 Plain    "oxygen sensor signals swapped";
+    P 0x0042 0x0044 Plain    "oxygen sensor heater control";
+    P 0x0045 0x0049 Plain    "turbocharger or supercharger boost control";
+    P 0x0050 0x0064 Plain    "oxygen sensor heater control";
+    P 0x0065 0x0067 Plain    "air assisted injection";
+    P 0x0068 0x0069 Plain    "pressure and air flow correlation";
     P 0x0070 0x0074 Circuit  "outside air temperature sensor";
     P 0x0075 0x0086 Plain    "intake or exhaust valve control";
-    P 0x0087 0x0094 Plain    "fuel rail pressure";
+    P 0x0087 0x0094 Plain    "fuel rail pressure or leak";
     P 0x0095 0x0099 Circuit  "intake air temperature sensor 2";
     P 0x0100 0x0104 Circuit  "air flow sensor";
     P 0x0105 0x0109 Circuit  "manifold or outside pressure sensor";
     P 0x0110 0x0114 Circuit  "intake air temperature sensor";
     P 0x0115 0x0119 Circuit  "coolant temperature sensor";
     P 0x0120 0x0124 Circuit  "throttle or pedal position sensor A";
-    P 0x0125 0x0128 Plain    "coolant temperature too low or thermostat";
+    P 0x0125 0x0126 Plain    "coolant temperature too low";
+    P 0x0127 0x0127 Plain    "intake air temperature too high";
+    P 0x0128 0x0128 Plain    "coolant temperature too low or thermostat";
     P 0x0129 0x0129 Plain    "outside pressure too low";
     P 0x0130 0x0135 Oxygen   "oxygen sensor, bank 1, sensor 1";
     P 0x0136 0x0141 Oxygen   "oxygen sensor, bank 1, sensor 2";
@@ -125,14 +146,17 @@ runs! {
     P 0x0261 0x0296 Plain    "injector of one cylinder";
     P 0x0297 0x0299 Plain    "speed, temperature or boost out of range";
     P 0x0300 0x0312 Cylinder "misfire";
-    P 0x0313 0x0319 Plain    "misfire with a circumstance";
-    P 0x0320 0x0323 Circuit  "engine speed input of the ignition";
+    P 0x0313 0x0314 Plain    "misfire with a circumstance";
+    P 0x0315 0x0315 Plain    "crankshaft position variation not learned";
+    P 0x0316 0x0316 Plain    "misfire with a circumstance";
+    P 0x0317 0x0319 Plain    "rough road detection";
+    P 0x0320 0x0323 Speed    "engine speed input of the ignition";
     P 0x0325 0x0329 Circuit  "knock sensor 1";
     P 0x0330 0x0334 Circuit  "knock sensor 2";
     P 0x0335 0x0339 Circuit  "crankshaft position sensor A";
     P 0x0340 0x0344 Circuit  "camshaft position sensor A, bank 1";
     P 0x0345 0x0349 Circuit  "camshaft position sensor A, bank 2";
-    P 0x0350 0x0362 Cylinder "ignition coil";
+    P 0x0350 0x0362 Letter   "ignition coil";
     P 0x0365 0x0369 Circuit  "camshaft position sensor B, bank 1";
     P 0x0370 0x0379 Plain    "timing reference signal";
     P 0x0380 0x0384 Plain    "glow plugs";
@@ -152,28 +176,44 @@ runs! {
 //    first  last   order    subject
     P 0x0491 0x0492 Plain    "secondary air injection";
     P 0x0496 0x0499 Plain    "evaporative emissions";
-    P 0x0500 0x0503 Circuit  "vehicle speed sensor";
+    P 0x0500 0x0502 Circuit  "vehicle speed sensor";
+    P 0x0503 0x0503 Plain    "vehicle speed sensor, erratic or high";
     P 0x0505 0x0509 Plain    "idle control";
     P 0x0510 0x0510 Plain    "closed throttle switch";
-    P 0x0520 0x0524 Circuit  "oil pressure sensor";
-    P 0x0530 0x0534 Circuit  "refrigerant pressure sensor";
+    P 0x0520 0x0523 Circuit  "oil pressure sensor";
+    P 0x0524 0x0524 Plain    "oil pressure too low";
+    P 0x0530 0x0533 Circuit  "refrigerant pressure sensor";
+    P 0x0534 0x0534 Plain    "refrigerant lost";
     P 0x0544 0x0549 Plain    "exhaust gas temperature sensor";
     P 0x0550 0x0554 Circuit  "power steering pressure sensor";
-    P 0x0560 0x0563 Circuit  "system voltage";
-    P 0x0564 0x0580 Plain    "cruise control";
+    P 0x0560 0x0560 Plain    "system voltage";
+    P 0x0561 0x0561 Plain    "system voltage, unstable";
+    P 0x0562 0x0562 Plain    "system voltage, low";
+    P 0x0563 0x0563 Plain    "system voltage, high";
+    P 0x0564 0x0570 Plain    "cruise control";
+    P 0x0571 0x0573 Plain    "brake switch A";
+    P 0x0574 0x0580 Plain    "cruise control";
     P 0x0600 0x0610 Plain    "control module";
-    P 0x0615 0x0619 Plain    "starter";
-    P 0x0620 0x0626 Plain    "generator";
+    P 0x0615 0x0617 Plain    "starter";
+    P 0x0618 0x0619 Plain    "control module of the alternative fuel";
+    P 0x0620 0x0623 Plain    "generator";
+    P 0x0624 0x0624 Plain    "lamp of the fuel cap";
+    P 0x0625 0x0626 Plain    "generator";
     P 0x0627 0x0629 Plain    "fuel pump control";
     P 0x0635 0x0639 Plain    "power steering or throttle actuator control";
-    P 0x0640 0x0659 Plain    "control circuits and supply of actuators";
-    P 0x0700 0x0704 Plain    "transmission control";
+    P 0x0640 0x0659 Plain    "control circuits, lamps and supply voltages";
+    P 0x0700 0x0702 Plain    "transmission control";
+    P 0x0703 0x0703 Plain    "brake switch B";
+    P 0x0704 0x0704 Plain    "clutch switch";
     P 0x0705 0x0709 Circuit  "transmission range sensor";
     P 0x0710 0x0714 Circuit  "transmission fluid temperature sensor";
-    P 0x0715 0x0719 Circuit  "turbine speed sensor";
-    P 0x0720 0x0724 Circuit  "output speed sensor";
-    P 0x0725 0x0729 Plain    "engine speed input of the transmission";
-    P 0x0730 0x0738 Plain    "gear ratio wrong";
+    P 0x0715 0x0718 Speed    "turbine speed sensor";
+    P 0x0719 0x0719 Plain    "brake switch B, low";
+    P 0x0720 0x0723 Speed    "output speed sensor";
+    P 0x0724 0x0724 Plain    "brake switch B, high";
+    P 0x0725 0x0728 Speed    "engine speed input of the transmission";
+    P 0x0729 0x0736 Plain    "gear ratio wrong";
+    P 0x0737 0x0739 Plain    "engine speed output of the transmission";
     P 0x0740 0x0744 Plain    "torque converter clutch";
     P 0x0745 0x0749 Plain    "pressure control solenoid A";
     P 0x0750 0x0754 Plain    "shift solenoid A";
@@ -181,12 +221,33 @@ runs! {
     P 0x0760 0x0764 Plain    "shift solenoid C";
     P 0x0765 0x0769 Plain    "shift solenoid D";
     P 0x0770 0x0774 Plain    "shift solenoid E";
-    P 0x0A00 0x0A0F Plain    "hybrid: temperature of motor electronics, engine start";
-//    first  last   order    subject
-    P 0x0A10 0x0A2F Plain    "hybrid: converter, motor and generator torque";
-    P 0x0A30 0x0A7F Plain    "hybrid: motor, generator and inverter";
+    P 0x0A00 0x0A07 Plain    "hybrid: cooling of the motor electronics";
+    P 0x0A08 0x0A09 Plain    "hybrid: DC/DC converter";
+    P 0x0A0A 0x0A0E Plain    "hybrid: high-voltage interlock";
+    P 0x0A0F 0x0A0F Plain    "hybrid: engine did not start";
+    P 0x0A10 0x0A13 Plain    "hybrid: DC/DC converter";
+    P 0x0A14 0x0A16 Plain    "engine mount control";
+    P 0x0A17 0x0A19 Plain    "hybrid: torque sensor of motor or generator";
+    P 0x0A1A 0x0A1F Plain    "hybrid: control module";
+    P 0x0A20 0x0A26 Plain    "hybrid: torque sensor of motor or generator";
+    P 0x0A27 0x0A29 Plain    "hybrid battery, power off";
+    P 0x0A2A 0x0A3B Plain    "hybrid: temperature of motor or generator";
+    P 0x0A3C 0x0A3E Plain    "hybrid: inverter too hot";
+    P 0x0A3F 0x0A50 Plain    "hybrid: position sensor of motor or generator";
+    P 0x0A51 0x0A77 Plain    "hybrid: current of motor or generator";
+    P 0x0A78 0x0A7A Plain    "hybrid: inverter";
+    P 0x0A7C 0x0A7C Plain    "hybrid: motor electronics too hot";
+    P 0x0A7D 0x0A7D Plain    "hybrid battery, charge low";
+    P 0x0A7E 0x0A7E Plain    "hybrid battery too hot";
+    P 0x0A7F 0x0A7F Plain    "hybrid battery deteriorated";
     P 0x0A80 0x0A80 Plain    "hybrid battery worn out";
-    P 0x0A81 0x0AFF Plain    "hybrid battery";
+    P 0x0A81 0x0A86 Plain    "hybrid battery, cooling fan";
+    P 0x0A90 0x0A92 Plain    "hybrid: performance of motor or generator";
+    P 0x0A93 0x0A93 Plain    "hybrid: cooling of the inverter";
+    P 0x0A94 0x0A94 Plain    "hybrid: DC/DC converter";
+    P 0x0A95 0x0A95 Plain    "hybrid: high-voltage fuse";
+    P 0x0A9C 0x0AA0 Plain    "hybrid battery, temperature sensor";
+    P 0x0AA6 0x0AA8 Plain    "hybrid: isolation of the high voltage";
     P 0x2004 0x2017 Plain    "intake runner control";
     P 0x2100 0x2119 Plain    "throttle actuator control";
     P 0x2120 0x2140 Plain    "throttle or pedal position sensor";

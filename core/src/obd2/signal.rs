@@ -26,6 +26,8 @@ pub struct Signal {
 pub enum Kind {
     /// A quantity.
     Scaled(Scaling),
+    /// A quantity, unless all bits are set: then the car does not use it.
+    Used(Scaling),
     /// One bit: yes or no.
     Flag,
     /// A number with a text for each value, from 0.
@@ -56,8 +58,8 @@ impl fmt::Display for Reading {
 }
 
 impl Signal {
-    /// Reads this signal from the data of a reply: `None` if the car says that it has not got it, or if the
-    /// data ends before it.
+    /// Reads this signal from the data of a reply: `None` if the car says that it has not got it or does not use it,
+    /// or if the data ends before it.
     pub fn read(&self, data: &[u8]) -> Option<Reading> {
         if let Some(support) = self.support
             && bits(data, support, 1)? == 0
@@ -66,7 +68,8 @@ impl Signal {
         }
         let raw = bits(data, self.bit, self.bits)?;
         Some(match self.kind {
-            Kind::Scaled(scaling) => Reading::Quantity(Quantity::new(
+            Kind::Used(_) if raw.count_ones() == u32::from(self.bits) => return None,
+            Kind::Scaled(scaling) | Kind::Used(scaling) => Reading::Quantity(Quantity::new(
                 if scaling.factors().signed { sign_extend(raw, self.bits) } else { i64::from(raw) },
                 scaling,
             )),

@@ -55,6 +55,17 @@ macro_rules! live_and_frozen {
     };
 }
 
+/// Any monitor without a row of service 06, such as the manufacturer's own (E1 to FF): results name themselves.
+pub(super) static MONITOR: Command = Command {
+    name: "MONITOR",
+    description: "Results of a monitor",
+    ask: Ask::Service(0x06),
+    bytes: 0,
+    ecu: Ecu::All,
+    fast: false,
+    decoder: Tests,
+};
+
 /// Every table, in the order of services; the adapter's own commands last.
 pub(super) static SERVICES: [&[Command]; 11] = [
     SERVICE_01, SERVICE_02, SERVICE_03, SERVICE_04, SERVICE_05, SERVICE_06, SERVICE_07, SERVICE_08,

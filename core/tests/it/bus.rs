@@ -179,6 +179,44 @@ fn bad_lines_are_refused_one_by_one() {
 }
 
 #[test]
+fn on_an_unknown_bus_the_check_byte_that_was_due_is_that_of_the_header() {
+    let refused = |line: &str| Reply::new(Format::new(None)).push(line.as_bytes());
+    // A length in the header makes it KWP2000, whose check byte is a sum.
+    assert_eq!(
+        refused("87 F1 10 5A 90 41 42 43 44 45 6C"),
+        Err(FrameError::Check { expected: 0xC1, found: 0x6C })
+    );
+    assert!(matches!(refused("48 6B 10 41 05 7B 00"), Err(FrameError::Check { found: 0, .. })));
+}
+
+#[test]
+fn messages_tell_which_line_completed_them() {
+    for (protocol, lines, expected) in [
+        (Some(Protocol::Can11Fast), "7E8 03 41 0D 1E|7E9 03 41 0D 1F", vec![1, 2]),
+        (Some(Protocol::Can11Fast), "7E8 03 41 0D 1E|7E9 03 41 0D 1F|7E8 03 41 0D 1E", vec![3, 2]),
+        (
+            Some(Protocol::Can11Fast),
+            "7E8 10 09 62 10 01 01 02 03|7E9 03 41 0D 1F|nonsense|7E8 21 04 05 06",
+            vec![4, 2],
+        ),
+        // The end of a long message once more, and all of it once more.
+        (Some(Protocol::Can11Fast), "7E8 10 09 62 10 01 01 02 03|7E8 21 04 05 06|7E8 21 04 05 06", vec![3]),
+        (
+            Some(Protocol::Can11Fast),
+            "7E8 10 09 62 10 01 01 02 03|7E8 21 04 05 06|7E8 10 09 62 10 01 01 02 03|7E8 21 04 05 06",
+            vec![4],
+        ),
+        (None, "48 6B 10 41 05 7B 84|48 6B 18 41 05 7B 8C|48 6B 10 41 05 7B 84", vec![3, 2]),
+        (None, "48 6B 10 43 01 33 02 44 03 55 D8|48 6B 18 41 05 7B 8C|48 6B 10 43 04 66 00 00 00 00 70", vec![3, 2]),
+    ] {
+        let mut reply = Reply::new(Format::new(protocol));
+        let _ = lines.split('|').map(|line| reply.push(line.as_bytes())).collect::<Vec<_>>();
+        assert_eq!(reply.ends().collect::<Vec<_>>(), expected, "{lines}");
+        assert_eq!(reply.messages().count(), expected.len(), "{lines}");
+    }
+}
+
+#[test]
 fn beyond_its_room_the_newest_is_refused() {
     let mut reply = Assembler::<2, 8>::new(Format::new(Some(Protocol::Can11Fast)));
     assert_eq!(reply.push(b"7E8 03 41 0D 37"), Ok(()));

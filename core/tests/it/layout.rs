@@ -66,6 +66,9 @@ fn what_the_car_has_not_got_has_no_value() {
     let [.., b] = layout(0x66) else { panic!("PID 66 has a layout") };
     assert_eq!((b.id, b.read(&[0x01, 0, 0x61, 0x12, 0x34])), ("MAFB", None));
     assert_eq!(b.read(&[0x02, 0, 0x61]), None, "the answer ends before it");
+    let [_, trim] = layout(0x14) else { panic!("PID 14 has a layout") };
+    assert_eq!((trim.id, trim.read(&[0x5A, 0xFF])), ("SHRTFT11", None), "FF: the sensor is not used for it");
+    assert!(trim.read(&[0x5A, 0xFE]).is_some());
     let without_support = Signal { support: None, ..*b };
     assert!(matches!(without_support.read(&[0x01, 0, 0x61, 0x12, 0x34]), Some(Reading::Quantity(_))));
 }

@@ -180,7 +180,7 @@ fn a_reply_about_several_pids_is_taken_apart() {
     let data = bytes("41 0C 14 46 0D 37 04 FF 05 5F");
     let mut split = obd2::Split::new(1, Message { source: Address(0x7E8), data: &data }).unwrap();
     let values: Vec<_> =
-        split.by_ref().map(|(command, value)| format!("{} {}", command.name, value.unwrap())).collect();
+        split.by_ref().map(|part| format!("{} {}", part.command.name, part.value.unwrap())).collect();
     assert_eq!(values, ["RPM 1297.5 rpm", "SPEED 55 km/h", "ENGINE_LOAD 100 %", "COOLANT_TEMP 55 °C"]);
     assert!(split.rest().is_empty());
 }
@@ -238,6 +238,27 @@ fn trouble_codes_print_in_upper_case_and_describe_their_place() {
         ("P0171", "Powertrain, SAE: fuel trim, bank 1, too lean"),
         ("P0300", "Powertrain, SAE: misfire"),
         ("P0312", "Powertrain, SAE: misfire, cylinder 12"),
+        ("P0322", "Powertrain, SAE: engine speed input of the ignition, no signal"),
+        ("P0323", "Powertrain, SAE: engine speed input of the ignition, intermittent"),
+        ("P0352", "Powertrain, SAE: ignition coil B"),
+        ("P0503", "Powertrain, SAE: vehicle speed sensor, erratic or high"),
+        ("P0523", "Powertrain, SAE: oil pressure sensor, high"),
+        ("P0524", "Powertrain, SAE: oil pressure too low"),
+        ("P0534", "Powertrain, SAE: refrigerant lost"),
+        ("P0561", "Powertrain, SAE: system voltage, unstable"),
+        ("P0572", "Powertrain, SAE: brake switch A"),
+        ("P0703", "Powertrain, SAE: brake switch B"),
+        ("P0717", "Powertrain, SAE: turbine speed sensor, no signal"),
+        ("P0718", "Powertrain, SAE: turbine speed sensor, intermittent"),
+        ("P0719", "Powertrain, SAE: brake switch B, low"),
+        ("P0722", "Powertrain, SAE: output speed sensor, no signal"),
+        ("P0724", "Powertrain, SAE: brake switch B, high"),
+        ("P0A09", "Powertrain, SAE: hybrid: DC/DC converter"),
+        ("P0A7D", "Powertrain, SAE: hybrid battery, charge low"),
+        ("P0A7E", "Powertrain, SAE: hybrid battery too hot"),
+        ("P0A90", "Powertrain, SAE: hybrid: performance of motor or generator"),
+        ("P0A94", "Powertrain, SAE: hybrid: DC/DC converter"),
+        ("P0AB5", "Powertrain, SAE: hybrid propulsion"),
         ("P0420", "Powertrain, SAE: catalyst, bank 1"),
         ("P0A80", "Powertrain, SAE: hybrid battery worn out"),
         ("P1234", "Powertrain, manufacturer"),
@@ -255,6 +276,26 @@ fn trouble_codes_print_in_upper_case_and_describe_their_place() {
     for bad in ["", "P", "P012", "P01234", "X0123", "P4123", "P01G3", "P+123"] {
         assert_eq!(obd2::Dtc::parse(bad), None, "{bad}");
     }
+}
+
+#[test]
+fn an_answer_may_repeat_more_than_was_asked() {
+    let frozen = bytes("42 0C 00 17 70");
+    for request in ["02 0C", "02 0C 00"] {
+        assert_eq!(obd2::reply::payload(&bytes(request), &frozen), Ok(&frozen[3..]), "{request}");
+    }
+    let cut = Err(DecodeError::Short { needed: 2, found: 1 });
+    assert_eq!(obd2::reply::payload(&bytes("02 0C"), &frozen[..2]), cut);
+}
+
+#[test]
+fn a_monitor_without_a_name_still_has_results() {
+    let command = Command::of_request(&[0x06, 0xE1]).unwrap();
+    let data = bytes("46 E1 80 0A 00 64 00 00 00 C8");
+    let value = obd2::decode(command, Message { source: Address(0x7E8), data: &data });
+    let Ok(Value::Tests(tests)) = value else { panic!("{value:?}") };
+    let tests: Vec<_> = tests.iter().map(|test| (test.mid, test.tid, test.passed())).collect();
+    assert_eq!((command.name, tests), ("MONITOR", vec![(0xE1, 0x80, true)]));
 }
 
 #[test]

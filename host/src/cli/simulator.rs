@@ -40,14 +40,6 @@ pub(super) struct Command {
     warm: u64,
 }
 
-fn protocol(number: &str) -> Result<Protocol, String> {
-    let mut digits = number.chars();
-    match (digits.next().and_then(Protocol::from_id), digits.next()) {
-        (Some(protocol), None) => Ok(protocol),
-        _ => Err("expected one of 1 to 9 and A".into()),
-    }
-}
-
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         super::block_on(async {

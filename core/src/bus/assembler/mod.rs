@@ -59,6 +59,8 @@ pub struct Assembler<const MESSAGES: usize, const BYTES: usize> {
     slots: Vec<Slot, MESSAGES>,
     bytes: [u8; BYTES],
     used: usize,
+    /// The number of the latest line of the reply.
+    line: u16,
 }
 
 impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
@@ -67,7 +69,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     /// An empty reply.
     pub const fn new(format: Format) -> Self {
         let () = Self::FITS;
-        Self { format, slots: Vec::new(), bytes: [0; BYTES], used: 0 }
+        Self { format, slots: Vec::new(), bytes: [0; BYTES], used: 0, line: 0 }
     }
 
     /// How lines are read.
@@ -80,6 +82,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         self.format = format;
         self.slots.clear();
         self.used = 0;
+        self.line = 0;
     }
 
     /// The messages that are whole, in the order in which they began.
@@ -88,6 +91,13 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             .iter()
             .filter(|slot| matches!(slot.state, State::Whole | State::Lines { .. }))
             .map(|slot| Message { source: slot.source, data: self.data(slot) })
+    }
+
+    /// The lines that completed the [`messages`](Self::messages), in the same order, by their number from 1. A copy
+    /// of such a line counts again: its sender spoke once more. From 65 535 lines on all have that number.
+    pub fn ends(&self) -> impl Iterator<Item = u16> + Clone {
+        let whole = |slot: &&Slot| matches!(slot.state, State::Whole | State::Lines { .. });
+        self.slots.iter().filter(whole).map(|slot| slot.end)
     }
 
     /// What came of messages that are not whole: their bytes up to the first gap.
@@ -116,6 +126,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     /// A [`FrameError`] about this line. What earlier lines brought stays.
     #[inline]
     pub fn push(&mut self, line: &[u8]) -> Result<(), FrameError> {
+        self.line = self.line.saturating_add(1);
         match (self.format.headers, self.format.protocol) {
             (true, Some(Protocol::Can11Fast | Protocol::Can11Slow)) => self.push_can(line, 3),
             (true, Some(Protocol::Can29Fast | Protocol::Can29Slow)) => self.push_can(line, 8),

@@ -23,6 +23,8 @@ pub(super) struct Slot {
     start: u16,
     pub(super) length: u16,
     pub(super) state: State,
+    /// The number of the line that brought its latest part, or a copy of it.
+    pub(super) end: u16,
 }
 
 impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
@@ -61,9 +63,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         if sequence == 0 {
             let mut groups = known.get(head..).unwrap_or_default().chunks(6);
             if groups.any(|group| group == data) {
+                self.renew(index);
                 return Ok(());
             }
         } else if sequence == last && known.ends_with(data) {
+            self.renew(index);
             return Ok(());
         } else if sequence != last.wrapping_add(1) {
             let reason = LossReason::Sequence { expected: last.wrapping_add(1), found: sequence };
@@ -83,6 +87,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         if let Some(slot) = self.slots.get_mut(index) {
             slot.length += size as u16;
             slot.state = State::Lines { last: sequence };
+            slot.end = self.line;
         }
         self.used += size;
         Ok(())
@@ -130,6 +135,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             start: self.used as u16,
             length: 0,
             state: State::Open { declared: length, next },
+            end: self.line,
         };
         let used = self.used + usize::from(length);
         if used > BYTES {
@@ -152,10 +158,12 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         let open = |slot: &Slot| mine(slot) && matches!(slot.state, State::Open { .. });
         let Some(index) = self.slots.iter().position(open) else {
             // A part of a message that was given up, or one more copy of the last part of a whole one.
-            let known = self.slots.iter().any(|slot| {
+            let known = |slot: &Slot| {
                 mine(slot) && (matches!(slot.state, State::Lost(_)) || self.data(slot).len() >= can::FRAME)
-            });
-            return if known { Ok(()) } else { Err(FrameError::Orphan) };
+            };
+            let known = self.slots.iter().rposition(known).ok_or(FrameError::Orphan)?;
+            self.renew(known);
+            return Ok(());
         };
         let Some(&slot) = self.slots.get(index) else {
             return Err(FrameError::Orphan);
@@ -186,6 +194,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             room.copy_from_slice(data);
         }
         slot.length += size as u16;
+        slot.end = self.line;
         slot.state = State::Open { declared, next };
         if slot.length == declared {
             slot.state = State::Whole;
@@ -198,22 +207,30 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         let Some(slot) = self.slots.get(index) else {
             return;
         };
-        if self.is_known(slot.source, self.data(slot), index) {
+        if let Some(known) = self.known(slot.source, self.data(slot), index) {
             let start = usize::from(slot.start);
             if start + usize::from(slot.length) == self.used {
                 self.used = start;
             }
             self.slots.remove(index);
+            self.renew(known);
         }
     }
 
-    /// Whether one of the first `limit` messages is this one.
+    /// Which of the first `limit` messages is this one.
     #[inline]
-    pub(super) fn is_known(&self, source: Address, data: &[u8], limit: usize) -> bool {
+    pub(super) fn known(&self, source: Address, data: &[u8], limit: usize) -> Option<usize> {
         self.slots
             .iter()
             .take(limit)
-            .any(|slot| slot.source == source && slot.state == State::Whole && self.data(slot) == data)
+            .position(|slot| slot.source == source && slot.state == State::Whole && self.data(slot) == data)
+    }
+
+    /// The latest line is one more copy of the end of a message.
+    pub(super) fn renew(&mut self, index: usize) {
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.end = self.line;
+        }
     }
 
     /// Keeps the `length` bytes behind the used ones as a whole message, unless it is known.
@@ -221,7 +238,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     pub(super) fn keep_end(&mut self, source: Address, length: usize) -> Result<(), FrameError> {
         if !self.slots.is_empty() {
             let data = self.bytes.get(self.used..self.used + length).unwrap_or_default();
-            if self.is_known(source, data, self.slots.len()) {
+            if let Some(known) = self.known(source, data, self.slots.len()) {
+                self.renew(known);
                 return Ok(());
             }
         }
@@ -231,7 +249,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     /// Keeps the `length` bytes behind the used ones as a message in this state.
     #[inline]
     pub(super) fn keep(&mut self, source: Address, length: usize, state: State) -> Result<(), FrameError> {
-        let slot = Slot { source, start: self.used as u16, length: length as u16, state };
+        let slot = Slot { source, start: self.used as u16, length: length as u16, state, end: self.line };
         self.slots.push(slot).map_err(|_| FrameError::Full)?;
         self.used += length;
         Ok(())

@@ -85,43 +85,43 @@ layouts! {
     }
     // Oxygen sensor.
     0x14 {
-        "O2S11"    @   0  8  - OxygenVolt      "oxygen sensor voltage, bank 1, sensor 1";
-        "SHRTFT11" @   8  8  - PercentCentered "its short term trim";
+        "O2S11"    @   0  8  - OxygenVolt        "oxygen sensor voltage, bank 1, sensor 1";
+        "SHRTFT11" @   8  8  - {PercentCentered} "its short term trim";
     }
     // Oxygen sensor.
     0x15 {
-        "O2S12"    @   0  8  - OxygenVolt      "oxygen sensor voltage, bank 1, sensor 2";
-        "SHRTFT12" @   8  8  - PercentCentered "its short term trim";
+        "O2S12"    @   0  8  - OxygenVolt        "oxygen sensor voltage, bank 1, sensor 2";
+        "SHRTFT12" @   8  8  - {PercentCentered} "its short term trim";
     }
     // Oxygen sensor.
     0x16 {
-        "O2S13"    @   0  8  - OxygenVolt      "oxygen sensor voltage, bank 1, sensor 3";
-        "SHRTFT13" @   8  8  - PercentCentered "its short term trim";
+        "O2S13"    @   0  8  - OxygenVolt        "oxygen sensor voltage, bank 1, sensor 3";
+        "SHRTFT13" @   8  8  - {PercentCentered} "its short term trim";
     }
     // Oxygen sensor.
     0x17 {
-        "O2S14"    @   0  8  - OxygenVolt      "oxygen sensor voltage, bank 1, sensor 4";
-        "SHRTFT14" @   8  8  - PercentCentered "its short term trim";
+        "O2S14"    @   0  8  - OxygenVolt        "oxygen sensor voltage, bank 1, sensor 4";
+        "SHRTFT14" @   8  8  - {PercentCentered} "its short term trim";
     }
     // Oxygen sensor.
     0x18 {
-        "O2S21"    @   0  8  - OxygenVolt      "oxygen sensor voltage, bank 2, sensor 1";
-        "SHRTFT21" @   8  8  - PercentCentered "its short term trim";
+        "O2S21"    @   0  8  - OxygenVolt        "oxygen sensor voltage, bank 2, sensor 1";
+        "SHRTFT21" @   8  8  - {PercentCentered} "its short term trim";
     }
     // Oxygen sensor.
     0x19 {
-        "O2S22"    @   0  8  - OxygenVolt      "oxygen sensor voltage, bank 2, sensor 2";
-        "SHRTFT22" @   8  8  - PercentCentered "its short term trim";
+        "O2S22"    @   0  8  - OxygenVolt        "oxygen sensor voltage, bank 2, sensor 2";
+        "SHRTFT22" @   8  8  - {PercentCentered} "its short term trim";
     }
     // Oxygen sensor.
     0x1A {
-        "O2S23"    @   0  8  - OxygenVolt      "oxygen sensor voltage, bank 2, sensor 3";
-        "SHRTFT23" @   8  8  - PercentCentered "its short term trim";
+        "O2S23"    @   0  8  - OxygenVolt        "oxygen sensor voltage, bank 2, sensor 3";
+        "SHRTFT23" @   8  8  - {PercentCentered} "its short term trim";
     }
     // Oxygen sensor.
     0x1B {
-        "O2S24"    @   0  8  - OxygenVolt      "oxygen sensor voltage, bank 2, sensor 4";
-        "SHRTFT24" @   8  8  - PercentCentered "its short term trim";
+        "O2S24"    @   0  8  - OxygenVolt        "oxygen sensor voltage, bank 2, sensor 4";
+        "SHRTFT24" @   8  8  - {PercentCentered} "its short term trim";
     }
     0x1C { "OBDSUP" @   0  8  - [REQUIREMENT_CODES] "what the car was built to"; }
     // Oxygen sensors of four banks.

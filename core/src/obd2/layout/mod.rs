@@ -30,6 +30,7 @@ macro_rules! layouts {
     (@has $bit:literal) => { Some($bit) };
     (@kind flag) => { Kind::Flag };
     (@kind $scaling:ident) => { Kind::Scaled(Scaling::$scaling) };
+    (@kind {$scaling:ident}) => { Kind::Used(Scaling::$scaling) };
     (@kind [$texts:ident]) => { Kind::Listed($texts) };
     (@kind ($texts:ident)) => { Kind::Bit($texts) };
 }

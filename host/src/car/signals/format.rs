@@ -38,15 +38,6 @@ impl From<Rational> for Value {
     }
 }
 
-/// One named state of an enumeration.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// What the value of the signal is in this state.
-    pub value: String,
-    /// What that means.
-    pub description: String,
-}
-
 /// Where a signal lies and how it is read (`fmt`).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Format {
@@ -62,19 +53,6 @@ pub struct Format {
     pub meaning: Meaning,
     /// The unit, as the signal set names it; states have none.
     pub unit: Option<String>,
-    /// What the signal should be, for displays (`omin`, `omax`, `oval`).
-    pub optimal: Optimal,
-}
-
-/// What a healthy signal reads.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Optimal {
-    /// At least this.
-    pub min: Option<f64>,
-    /// At most this.
-    pub max: Option<f64>,
-    /// Exactly this.
-    pub value: Option<f64>,
 }
 
 /// What the bits of a signal mean.
@@ -82,8 +60,8 @@ pub struct Optimal {
 pub enum Meaning {
     /// A linear quantity.
     Quantity(Box<Quantity>),
-    /// One of several states.
-    States(BTreeMap<i64, State>),
+    /// One of several states: what the value is for these bits.
+    States(BTreeMap<i64, String>),
     /// ASCII characters.
     Characters,
     /// Hexadecimal digits: what is longer than [`NUMBER_BITS`] and not text.
@@ -137,7 +115,7 @@ impl Format {
             Meaning::Quantity(quantity) => quantity.value(self.number(data)?),
             Meaning::States(states) => {
                 let state = states.get(&i64::try_from(self.number(data)?).ok()?)?;
-                Some(Value::Text(state.value.clone()))
+                Some(Value::Text(state.clone()))
             }
             Meaning::Characters => {
                 let text: String = self.pieces(data, 8)?.into_iter().filter_map(character).collect();
@@ -221,7 +199,6 @@ mod tests {
             signed: false,
             meaning: Meaning::Quantity(Box::new(quantity)),
             unit: None,
-            optimal: Optimal::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
 
-use super::format::{Format, Meaning, NUMBER_BITS, Optimal, Quantity, State};
+use super::format::{Format, Meaning, NUMBER_BITS, Quantity};
 use super::rational::Rational;
 use super::request::{self, Properties, Request, RequestError, Years};
 use super::{Command, Signal};
@@ -105,7 +105,25 @@ pub(super) fn file(path: &Path) -> Result<Vec<Command>, LoadError> {
     if std::fs::metadata(path).map_err(read)?.len() > MAX_FILE {
         return Err(LoadError::Size { file: path.to_owned() });
     }
-    text(path, &std::fs::read_to_string(path).map_err(read)?)
+    let mut commands = text(path, &std::fs::read_to_string(path).map_err(read)?)?;
+    let years = path.file_stem().and_then(|stem| years_of_name(stem.to_str()?));
+    for command in &mut commands {
+        command.file_years.clone_from(&years);
+    }
+    Ok(commands)
+}
+
+/// The model years of a file named `2005-2018`, `0000-2004` or `2019`.
+fn years_of_name(stem: &str) -> Option<Years> {
+    let year = |digits: &str| {
+        let whole = digits.len() == 4 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        digits.parse::<u16>().ok().filter(|_| whole)
+    };
+    match stem.split_once('-') {
+        Some((from, to)) => Some(Years { from: year(from), to: Some(year(to)?), others: Vec::new() })
+            .filter(|years| years.from.is_some()),
+        None => Some(Years { others: vec![year(stem)?], ..Years::default() }),
+    }
 }
 
 /// Reads text; `name` stands for the file in errors.
@@ -161,8 +179,8 @@ fn command(json: &Json) -> Result<Command, Fault> {
     let legislated = request.is_legislated();
     Ok(Command {
         request,
+        file_years: None,
         every: optional(json, "freq", period)?,
-        untested: nested(json, "dbgfilter", years)?,
         session: optional(json, "din", hex_byte)?,
         session_after: optional(json, "dout", hex_byte)?,
         signals: signals
@@ -200,10 +218,6 @@ fn signal(json: &Json, legislated: bool) -> Result<Signal, Fault> {
     let id = required(json, "id", string)?;
     Ok(Signal {
         name: optional(json, "name", string)?.unwrap_or_else(|| id.clone()),
-        description: optional(json, "description", string)?,
-        path: optional(json, "path", string)?,
-        metric: optional(json, "suggestedMetric", string)?,
-        hidden: optional(json, "hidden", boolean)?.unwrap_or(false),
         format: nested(json, "fmt", |json| format(json, legislated))?
             .ok_or_else(|| fault("fmt", Problem::Missing))?,
         id,
@@ -232,11 +246,6 @@ fn format(json: &Map<String, Json>, legislated: bool) -> Result<Format, Fault> {
         signed,
         meaning,
         unit,
-        optimal: Optimal {
-            min: optional(json, "omin", number)?,
-            max: optional(json, "omax", number)?,
-            value: optional(json, "oval", number)?,
-        },
     })
 }
 
@@ -247,16 +256,16 @@ fn quantity(json: &Map<String, Json>, extremes: Option<(Rational, Rational)>) ->
     let zero = || fault("div", Problem::Range(0.0, "the numbers but zero"));
     let factor = multiplier.checked_div(divisor).ok_or_else(zero)?;
     // Without a greatest value there is no range; the least is zero unless given.
-    let max = optional(json, "max", decimal)?;
-    let min = optional(json, "min", decimal)?.unwrap_or(Rational::ZERO);
-    let range = max.filter(|&max| max > min).map(|max| (min, max));
+    let max = optional(json, "max", limit)?.flatten();
+    let min = optional(json, "min", limit)?.map_or(Some(Rational::ZERO), |min| min);
+    let range = min.zip(max).filter(|(min, max)| max > min);
     let mut quantity = Quantity {
         factor,
         offset,
         min: range.map(|(min, _)| min),
         max: range.map(|(_, max)| max),
-        null_min: optional(json, "nullmin", decimal)?,
-        null_max: optional(json, "nullmax", decimal)?,
+        null_min: optional(json, "nullmin", limit)?.flatten(),
+        null_max: optional(json, "nullmax", limit)?.flatten(),
     };
     if let (Some(range), Some(extremes)) = (range, extremes) {
         quantity.offset = offset_as_meant(&quantity, range, extremes);
@@ -297,21 +306,14 @@ fn offset_as_meant(
 }
 
 /// `{"1": {"value": "ON", "description": "…"}}`, or short `{"1": "ON"}`.
-fn states(json: &Map<String, Json>) -> Result<std::collections::BTreeMap<i64, State>, Fault> {
+fn states(json: &Map<String, Json>) -> Result<std::collections::BTreeMap<i64, String>, Fault> {
     let state = |(key, json): (&String, &Json)| {
         let bits = key.trim().parse().map_err(|_| fault(key, Problem::State(key.clone())))?;
-        let state = match json {
-            Json::Object(state) => {
-                let value = required(state, "value", scalar).map_err(|fault| fault.under(key))?;
-                let description = optional(state, "description", string).map_err(|fault| fault.under(key))?;
-                State { description: description.unwrap_or_else(|| value.clone()), value }
-            }
-            other => {
-                let value = scalar(other).map_err(|problem| fault(key, problem))?;
-                State { description: value.clone(), value }
-            }
+        let value = match json {
+            Json::Object(state) => required(state, "value", scalar).map_err(|fault| fault.under(key))?,
+            other => scalar(other).map_err(|problem| fault(key, problem))?,
         };
-        Ok((bits, state))
+        Ok((bits, value))
     };
     json.iter().map(state).collect()
 }
@@ -387,11 +389,20 @@ fn number(json: &Json) -> Result<f64, Problem> {
     json.as_f64().ok_or(Problem::Type("a number"))
 }
 
-/// Factors and limits have a moderate size; that keeps the arithmetic exact and in bounds.
+/// A factor; what is not exact in 128 bits is refused.
 fn decimal(json: &Json) -> Result<Rational, Problem> {
     let value = number(json)?;
-    let moderate = value == 0.0 || (1e-12..=1e18).contains(&value.abs());
-    Rational::from_decimal(value).filter(|_| moderate).ok_or(Problem::Range(value, "±1e-12 to ±1e18"))
+    limit(json)?.ok_or(Problem::Range(value, "what is exact in 128 bits"))
+}
+
+/// A limit; one that no value reaches (beyond 128 bits) is none.
+fn limit(json: &Json) -> Result<Option<Rational>, Problem> {
+    // Whole numbers of 64 bits have more digits than a floating-point number holds.
+    let whole = json.as_i64().map(i128::from).or_else(|| json.as_u64().map(i128::from));
+    match whole {
+        Some(whole) => Ok(Some(Rational::integer(whole))),
+        None => Ok(Rational::from_decimal(number(json)?)),
+    }
 }
 
 fn whole(json: &Json, least: u32, range: &'static str) -> Result<u32, Problem> {

@@ -8,6 +8,8 @@
 //! A value is `bits × mul ÷ div + add`, computed exactly and rounded once, kept within `min` and `max`; it is absent when
 //! the reply is too short, when it lies in the null range, or when `map` does not know it. Format: the JSON schema of
 //! OBDb v3; see `load.rs` for what each key may be.
+//!
+//! A file may be for some model years only, and says so in its name: `2005-2018.json`, `0000-2004.json`, `2019.json`.
 
 mod format;
 mod load;
@@ -19,10 +21,10 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::time::Duration;
 
-use cloverleaf_core::bus::{Address, Message};
-use cloverleaf_core::obd2::reply;
+use cloverleaf_core::bus::Message;
+use cloverleaf_core::obd2::{DecodeError, reply};
 
-pub use format::{Format, Meaning, NUMBER_BITS, Optimal, Quantity, State, Value};
+pub use format::{Format, Meaning, NUMBER_BITS, Quantity, Value};
 pub use load::{CommandName, LoadError, MAX_FILE, Problem};
 pub use request::{Header, MAX_DATA, Properties, Request, RequestError, Route, Years, header};
 
@@ -31,10 +33,10 @@ pub use request::{Header, MAX_DATA, Properties, Request, RequestError, Route, Ye
 pub struct Command {
     /// Where to, what, and how.
     pub request: Request,
+    /// The model years of the file that it stands in; its own ([`Properties::years`]) come first.
+    pub file_years: Option<Years>,
     /// How often it is worth asking (`freq`).
     pub every: Option<Duration>,
-    /// Model years for which nobody has confirmed the command yet (`dbgfilter`).
-    pub untested: Option<Years>,
     /// The diagnostic session that the ECU must be in (`din`).
     pub session: Option<u8>,
     /// The diagnostic session to return to (`dout`).
@@ -50,14 +52,6 @@ pub struct Signal {
     pub id: String,
     /// Its name, for people.
     pub name: String,
-    /// What it is, for people.
-    pub description: Option<String>,
-    /// Where it belongs among the other signals: `Battery.Cells`.
-    pub path: Option<String>,
-    /// The gauge that can show it: `odometer`, `speed`.
-    pub metric: Option<String>,
-    /// Whether displays leave it out.
-    pub hidden: bool,
     /// Where it lies and how it is read.
     pub format: Format,
 }
@@ -70,25 +64,60 @@ impl Signal {
 }
 
 impl Command {
-    /// Whether this command asks for what the law says every car must tell (services 01 to 0A): any ECU may answer.
-    pub fn is_legislated(&self) -> bool {
-        self.request.is_legislated()
+    /// Whether `message` answers this request.
+    pub fn is_answered_by(&self, message: &Message<'_>) -> bool {
+        self.request.hears(message.source) && reply::payload(&self.request.data, message.data).is_ok()
     }
 
-    /// Whether the sender of `message` may answer this command; without headers nobody knows, and anybody may.
-    pub fn hears(&self, message: &Message<'_>) -> bool {
-        self.is_legislated() || message.source == Address::HIDDEN || self.request.hears(message.source)
+    /// Every signal with its value in the messages of one ECU; `None` for what is not available. Of several messages
+    /// the last counts, signal by signal.
+    ///
+    /// # Errors
+    /// If no message is an answer: the last refusal, else what is wrong with the last message.
+    pub fn read<'m>(
+        &self,
+        messages: impl IntoIterator<Item = Message<'m>>,
+    ) -> Result<Vec<(&Signal, Option<Value>)>, DecodeError> {
+        let mut read = Err(DecodeError::Empty);
+        for message in messages {
+            match (reply::payload(&self.request.data, message.data), &mut read) {
+                (Ok(data), Ok(values)) => {
+                    for (signal, value) in values {
+                        *value = signal.format.decode(data).or(value.take());
+                    }
+                }
+                (Ok(data), Err(_)) => {
+                    let signals = self.signals.iter();
+                    read = Ok(signals.map(|signal| (signal, signal.format.decode(data))).collect());
+                }
+                (Err(error @ DecodeError::Negative { .. }), Err(best)) => *best = error,
+                (Err(_), Ok(_) | Err(DecodeError::Negative { .. })) => {}
+                (Err(error), Err(best)) => *best = error,
+            }
+        }
+        read
     }
 
-    /// The data of `message` if it answers this request: what follows service and identifier.
-    pub fn answer<'a>(&self, message: &Message<'a>) -> Option<&'a [u8]> {
-        reply::payload(&self.request.data, message.data).ok()
+    /// How well it suits a car of `year`: not at all, as any command without years does, or better. A car of unknown
+    /// year may have any.
+    fn suits(&self, year: Option<u16>) -> Fit {
+        match (self.request.properties.years.as_ref().or(self.file_years.as_ref()), year) {
+            (Some(years), Some(year)) if years.contain(year) => Fit::Year,
+            (Some(_), Some(_)) => Fit::No,
+            _ => Fit::Any,
+        }
     }
+}
 
-    /// Every signal with its value in `data` (what [`answer`](Self::answer) gives); `None` for what is not available.
-    pub fn decode<'a>(&'a self, data: &[u8]) -> impl Iterator<Item = (&'a Signal, Option<Value>)> {
-        self.signals.iter().map(move |signal| (signal, signal.format.decode(data)))
-    }
+/// How well a command suits a model year.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Fit {
+    /// It is for other years.
+    No,
+    /// It is for every year, or the year is not known.
+    Any,
+    /// It is for this year.
+    Year,
 }
 
 /// What a name stands for.
@@ -154,7 +183,7 @@ impl Signals {
 
     /// The command or signal of a name, for a car of `year` if it is known: of several that fit, the last loaded.
     pub fn find(&self, name: &str, year: Option<u16>) -> Option<Named<'_>> {
-        if let Some((command, signal)) = self.signal(name, year) {
+        if let Some(&(command, signal)) = self.signals(name, year).first() {
             return Some(Named::Signal(command, signal));
         }
         let request: Request = name.parse().ok()?;
@@ -162,29 +191,31 @@ impl Signals {
         self.candidates(&request, year).into_iter().find(addressed).map(Named::Command)
     }
 
-    /// The signal of this ID with its command, for a car of `year` if it is known: of several that fit, the last
-    /// loaded.
-    pub fn signal(&self, id: &str, year: Option<u16>) -> Option<(&Command, &Signal)> {
-        let places = self.by_signal.get(id)?;
-        let all = || places.iter().rev().map(|&(command, signal)| (&self.commands[command], signal));
-        let fits = all().find(|(command, _)| suits(command, year));
-        let (command, signal) = fits.or_else(|| all().next())?;
-        Some((command, &command.signals[signal]))
+    /// The signals of this ID with their commands, likeliest first for a car of `year`: then what was loaded last.
+    pub fn signals(&self, id: &str, year: Option<u16>) -> Vec<(&Command, &Signal)> {
+        let places = self.by_signal.get(id).map_or(&[][..], Vec::as_slice).iter().rev();
+        let signal = |&(command, signal): &(usize, usize)| {
+            let command = &self.commands[command];
+            (command, &command.signals[signal])
+        };
+        let mut signals: Vec<_> = places.map(signal).collect();
+        signals.sort_by_key(|(command, _)| std::cmp::Reverse(command.suits(year)));
+        signals
     }
 
     /// The command whose answers are among `messages`, for a recorded `request` that may have been written with an
-    /// older signal set: the likeliest candidate that is answered. If none is, the likeliest.
-    pub fn answered(
+    /// older signal set: the likeliest of those that are answered.
+    pub fn answered<'m>(
         &self,
         request: &Request,
         year: Option<u16>,
-        messages: &[Message<'_>],
+        messages: impl Iterator<Item = Message<'m>> + Clone,
     ) -> Option<&Command> {
         let candidates = self.candidates(request, year);
-        let answered = |known: &&&Command| {
-            messages.iter().any(|message| known.hears(message) && known.answer(message).is_some())
-        };
-        candidates.iter().find(answered).or(candidates.first()).copied()
+        candidates.into_iter().find(|known| {
+            let mut messages = messages.clone();
+            messages.any(|message| known.is_answered_by(&message))
+        })
     }
 
     /// The commands that ask for the same data as `request`, likeliest first: the very same; then those that agree in
@@ -200,7 +231,7 @@ impl Signals {
                 same_or_any(&request.header, &known.request.header),
                 same_or_any(&request.receive, &known.request.receive) || known.request.receive.is_none(),
                 same_or_any(years, &known.request.properties.years),
-                suits(known, year),
+                known.suits(year),
             ))
         });
         candidates
@@ -210,14 +241,6 @@ impl Signals {
 /// Whether `known` is what was asked for, or nothing was.
 fn same_or_any<T: PartialEq>(asked: &Option<T>, known: &Option<T>) -> bool {
     asked.is_none() || asked == known
-}
-
-/// Whether a car of `year` has the command; a car of unknown year may.
-fn suits(command: &Command, year: Option<u16>) -> bool {
-    match (&command.request.properties.years, year) {
-        (Some(years), Some(year)) => years.contain(year),
-        _ => true,
-    }
 }
 
 #[cfg(test)]

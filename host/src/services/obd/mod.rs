@@ -67,7 +67,7 @@ pub struct CarOptions {
     pub adapter_baud: Option<u32>,
 
     /// The car's bus as the ELM327 numbers them (1 to 9, A); found out when not given
-    #[arg(long, env = "CLOVERLEAF_PROTOCOL", value_name = "NUMBER", value_parser = protocol)]
+    #[arg(long, env = "CLOVERLEAF_PROTOCOL", value_name = "NUMBER")]
     pub protocol: Option<Protocol>,
 
     /// A file with further signals of the car in OBDb's format (repeatable)
@@ -81,14 +81,6 @@ pub struct CarOptions {
     /// The car's model year, to choose among signals
     #[arg(long, env = "CLOVERLEAF_YEAR", value_name = "YEAR")]
     pub year: Option<u16>,
-}
-
-fn protocol(text: &str) -> Result<Protocol, String> {
-    let mut digits = text.chars();
-    match (digits.next().and_then(Protocol::from_id), digits.next()) {
-        (Some(protocol), None) => Ok(protocol),
-        _ => Err("expected one of 1 to 9 and A".into()),
-    }
 }
 
 /// Why the car cannot be served.

@@ -207,7 +207,11 @@ fn messages_tell_which_line_completed_them() {
             vec![4],
         ),
         (None, "48 6B 10 41 05 7B 84|48 6B 18 41 05 7B 8C|48 6B 10 41 05 7B 84", vec![3, 2]),
-        (None, "48 6B 10 43 01 33 02 44 03 55 D8|48 6B 18 41 05 7B 8C|48 6B 10 43 04 66 00 00 00 00 70", vec![3, 2]),
+        (
+            None,
+            "48 6B 10 43 01 33 02 44 03 55 D8|48 6B 18 41 05 7B 8C|48 6B 10 43 04 66 00 00 00 00 70",
+            vec![3, 2],
+        ),
     ] {
         let mut reply = Reply::new(Format::new(protocol));
         let _ = lines.split('|').map(|line| reply.push(line.as_bytes())).collect::<Vec<_>>();

@@ -1,6 +1,6 @@
 //! What a name stands for, and which of them the car supports.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -136,6 +136,12 @@ pub struct Supported {
 }
 
 impl Supported {
+    /// The identifiers of a service, in order.
+    pub fn of(&self, service: u8) -> BTreeSet<u8> {
+        let of_service = |(of, identifier): &(u8, u8)| (*of == service).then_some(*identifier);
+        self.identifiers.iter().filter_map(of_service).collect()
+    }
+
     /// Whether an item is among them. What cannot be known beforehand counts as supported: trouble codes, the
     /// adapter's own commands, and commands of signal sets.
     pub fn contains(&self, item: &Item) -> bool {

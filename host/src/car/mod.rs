@@ -203,6 +203,16 @@ impl Car {
         Item::find(name, self.shared.signals, self.shared.year, self.shared.descriptions)
     }
 
+    /// Commands beyond the standard's.
+    pub fn signals(&self) -> Option<&'static Signals> {
+        self.shared.signals
+    }
+
+    /// The model year, if it is known.
+    pub fn year(&self) -> Option<u16> {
+        self.shared.year
+    }
+
     /// The words for trouble codes.
     pub fn descriptions(&self) -> &'static Descriptions {
         self.shared.descriptions

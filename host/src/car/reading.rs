@@ -3,7 +3,7 @@
 use cloverleaf_core::bus::{Address, Message};
 use cloverleaf_core::elm327::session::{Answer, Failure};
 use cloverleaf_core::elm327::wire::Status;
-use cloverleaf_core::obd2::{self, Command, Decoder, Dtc, Value};
+use cloverleaf_core::obd2::{self, Command, DecodeError, Decoder, Dtc, Value};
 use jiff::Timestamp;
 use serde_json::{Map, json};
 
@@ -106,12 +106,7 @@ impl Reading {
                     (answer.source, value.map_err(Into::into))
                 })
                 .collect(),
-            What::Custom(command, signal) => reply
-                .messages()
-                .filter(|message| command.hears(message))
-                .filter_map(|message| Some((message.source, custom(command, signal, &message)?)))
-                .map(|(source, value)| (source, Ok(value)))
-                .collect(),
+            What::Custom(command, signal) => custom_by_ecu(command, signal, reply),
         }
     }
 
@@ -136,8 +131,13 @@ impl Reading {
         }
         if let What::Custom(..) = self.item.what {
             self.reply.as_ref().map_err(Clone::clone)?;
+            // As for the standard's commands: a value beats none, and the engine's ECU beats others.
+            let rank = |(source, value): &(Address, Result<timeline::Value, QueryError>)| match value {
+                Ok(value) => (if *value == UNAVAILABLE { 1 } else { 0 }, !obd2::is_engine(*source)),
+                Err(_) => (2, false),
+            };
             let none = QueryError::Failed(Failure::Adapter(Status::NoData));
-            return self.by_ecu().into_iter().next().ok_or(none)?.1;
+            return self.by_ecu().into_iter().min_by_key(rank).ok_or(none)?.1;
         }
         self.value().map(|value| value::clean(&value, self.item.descriptions))
     }
@@ -168,21 +168,131 @@ fn codes_by_ecu(
     ecus.into_iter().map(|(source, codes)| (source, codes.map(clean))).collect()
 }
 
-/// One signal, or all signals of a command, in a message; none if the message is not its answer or has no value.
-fn custom(
+/// What a signal is that the car has no value for now: it answers, and says so.
+const UNAVAILABLE: timeline::Value = timeline::Value::Json(serde_json::Value::Null);
+
+/// One signal, or all signals of a command, of each ECU that answers or declines.
+fn custom_by_ecu(
     command: &'static signals::Command,
     only: Option<&'static signals::Signal>,
-    message: &Message<'_>,
-) -> Option<timeline::Value> {
-    let data = command.answer(message)?;
-    if let Some(signal) = only {
-        let unit = signal.format.unit.as_deref().unwrap_or_default();
-        return Some(match signal.format.decode(data)? {
-            signals::Value::Text(text) => timeline::Value::Text(text),
-            number => timeline::Value::Quantity { value: number.as_f64()?, unit },
-        });
+    reply: &Reply,
+) -> Vec<(Address, Result<timeline::Value, QueryError>)> {
+    let mut ecus: Vec<Address> = Vec::new();
+    for Message { source, .. } in reply.messages().filter(|message| command.request.hears(message.source)) {
+        if !ecus.contains(&source) {
+            ecus.push(source);
+        }
     }
-    let values: Map<_, _> =
-        command.decode(data).filter_map(|(signal, value)| Some((signal.id.clone(), json!(value?)))).collect();
-    Some(timeline::Value::Json(values.into()))
+    let read = |source: Address| match command.read(reply.messages().filter(|one| one.source == source)) {
+        Ok(values) => Some((source, Ok(custom(values, only)))),
+        Err(error @ DecodeError::Negative { .. }) => Some((source, Err(error.into()))),
+        // It speaks of something else.
+        Err(_) => None,
+    };
+    ecus.into_iter().filter_map(read).collect()
+}
+
+/// The one signal that is asked for, or all that have a value.
+fn custom(
+    values: Vec<(&'static signals::Signal, Option<signals::Value>)>,
+    only: Option<&'static signals::Signal>,
+) -> timeline::Value {
+    let shown = |signal: &signals::Signal, value: signals::Value| match value {
+        signals::Value::Text(text) => timeline::Value::Text(text),
+        number => {
+            timeline::Value::Quantity { value: number.as_f64().unwrap_or_default(), unit: signal.unit() }
+        }
+    };
+    if let Some(only) = only {
+        let of = |(signal, value): (&signals::Signal, Option<_>)| value.filter(|_| signal.id == only.id);
+        return values.into_iter().find_map(of).map_or(UNAVAILABLE, |value| shown(only, value));
+    }
+    let fields = values.into_iter().filter_map(|(signal, value)| {
+        let value = match shown(signal, value?) {
+            timeline::Value::Quantity { value, unit } => json!({ "value": value, "unit": unit }),
+            other => json!(other),
+        };
+        Some((signal.id.clone(), value))
+    });
+    timeline::Value::Json(fields.collect::<Map<_, _>>().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::car::signals::Signals;
+
+    const MEADOW: &str = include_str!("../../tests/signals/meadow.json");
+
+    /// What these messages (ECU and data) say about an item of the invented car.
+    fn reading(name: &str, messages: &[(u32, &[u8])]) -> Reading {
+        let signals = Signals::from_text("meadow.json", MEADOW).expect("a signal set");
+        let item = Item::find(name, Some(Box::leak(Box::new(signals))), None, Descriptions::composed());
+        let messages: Vec<(Address, Box<[u8]>)> =
+            messages.iter().map(|(source, data)| (Address(*source), Box::from(*data))).collect();
+        Reading {
+            item: item.expect("an item"),
+            time: Timestamp::UNIX_EPOCH,
+            reply: Ok(Reply::from(messages)),
+        }
+    }
+
+    #[test]
+    fn signals_of_a_set_have_the_symbols_of_units_and_say_when_they_are_not_available() {
+        for (name, messages, expected) in [
+            (
+                "MEADOW_OIL_T",
+                &[(0x7E8, &[0x62, 0x10, 0x01, 0, 0, 1, 0x52][..])][..],
+                r#"{"value":42.0,"unit":"°C"}"#,
+            ),
+            (
+                "MEADOW_ODO",
+                &[(0x7E8, &[0x62, 0x10, 0x01, 1, 0xE2, 0x40])],
+                r#"{"value":123456.0,"unit":"km"}"#,
+            ),
+            ("MEADOW_GEAR", &[(0x7E9, &[0x61, 0x85, 0x10])], r#""R""#),
+            // FF is the null range of the temperature; 70 no state of the gear.
+            ("MEADOW_OIL_T", &[(0x7E8, &[0x62, 0x10, 0x01, 0, 0, 1, 0xFF])], "null"),
+            ("MEADOW_GEAR", &[(0x7E9, &[0x61, 0x85, 0x70])], "null"),
+            // Of several messages the last counts, signal by signal.
+            (
+                "MEADOW_ODO",
+                &[(0x7E8, &[0x62, 0x10, 0x01, 0, 0, 1]), (0x7E8, &[0x62, 0x10, 0x01, 0, 0, 2])],
+                r#"{"value":2.0,"unit":"km"}"#,
+            ),
+            (
+                "221001",
+                &[(0x7E8, &[0x62, 0x10, 0x01, 0, 0, 1, 0x52]), (0x7E8, &[0x62, 0x10, 0x01, 0, 0, 2])],
+                r#"{"MEADOW_ODO":{"unit":"km","value":2.0},"MEADOW_OIL_T":{"unit":"°C","value":42.0}}"#,
+            ),
+            (
+                "MEADOW_ODO",
+                &[(0x7E8, &[0x7F, 0x22, 0x78]), (0x7E8, &[0x62, 0x10, 0x01, 0, 0, 3])],
+                r#"{"value":3.0,"unit":"km"}"#,
+            ),
+        ] {
+            let clean = reading(name, messages).clean().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(serde_json::to_string(&clean).expect("JSON"), expected, "{name} {messages:X?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_a_signal_says_why_and_another_ecu_says_nothing() {
+        let refused = reading("MEADOW_ODO", &[(0x7E8, &[0x7F, 0x22, 0x31])]).clean();
+        assert_eq!(
+            refused.expect_err("refused").to_string(),
+            "service 22 declined: request out of range (31)"
+        );
+        let other = reading("MEADOW_ODO", &[(0x7E9, &[0x62, 0x10, 0x01, 0, 0, 1])]).clean();
+        assert_eq!(other, Err(QueryError::Failed(Failure::Adapter(Status::NoData))));
+    }
+
+    #[tokio::test]
+    async fn the_timeline_gets_the_same() {
+        let timeline = timeline::Bus::new();
+        let mut events = timeline.subscribe();
+        reading("MEADOW_OIL_T", &[(0x7E8, &[0x62, 0x10, 0x01, 0, 0, 1, 0x52])]).publish(&timeline);
+        let event = events.next().await.expect("an entry").expect("the newest");
+        assert_eq!(event.value, timeline::Value::Quantity { value: 42.0, unit: "°C" });
+    }
 }

@@ -24,7 +24,7 @@ pub(super) struct Command {
     )]
     listen: SocketAddr,
     /// The car's bus, as the ELM327 numbers them: 1 to 9, or A for a lorry, which is only listened to
-    #[arg(long, default_value = "6", value_parser = protocol)]
+    #[arg(long, default_value = "6")]
     protocol: Protocol,
     /// Speed of the adapter's serial port, bits per second
     #[arg(long, default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(1..))]

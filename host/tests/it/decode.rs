@@ -1,6 +1,6 @@
 //! `cloverleaf obd decode`, as a script uses it.
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
@@ -69,6 +69,28 @@ fn every_line_of_input_has_its_line_of_output() {
 }
 
 #[test]
+fn who_writes_line_by_line_gets_each_answer_at_once() {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_cloverleaf"))
+        .args(["obd", "decode", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("our own program");
+    let (mut stdin, stdout) = (program.stdin.take().expect("a pipe"), program.stdout.take().expect("a pipe"));
+    let mut answers = BufReader::new(stdout).lines();
+    for speed in [0x1E, 0x1F] {
+        writeln!(stdin, r#"{{"command": "010D", "response": "7E8 03 41 0D {speed:02X}"}}"#)
+            .expect("a reader");
+        let answer: Value =
+            serde_json::from_str(&answers.next().expect("a line").expect("UTF-8")).expect("JSON");
+        assert_eq!(answer["answers"][0]["value"], f64::from(speed));
+    }
+    drop(stdin);
+    assert!(answers.next().is_none());
+    assert!(program.wait().expect("an end").success());
+}
+
+#[test]
 fn questions_of_the_wrong_shape_say_what_was_expected() {
     for (line, expected) in [
         (r#""010C""#, "expected an object with `command` and `response`"),
@@ -104,15 +126,17 @@ fn a_line_without_end_is_refused_and_the_next_one_read() {
 
 #[test]
 fn signal_sets_add_commands_by_every_name() {
-    let output =
-        decode(&["--json", "--signals", MEADOW, "--", "MEADOW_ODO", "7E8 06 62 10 01 01 E2 40"], b"");
+    // As the README prints it.
+    let output = decode(&["--json", "--signals", MEADOW, "MEADOW_ODO", "7E8 06 62 10 01 01 E2 40"], b"");
     assert!(output.status.success(), "{output:?}");
     let answer = &reports(&output)[0]["answers"][0];
     assert_eq!((&answer["value"], &answer["unit"]), (&json!(123_456), &json!("km")));
 
     let question = r#"{"command":"7E0.7E8.221002","year":2017,"response":"7E8 04 62 10 02 64"}"#;
-    let output = decode(&["--json", "--signals", MEADOW], question.as_bytes());
-    assert_eq!(reports(&output)[0]["signals"], json!({"MEADOW_FUEL": 50}));
+    for arguments in [&["--json", "--signals", MEADOW][..], &["--signals", MEADOW, MEADOW, "--json"]] {
+        let output = decode(arguments, question.as_bytes());
+        assert_eq!(reports(&output)[0]["signals"], json!({"MEADOW_FUEL": 50}));
+    }
 }
 
 #[test]
@@ -136,7 +160,7 @@ fn arguments_give_words_for_people_and_an_exit_code() {
 
 #[test]
 fn a_bad_signal_set_is_named_and_nothing_is_decoded() {
-    let output = decode(&["--json", "--signals", "no/such/set.json", "--", "010C", "7E8"], b"");
+    let output = decode(&["--json", "--signals", "no/such/set.json", "010C", "7E8"], b"");
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no/such/set.json"));
 }

@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
+const MEADOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/signals/meadow.json");
+
 fn program(arguments: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
     program.arg("obd").args(arguments).stdin(Stdio::null());
@@ -37,11 +39,12 @@ fn a_query_is_a_name_or_a_request_with_or_without_a_header() {
     assert_eq!(output.status.code(), Some(4), "one of them has no answer");
 
     let several = run(&["query", "010C0D", "--json"]);
-    let first: Value = serde_json::from_str(stdout(&several).lines().next().expect("a line")).expect("JSON");
-    assert_eq!(
-        (&first["values"]["RPM"]["unit"], &first["values"]["SPEED"]["unit"]),
-        (&"rpm".into(), &"km/h".into())
-    );
+    let lines = stdout(&several).lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    let lines: Vec<_> = lines
+        .filter(|line| line["ecu"] == "7E8")
+        .map(|mut line| (line["command"].take(), line["unit"].take()))
+        .collect();
+    assert_eq!(lines, [("RPM".into(), "rpm".into()), ("SPEED".into(), "km/h".into())]);
     assert_eq!(several.status.code(), Some(0));
 
     let header = run(&["query", "--header", "7E0", "22F190"]);
@@ -53,6 +56,8 @@ fn a_query_is_a_name_or_a_request_with_or_without_a_header() {
 fn wrong_usage_says_what_was_expected_and_prints_nothing() {
     for (arguments, code, expected) in [
         (&["query", "NOPE"][..], 2, "`NOPE` is unknown; `cloverleaf obd commands --all` lists every name"),
+        (&["query", "COOLANT_TMEP"], 2, "`COOLANT_TMEP` is unknown, did you mean COOLANT_TEMP?"),
+        (&["query", "--signals", MEADOW, "MEADOW_ODOM"], 2, "did you mean MEADOW_ODO?"),
         (&["query", "--header", "7E0", "RPM"], 2, "--header is for requests in hexadecimal, not for `RPM`"),
         (
             &["query", "--header", "XYZ", "22F190"],
@@ -89,6 +94,16 @@ fn trouble_codes_have_the_words_of_the_users_table() {
         stdout(&output)
     );
     assert!(stdout(&decoded).contains("Front oxygen sensor is tired"), "{}", stdout(&decoded));
+}
+
+#[test]
+fn signals_of_a_set_are_listed_with_the_commands() {
+    let output = run(&["commands", "--all", "--signals", MEADOW]);
+    let odometer = stdout(&output).lines().find(|line| line.starts_with("MEADOW_ODO ")).expect("the signal");
+    assert!(odometer.ends_with(" 7E0.7E8.221001 Distance driven"), "{odometer}");
+    let output = run(&["commands", "--all", "--signals", MEADOW, "--json"]);
+    let last: Value = serde_json::from_str(stdout(&output).lines().last().expect("a line")).expect("JSON");
+    assert_eq!((&last["name"], &last["unit"]), (&"SHRTFT1".into(), &"%".into()));
 }
 
 #[test]

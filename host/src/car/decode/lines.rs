@@ -53,31 +53,28 @@ pub(super) fn formats(question: &Question<'_>, request: &Request, lines: &[&[u8]
         None => &[true, false],
     };
     let mut formats = Vec::new();
+    let mut add = |format| {
+        if !formats.contains(&format) {
+            formats.push(format);
+        }
+    };
     for &headers in headers {
         let protocol = question.protocol.or_else(|| bus(request, lines));
         let format = Format { headers, ..Format::new(protocol) };
-        formats.push(Format { extended, ..format });
+        add(Format { extended, ..format });
         if headers && protocol.is_none_or(Protocol::is_can) {
-            formats.push(Format { extended: !extended, ..format });
+            add(Format { extended: !extended, ..format });
         }
     }
     if headers.contains(&true) && question.protocol.is_none() {
         // An identifier beyond those of ISO 15765-4 may look like something else: `17FE007B`, `618 8 …`.
         for protocol in [Protocol::Can11Fast, Protocol::Can29Fast] {
             let format = Format::new(Some(protocol));
-            formats.extend([Format { extended, ..format }, Format { extended: !extended, ..format }]);
+            add(Format { extended, ..format });
+            add(Format { extended: !extended, ..format });
         }
     }
     formats
-}
-
-/// The last line that begins with an address.
-pub(super) fn last_line_of(ecu: &str, lines: &[&[u8]]) -> Option<usize> {
-    let begins = |line: &&[u8]| {
-        let mut digits = line.iter().filter(|byte| byte.is_ascii_hexdigit());
-        ecu.bytes().all(|digit| digits.next().is_some_and(|byte| byte.eq_ignore_ascii_case(&digit)))
-    };
-    lines.iter().rposition(begins)
 }
 
 /// The bus that header and lines tell: an 11-bit identifier has three digits and so makes the number of digits odd.

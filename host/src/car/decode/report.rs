@@ -1,5 +1,6 @@
 //! What a reply means, as it is shown and as JSON.
 
+use cloverleaf_core::bus::Address;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -18,6 +19,9 @@ pub struct Report {
     /// Messages that began and did not end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub losses: Vec<Loss>,
+    /// Lines of data that are no frames; of very many, the first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<Refused>,
     /// Why there is no answer, if the question or the reply is at fault.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -46,12 +50,31 @@ pub struct Answer {
     /// Signals that the car has not got, or has no value for now.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unavailable: Vec<String>,
-    /// The data in hexadecimal, if nothing is known about them.
+    /// The data in hexadecimal, if no table or signal set knows them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// The same as text, if they may be that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// Why there is no value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<AnswerError>,
+    /// The line that completed it, counted from 1; 0 if there are no lines.
+    #[serde(skip)]
+    pub end: u16,
+}
+
+impl Answer {
+    /// An answer of this ECU that says nothing yet.
+    pub(super) fn of(source: Address) -> Self {
+        let ecu = (source != Address::HIDDEN).then(|| source.to_string());
+        Self { ecu, ..Self::default() }
+    }
+
+    /// Whether there is any value in it.
+    pub fn has_value(&self) -> bool {
+        self.value.is_some() || self.data.is_some() || !self.signals.is_empty()
+    }
 }
 
 /// Why an ECU has no value.
@@ -62,6 +85,15 @@ pub struct AnswerError {
     pub nrc: Option<u8>,
     /// The reason in words.
     pub text: String,
+}
+
+/// A line that is no frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Refused {
+    /// The line.
+    pub line: String,
+    /// Why not.
+    pub reason: String,
 }
 
 /// A message that began and did not end.

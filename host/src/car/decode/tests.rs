@@ -144,7 +144,7 @@ fn one_request_for_several_pids_has_an_answer_for_each() {
 #[test]
 fn what_no_table_knows_is_shown_as_it_is() {
     let report = plain("22F190", "7E8 10 08 62 F1 90 31 43 4C\r7E8 21 56 52 00");
-    assert_eq!(report["answers"], json!([{"ecu": "7E8", "data": "31434C5652"}]));
+    assert_eq!(report["answers"], json!([{"ecu": "7E8", "data": "31434C5652", "text": "1CLVR"}]));
     assert_eq!(plain("ATRV", "12.3V\r\r>")["answers"][0]["value"], 12.3);
     assert_eq!(plain("ELM_VERSION", "ATI\rELM327 v1.5")["answers"][0]["value"], "ELM327 v1.5");
 }
@@ -247,9 +247,137 @@ fn no_reply_whatsoever_is_too_much() {
             ["221001", "750.758.2130|e=2A", "010C", "0902", "ATRV", "7E0.0C|", "|", "....", "MEADOW_ODO"]
         {
             let report = decoder.decode(&Question { command, reply, ..Question::default() });
-            assert!(report.answers.len() <= MESSAGES * 7);
+            // Every ECU that spoke, and at most one more answer of each than PIDs asked.
+            assert!(report.answers.len() <= MESSAGES, "{command}: {}", report.answers.len());
+            assert!(report.refused.len() <= MESSAGES);
         }
     }
+}
+
+#[test]
+fn a_frozen_value_is_the_same_with_and_without_a_frame_number() {
+    for command in ["020C", "020C00"] {
+        let report = plain(command, "7E8 05 42 0C 00 17 70");
+        assert_eq!(report["answers"][0]["value"], 1500.0, "{command}");
+        assert_eq!(report["signals"], json!({"RPM": 1500}), "{command}");
+    }
+}
+
+#[test]
+fn what_a_refusal_leaves_of_a_long_answer_is_read() {
+    // The usual case: 78, then a long answer of which a part is lost.
+    let lost = "7E8 10 09 62 10 01 00 00 64\r7E8 22 6E 12 34 00";
+    for refusal in ["7E8 03 7F 22 78", "7E8 03 7F 22 31"] {
+        let report = meadow("7E0.7E8.221001", &format!("{refusal}\r{lost}"));
+        assert_eq!(report["signals"], json!({"MEADOW_ODO": 100}), "{refusal}");
+        assert_eq!(report["answers"].as_array().map(Vec::len), Some(1), "{report}");
+        assert_eq!(report["answers"][0].get("error"), None, "{report}");
+    }
+    // Another ECU's refusal stays beside it.
+    let report = meadow("7E0.0106", "7EA 03 7F 01 12\r7E8 10 09 41 06 80 00 00 64\r7E8 22 6E 12 34 00");
+    assert_eq!(
+        (&report["answers"][0]["error"]["nrc"], &report["answers"][1]["value"]),
+        (&json!(18), &json!(0))
+    );
+}
+
+#[test]
+fn of_two_ecus_on_an_older_bus_the_last_to_speak_counts() {
+    let (first, second) = ("48 6B 10 41 0D 1E 2F", "48 6B 18 41 0D 1F 38");
+    for (reply, speed) in [
+        (format!("{first}\r{second}"), 31),
+        (format!("{second}\r{first}"), 30),
+        (format!("{first}\r{second}\r{first}"), 30),
+        ("000007E8 03 41 0D 1E\r000007E9 03 41 0D 1F\r000007E8 03 41 0D 1E".to_owned(), 30),
+    ] {
+        let report = plain("010D", &reply);
+        assert_eq!(report["answers"].as_array().map(Vec::len), Some(2), "{reply}: {report}");
+        assert_eq!(report["signals"], json!({"VSS": speed}), "{reply}: {report}");
+    }
+}
+
+#[test]
+fn older_buses_answer_services_in_lines() {
+    // Three codes a line, lines of two ECUs mixed; SAE J1979, 6.3 and 6.9.
+    let codes = plain(
+        "03",
+        "48 6B 10 43 01 33 02 44 03 55 D8\r48 6B 18 43 04 20 00 00 00 00 32\r48 6B 10 43 04 66 00 00 00 00 70",
+    );
+    let codes = codes["answers"].as_array().expect("answers").iter();
+    let codes: Vec<_> = codes
+        .map(|answer| {
+            let codes = answer["value"].as_array().expect("codes").iter();
+            codes.map(|code| code["code"].as_str().expect("a code")).collect::<Vec<_>>().join(" ")
+        })
+        .collect();
+    assert_eq!(codes, ["P0133 P0244 P0355 P0466", "P0420"]);
+    // Counters come in pairs.
+    let counters = plain("0908", "87 F1 10 49 08 01 00 03 00 07 E4\r87 F1 10 49 08 02 00 04 00 05 E4");
+    let values = &counters["answers"][0]["value"];
+    assert_eq!(
+        (&values["OBDCOND"]["value"], &values["CATCOND1"]["value"]),
+        (&json!(3.0), &json!(5.0)),
+        "{counters}"
+    );
+}
+
+#[test]
+fn several_pids_are_answered_as_each_alone() {
+    let report = meadow("01060D95", "7E8 07 41 06 80 0D 1E 95 01");
+    let answers = report["answers"].as_array().expect("answers");
+    assert_eq!(report["signals"], json!({"SHRTFT1": 0, "VSS": 30}), "{report}");
+    assert_eq!((&answers[0]["command"], &answers[0]["value"]), (&json!("SHORT_FUEL_TRIM_1"), &json!(0)));
+    // The length of PID 95 is not public, so what follows cannot be told apart.
+    let text = answers[2]["error"]["text"].as_str().expect("an error");
+    assert!(text.starts_with("9501 is not told apart"), "{text}");
+    let refused = plain("010C0D", "7E8 03 7F 01 12");
+    assert_eq!(refused["answers"][0]["error"]["nrc"], 18);
+}
+
+#[test]
+fn a_line_that_is_no_frame_is_told_beside_the_others() {
+    let report = plain("03", "48 6B 10 43 01 33 00 00 00 00 3A\r48 6B 18 43 04 20 00 00 00 00 00");
+    assert_eq!(report["answers"].as_array().map(Vec::len), Some(1));
+    let refused =
+        json!([{"line": "48 6B 18 43 04 20 00 00 00 00 00", "reason": "check byte 00 where B6 was due"}]);
+    assert_eq!(report["refused"], refused, "{report}");
+}
+
+#[test]
+fn monitors_of_the_maker_and_codes_of_uds_are_read() {
+    let monitor = plain("06E1", "7E8 10 0A 46 E1 80 0A 00 64\r7E8 21 00 00 00 C8");
+    assert_eq!(
+        (&monitor["command"], &monitor["answers"][0]["value"][0]["mid"]),
+        (&json!("06E1"), &json!("E1"))
+    );
+    let codes = plain("1902FF", "7E8 07 59 02 FF 0A 80 1C 09");
+    let answer = &codes["answers"][0];
+    assert_eq!((&answer["value"][0]["code"], &answer["data"]), (&json!("P0A80-1C"), &json!("FF0A801C09")));
+    assert_eq!(plain("22F18C", "7E8 07 62 F1 8C 41 42 43 44")["answers"][0]["text"], "ABCD");
+}
+
+#[test]
+fn a_name_of_the_tables_is_that_everywhere_and_a_signal_is_of_the_command_that_is_answered() {
+    let set = r#"{"commands": [
+        {"hdr": "7E0", "rax": "7E8", "cmd": {"22": "0001"}, "signals": [
+            {"id": "RPM", "fmt": {"len": 8, "unit": "rpm"}}, {"id": "TWICE", "fmt": {"bix": 8, "len": 8, "unit": "rpm"}}]},
+        {"hdr": "7E0", "rax": "7E8", "cmd": {"22": "0002"}, "signals": [{"id": "TWICE", "fmt": {"len": 8, "unit": "rpm"}}]}
+    ]}"#;
+    let signals = Signals::from_text("set.json", set).expect("a signal set");
+    for (command, reply, value) in [
+        ("RPM", "7E8 04 41 0C 17 70", json!(1500.0)),
+        ("TWICE", "7E8 05 62 00 01 07 08", json!(8)),
+        ("TWICE", "7E8 04 62 00 02 09", json!(9)),
+    ] {
+        let report = report(&signals, &Question { command, reply, ..Question::default() });
+        assert_eq!(report["answers"][0]["value"], value, "{command} {reply}: {report}");
+    }
+}
+
+#[test]
+fn an_oxygen_sensor_that_is_not_used_for_trim_has_none() {
+    let answer = &plain("0114", "7E8 04 41 14 5A FF")["answers"][0];
+    assert_eq!((&answer["signals"], &answer["unavailable"]), (&json!({"O2S11": 0.45}), &json!(["SHRTFT11"])));
 }
 
 #[test]

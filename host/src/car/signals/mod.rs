@@ -69,6 +69,11 @@ impl Command {
         self.request.hears(message.source) && reply::payload(&self.request.data, message.data).is_ok()
     }
 
+    /// Every signal with its value in `data`: what follows service and identifier in an answer.
+    pub fn decode<'a>(&'a self, data: &[u8]) -> impl Iterator<Item = (&'a Signal, Option<Value>)> {
+        self.signals.iter().map(move |signal| (signal, signal.format.decode(data)))
+    }
+
     /// Every signal with its value in the messages of one ECU; `None` for what is not available. Of several messages
     /// the last counts, signal by signal.
     ///
@@ -81,14 +86,11 @@ impl Command {
         let mut read = Err(DecodeError::Empty);
         for message in messages {
             match (reply::payload(&self.request.data, message.data), &mut read) {
+                (Ok(data), Err(_)) => read = Ok(self.decode(data).collect::<Vec<_>>()),
                 (Ok(data), Ok(values)) => {
-                    for (signal, value) in values {
-                        *value = signal.format.decode(data).or(value.take());
+                    for ((_, known), (_, value)) in values.iter_mut().zip(self.decode(data)) {
+                        *known = value.or(known.take());
                     }
-                }
-                (Ok(data), Err(_)) => {
-                    let signals = self.signals.iter();
-                    read = Ok(signals.map(|signal| (signal, signal.format.decode(data))).collect());
                 }
                 (Err(error @ DecodeError::Negative { .. }), Err(best)) => *best = error,
                 (Err(_), Ok(_) | Err(DecodeError::Negative { .. })) => {}

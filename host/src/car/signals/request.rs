@@ -198,8 +198,6 @@ pub struct Route {
     pub extended: Option<u8>,
     /// `AT TA`: who the tester is.
     pub tester: Option<u8>,
-    /// `AT FC SH`, `AT FC SD 30 00 00`, `AT FC SM 1`: flow control with the request's own header.
-    pub flow_control: bool,
     /// `AT ST`: how long to wait for an answer.
     pub timeout: Option<Duration>,
 }
@@ -212,7 +210,6 @@ impl Request {
             receive: self.receive_address(),
             extended: self.properties.extended,
             tester: self.properties.tester,
-            flow_control: self.properties.flow_control,
             timeout: self.properties.timeout.map(|ticks| Duration::from_millis(4 * u64::from(ticks))),
         }
     }
@@ -235,10 +232,11 @@ impl Request {
         })
     }
 
-    /// Whether a message from `source` may answer this request. Of 29-bit identifiers the priority does not count:
-    /// ECUs answer with their own.
+    /// Whether a message from `source` may answer this request. Any ECU may answer what the law says every car must
+    /// tell, and without headers nobody knows who does. Of 29-bit identifiers the priority does not count: ECUs answer
+    /// with their own.
     pub fn hears(&self, source: Address) -> bool {
-        match self.receive_address() {
+        match self.receive_address().filter(|_| !self.is_legislated() && source != Address::HIDDEN) {
             None => true,
             Some(Address(receive)) if receive > 0x7FF => receive & 0x00FF_FFFF == source.0 & 0x00FF_FFFF,
             Some(receive) => receive == source,
@@ -304,7 +302,7 @@ pub fn header(text: &str) -> Result<String, RequestError> {
 
 /// A receive address: 3 digits on 11-bit CAN, 2 to 8 elsewhere.
 pub(super) fn receive(text: &str) -> Result<String, RequestError> {
-    address(text, &[2, 3, 4, 6, 8], "2, 3, 4, 6 or 8")
+    address(text, &[2, 3, 4, 5, 6, 7, 8], "2 to 8")
 }
 
 /// Service and identifier.
@@ -371,6 +369,7 @@ mod tests {
             ("DA10.10.22F190", Header::Can29(0x18DA_10F1), Some(0x18DA_F110)),
             ("DA10.10.22F190|c=14", Header::Can29(0x14DA_10F1), Some(0x14DA_F110)),
             ("FC00.FE007B.22028C|ta=7B,c=17", Header::Can29(0x17FC_007B), Some(0x17FE_007B)),
+            ("DA10.60E80.22F190", Header::Can29(0x18DA_10F1), Some(0x1806_0E80)),
             ("D016.1EC60E80.22F190|ta=30,c=1D", Header::Can29(0x1DD0_1630), Some(0x1EC6_0E80)),
             ("18DA10F1.18DAF110.22F190", Header::Can29(0x18DA_10F1), Some(0x18DA_F110)),
             ("686A.10.010C", Header::Legacy([0x68, 0x6A, 0xF1]), Some(0x10)),
@@ -386,7 +385,10 @@ mod tests {
     fn only_the_named_ecu_is_heard_whatever_its_priority() {
         let any = request("7E0.010C");
         assert!(any.hears(Address(0x7EE)));
+        let legislated = request("7E0.7E8.010C");
+        assert!(legislated.hears(Address(0x7EE)));
         let one = request("7B0.7B8.2101");
+        assert!(one.hears(Address::HIDDEN));
         assert!(one.hears(Address(0x7B8)) && !one.hears(Address(0x7E8)));
         let long = request("DA10.10.22F190");
         assert!(long.hears(Address(0x18DA_F110)) && long.hears(Address(0x14DA_F110)));

@@ -17,9 +17,9 @@ fn message(source: u32, data: &[u8]) -> Message<'_> {
 fn values(request: &str, year: Option<u16>, reply: &Message<'_>) -> serde_json::Value {
     let signals = meadow();
     let request = request.parse().expect("a request");
-    let command = signals.answered(&request, year, &[*reply]).expect("a known command");
-    let data = command.answer(reply).expect("an answer");
-    command.decode(data).map(|(signal, value)| (signal.id.clone(), json!(value))).collect()
+    let command = signals.answered(&request, year, [*reply].into_iter()).expect("a known command");
+    let values = command.read([*reply]).expect("an answer");
+    values.into_iter().map(|(signal, value)| (signal.id.clone(), json!(value))).collect()
 }
 
 #[test]
@@ -94,13 +94,10 @@ fn the_year_chooses_between_commands_of_one_request() {
 #[test]
 fn names_are_signals_or_requests() {
     let signals = meadow();
-    let Some(Named::Signal(command, signal)) = signals.find("MEADOW_CELL", None) else {
+    let Some(Named::Signal(command, _)) = signals.find("MEADOW_CELL", None) else {
         panic!("MEADOW_CELL is a signal");
     };
-    assert_eq!(
-        (command.request.to_string().as_str(), signal.hidden),
-        ("FC00.FE007B.22028C|ta=7B,c=17", true)
-    );
+    assert_eq!(command.request.to_string(), "FC00.FE007B.22028C|ta=7B,c=17");
     assert_eq!((command.session, command.every), (Some(3), Some(Duration::from_secs(1))));
     assert_eq!(command.request.route().receive, Some(Address(0x17FE_007B)));
 
@@ -114,8 +111,7 @@ fn names_are_signals_or_requests() {
         panic!("{request} is a command");
     };
     let route = command.request.route();
-    assert_eq!((route.extended, route.flow_control), (Some(0x2A), true));
-    assert_eq!(route.timeout, Some(Duration::from_millis(200)));
+    assert_eq!((route.extended, route.timeout), (Some(0x2A), Some(Duration::from_millis(200))));
     assert_eq!(signals.find("7E2.221001", None), None, "another ECU is another command");
     assert_eq!(signals.find("MEADOW", None), None);
 }
@@ -126,22 +122,80 @@ fn an_answer_is_the_service_the_identifier_and_the_right_ecu() {
     let Some(Named::Command(command)) = signals.find("7E0.7E8.221001", None) else {
         panic!("a command");
     };
-    assert_eq!(command.answer(&message(0x7E8, &[0x62, 0x10, 0x01, 7])), Some(&[7][..]));
+    assert!(command.is_answered_by(&message(0x7E8, &[0x62, 0x10, 0x01, 7])));
     for other in
         [&[][..], &[0x62], &[0x62, 0x10], &[0x62, 0x10, 0x02, 7], &[0x7F, 0x22, 0x31], &[0x22, 0x10, 0x01]]
     {
-        assert_eq!(command.answer(&message(0x7E8, other)), None, "{other:X?}");
+        assert!(!command.is_answered_by(&message(0x7E8, other)), "{other:X?}");
     }
-    assert!(command.hears(&message(0x7E8, &[])) && !command.hears(&message(0x7E9, &[])));
+    assert!(!command.is_answered_by(&message(0x7E9, &[0x62, 0x10, 0x01, 7])), "another ECU");
+    let refusals = [&[0x7F, 0x22, 0x78][..], &[0x7F, 0x22, 0x31], &[0x59, 0x02]];
+    assert!(matches!(
+        command.read(refusals.map(|data| message(0x7E8, data))),
+        Err(DecodeError::Negative { code, .. }) if code.0 == 0x31
+    ));
+}
+
+#[test]
+fn the_name_of_a_file_may_give_its_years() {
+    let folder = std::env::temp_dir().join(format!("cloverleaf-years-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("a temporary folder");
+    // The same command in every file; only its length differs.
+    let set = |length| {
+        format!(
+            r#"{{"commands": [{{"hdr": "7E0", "rax": "7E8", "cmd": {{"22": "1234"}},
+            "signals": [{{"id": "X", "fmt": {{"len": {length}, "unit": "scalar"}}}}]}}]}}"#
+        )
+    };
+    let names = ["0000-2004", "2005-2018", "2019", "default"];
+    for (name, length) in names.iter().zip([8, 16, 24, 32]) {
+        std::fs::write(folder.join(format!("{name}.json")), set(length)).expect("a temporary file");
+    }
+    // Whatever their order.
+    for files in [names, ["default", "2019", "0000-2004", "2005-2018"]] {
+        let signals =
+            Signals::load(files.map(|name| folder.join(format!("{name}.json")))).expect("signal sets");
+        for (year, length) in [(2003, 8), (2005, 16), (2018, 16), (2019, 24), (2024, 32)] {
+            let (_, signal) = signals.signals("X", Some(year))[0];
+            assert_eq!(signal.format.length, length, "{year}");
+            let request = "7E0.7E8.221234".parse().expect("a request");
+            let reply = message(0x7E8, &[0x62, 0x12, 0x34, 0, 0, 0, 1]);
+            let command = signals.answered(&request, Some(year), [reply].into_iter()).expect("a command");
+            assert_eq!(command.signals[0].format.length, length, "{year}");
+        }
+    }
+    std::fs::remove_dir_all(&folder).expect("the temporary folder");
+}
+
+#[test]
+fn numbers_of_64_bits_have_limits_and_factors_may_be_small() {
+    let value = |fmt: &str, data: &[u8]| {
+        let set = format!(
+            r#"{{"commands": [{{"hdr": "7E0", "rax": "1EC60", "cmd": {{"22": "1234"}},
+            "signals": [{{"id": "X", "fmt": {fmt}}}]}}]}}"#
+        );
+        let signals = Signals::from_text("x.json", &set).unwrap_or_else(|error| panic!("{error}"));
+        signals.commands()[0].decode(data).next().and_then(|(_, value)| value)
+    };
+    let full = r#"{"len": 64, "max": 18446744073709551615, "nullmax": 18446744073709551615}"#;
+    assert_eq!(value(full, &[0xFF; 8]), None, "all bits set mean: not available");
+    assert_eq!(
+        value(full, &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFE]),
+        Some(Value::Real(u64::MAX as f64))
+    );
+    assert_eq!(value(r#"{"len": 8, "max": 1e300}"#, &[7]), Some(Value::Integer(7)), "no value reaches it");
+    assert_eq!(value(r#"{"len": 8, "mul": 1e-13}"#, &[2]), Some(Value::Real(2e-13)));
 }
 
 #[test]
 fn the_address_of_the_answer_decides_when_the_header_is_unknown() {
     let signals = meadow();
     let request = "7DF.22D111".parse().expect("a request");
-    let soc = signals.answered(&request, None, &[message(0x607, &[0x62, 0xD1, 0x11, 0, 0])]);
+    let reply = message(0x607, &[0x62, 0xD1, 0x11, 0, 0]);
+    let soc = signals.answered(&request, None, [reply].into_iter());
     assert_eq!(soc.map(|command| command.signals.len()), Some(1));
-    assert!(signals.answered(&"7E0.22FFFF".parse().expect("a request"), None, &[]).is_none());
+    let unknown = "7E0.22FFFF".parse().expect("a request");
+    assert!(signals.answered(&unknown, None, [reply].into_iter()).is_none());
 }
 
 #[test]
@@ -215,8 +269,8 @@ fn errors_name_file_command_and_key() {
             "x.json: commands[0] (7E0.7E8.221001): signals[1].fmt.div: 0.0 is outside the numbers but zero",
         ),
         (
-            signal(r#""fmt": {"len": 8, "max": 1e40, "unit": "scalar"}"#),
-            "x.json: commands[0] (7E0.7E8.221001): signals[1].fmt.max: 1e40 is outside ±1e-12 to ±1e18",
+            signal(r#""fmt": {"len": 8, "mul": 1e40, "unit": "scalar"}"#),
+            "x.json: commands[0] (7E0.7E8.221001): signals[1].fmt.mul: 1e40 is outside what is exact in 128 bits",
         ),
         (
             signal(r#""fmt": {"len": 8, "map": {"on": "ON"}}"#),

@@ -8,10 +8,9 @@ use cloverleaf_core::obd2::{self, Command as Obd, Decoder, Value as Decoded};
 use serde_json::{Map, Value, json};
 
 use super::ask::{flat, human};
-use super::connection::{Connection, bar, find};
+use super::connection::{Connection, bar, find, told};
 use super::{Failed, say};
 use crate::car::Car;
-use crate::car::descriptions::Descriptions;
 use crate::car::value::clean;
 
 /// Show the trouble codes: stored, pending and permanent
@@ -24,7 +23,7 @@ pub(super) struct Codes {
 impl Codes {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let car = self.connection.open().await?;
-        let codes = codes(&car).await;
+        let codes = codes(&car).await?;
         if self.connection.json {
             say!("{}", object(codes))?;
             return Ok(ExitCode::SUCCESS);
@@ -45,21 +44,17 @@ impl Codes {
     }
 }
 
-/// Stored, pending and permanent codes; `null` where the car does not tell.
-pub(super) async fn codes(car: &Car) -> Vec<(&'static str, Value)> {
+/// Stored, pending and permanent codes; `null` where the car does not tell: those before 2010 have no permanent ones.
+pub(super) async fn codes(car: &Car) -> Result<Vec<(&'static str, Value)>, Failed> {
     let mut all = Vec::new();
     for (kind, name) in
         [("stored", "GET_DTC"), ("pending", "GET_CURRENT_DTC"), ("permanent", "GET_PERMANENT_DTC")]
     {
         let Some(item) = car.find(name) else { continue };
-        let value = match car.query(&item).await {
-            Ok(reading) => reading.clean().map_or(Value::Null, |value| json!(value)),
-            // Cars before 2010 have no permanent codes.
-            Err(_) => Value::Null,
-        };
-        all.push((kind, value));
+        let value = told(car.query(&item).await.and_then(|reading| reading.clean()))?;
+        all.push((kind, json!(value)));
     }
-    all
+    Ok(all)
 }
 
 pub(super) fn object(codes: Vec<(&'static str, Value)>) -> Value {
@@ -141,9 +136,9 @@ impl FreezeFrame {
         for command in pids {
             progress.inc(1);
             let request = command.request_with(self.frame);
-            let Ok(reply) = car.request(&request, Target::Functional).await else { continue };
+            let Some(reply) = told(car.request(&request, Target::Functional).await)? else { continue };
             if let Some(Ok(value)) = obd2::answer(command, reply.messages()).map(|answer| answer.value) {
-                frame.push((command, clean(&value, Descriptions::composed())));
+                frame.push((command, clean(&value, car.descriptions())));
             }
         }
         progress.finish_and_clear();
@@ -172,7 +167,7 @@ impl FreezeFrame {
             }
             let Some(command) = Obd::of(0x02, base) else { break };
             let request = command.request_with(self.frame);
-            let Ok(reply) = car.request(&request, Target::Functional).await else { break };
+            let Some(reply) = told(car.request(&request, Target::Functional).await)? else { break };
             if let Some(Ok(Decoded::Supported(map))) =
                 obd2::answer(command, reply.messages()).map(|answer| answer.value)
             {

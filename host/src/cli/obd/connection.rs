@@ -4,11 +4,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cloverleaf_core::bus::Protocol;
-use cloverleaf_core::elm327::session::Link;
+use cloverleaf_core::elm327::session::{Failure, Link};
+use cloverleaf_core::elm327::wire::Status;
+use cloverleaf_core::obd2::Command as Obd;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::Failed;
+use crate::car::signals::Signals;
 use crate::car::{Car, Item, QueryError, only_reads};
 use crate::services::obd::CarOptions;
 use crate::timeline::Bus;
@@ -30,6 +33,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// The signal sets that are given.
+    pub(super) fn signals(&self) -> anyhow::Result<Signals> {
+        Ok(self.car.knowledge.signals()?)
+    }
+
     /// Connects to the car and learns what it supports.
     pub(super) async fn open(&self) -> anyhow::Result<Car> {
         self.reach(true).await
@@ -84,11 +92,18 @@ impl Connection {
     }
 }
 
-/// What a name stands for, or a failure that suggests others.
+/// What a name stands for, or a failure that suggests one like it.
 pub(super) fn find(car: &Car, name: &str) -> Result<Item, Failed> {
     let upper = name.to_ascii_uppercase();
     car.find(name).or_else(|| car.find(&upper)).ok_or_else(|| {
-        Failed::Usage(format!("`{name}` is unknown; `cloverleaf obd commands --all` lists every name"))
+        let known = Obd::all().map(|command| command.name);
+        let own = car.signals().into_iter().flat_map(Signals::commands).flat_map(|command| &command.signals);
+        let names = known.chain(own.map(|signal| signal.id.as_str()));
+        let likeness = |known: &str| strsim::jaro_winkler(known, &upper);
+        let alike = names.map(|known| (likeness(known), known)).max_by(|(a, _), (b, _)| a.total_cmp(b));
+        let alike = alike.filter(|(likeness, _)| *likeness > 0.85);
+        let hint = alike.map(|(_, known)| format!(", did you mean {known}?")).unwrap_or_default();
+        Failed::Usage(format!("`{name}` is unknown{hint}; `cloverleaf obd commands --all` lists every name"))
     })
 }
 
@@ -100,6 +115,18 @@ pub(super) fn must_read(name: &str, request: &[u8]) -> Result<(), Failed> {
     Err(Failed::Usage(format!(
         "`{name}` does not only read; `cloverleaf obd clear-dtc` clears codes, `cloverleaf obd raw` sends anything"
     )))
+}
+
+/// What the car tells; `None` where it tells nothing of the kind, or declines.
+///
+/// # Errors
+/// Where it is not the car that says so: the connection is lost, the adapter or the bus is at fault.
+pub(super) fn told<T>(answered: Result<T, QueryError>) -> Result<Option<T>, Failed> {
+    match answered {
+        Ok(value) => Ok(Some(value)),
+        Err(QueryError::Decode(_) | QueryError::Failed(Failure::Adapter(Status::NoData))) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl From<QueryError> for Failed {

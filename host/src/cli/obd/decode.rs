@@ -1,16 +1,14 @@
 //! `cloverleaf obd decode`: what does this reply mean?
 
-use std::io::{self, BufRead, Write};
-use std::path::PathBuf;
+use std::io::{self, BufRead, BufReader, Write};
 use std::process::ExitCode;
 
 use cloverleaf_core::bus::Protocol;
 use serde::Deserialize;
 
+use super::{Failed, answer};
 use crate::car::decode::{self, Decoder, Question, Report};
-use crate::car::descriptions::Descriptions;
-use crate::car::signals::Signals;
-use crate::services::obd::events;
+use crate::services::obd::{Knowledge, events};
 
 /// The longest line that is read from standard input, in bytes; longer ones are answered with an error.
 const MAX_LINE: u64 = 4 << 20;
@@ -22,21 +20,16 @@ const MAX_LINE: u64 = 4 << 20;
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     /// What was asked: a name (RPM), a request (010C, 22F190) or an OBDb command (7E0.7E8.2101|f=2018-)
-    #[arg(requires = "reply")]
     request: Option<String>,
-    /// What the adapter printed, one or more lines
+    /// What the adapter printed, one or more lines. What ends in .json, here or as the request, is one more signal set
     reply: Vec<String>,
     /// Answer in JSON, one object a line
     #[arg(long)]
     json: bool,
-    /// Signal sets in OBDb's v3 format; where two know the same, the later wins
-    #[arg(long, value_name = "FILE", num_args = 1.., action = clap::ArgAction::Append)]
-    signals: Vec<PathBuf>,
-    /// A file with your own words for trouble codes: CSV (P0301,text) or JSON
-    #[arg(long, value_name = "FILE")]
-    dtc_table: Option<PathBuf>,
+    #[command(flatten)]
+    knowledge: Knowledge,
     /// The bus, as the ELM327 numbers them (1 to 9, A); if not given, header and lines tell
-    #[arg(long, value_parser = protocol)]
+    #[arg(long, value_name = "NUMBER")]
     protocol: Option<Protocol>,
     /// The lines have no headers (AT H0); if not given, both are tried
     #[arg(long)]
@@ -44,9 +37,6 @@ pub(super) struct Command {
     /// How to show values of the standard's commands
     #[arg(long, value_enum, default_value_t)]
     shape: Shape,
-    /// Model year, where a signal set makes a difference
-    #[arg(long)]
-    year: Option<u16>,
 }
 
 /// The shapes that values can have.
@@ -71,16 +61,6 @@ impl Shape {
                 }
             }
         }
-    }
-}
-
-fn protocol(text: &str) -> Result<Protocol, String> {
-    let mut digits = text.trim_start_matches(['A', 'a']).chars();
-    // `A6` is 6 found by search, as `AT DPN` prints it; `A` alone is J1939.
-    let digit = digits.next().or_else(|| text.chars().next());
-    match (digit.and_then(Protocol::from_id), digits.next()) {
-        (Some(protocol), None) => Ok(protocol),
-        _ => Err("expected one of 1 to 9 or A".to_owned()),
     }
 }
 
@@ -126,17 +106,21 @@ impl Loose {
 }
 
 impl Command {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let signals = Signals::load(&self.signals)?;
-        let descriptions = match &self.dtc_table {
-            Some(file) => Descriptions::load(file)?,
-            None => Descriptions::default(),
-        };
+    pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
+        // `--signals A.json B.json`: the second is an argument like request and reply, which never end so.
+        let words = self.request.take().into_iter().chain(std::mem::take(&mut self.reply));
+        let (files, words): (Vec<_>, Vec<_>) = words.partition(|word| word.ends_with(".json"));
+        self.knowledge.signals.extend(files.into_iter().map(Into::into));
+        let signals = self.knowledge.signals()?;
+        let descriptions = self.knowledge.descriptions()?;
         let mut decoder = Decoder::new(&signals).shaped(self.shape.function()).described(&descriptions);
-        let Some(request) = &self.request else {
-            return self.run_lines(&mut decoder);
+        let (request, reply) = match words.as_slice() {
+            [] => return self.run_lines(&mut decoder),
+            [_] => {
+                return Err(Failed::Usage("a request needs a reply: what the adapter printed".into()).into());
+            }
+            [request, reply @ ..] => (request, reply.join("\r")),
         };
-        let reply = self.reply.join("\r");
         let report = decoder.decode(&self.question(request, &reply));
         self.write(&report, &mut io::stdout().lock())?;
         let failed = report.error.is_some() || report.answers.iter().any(|answer| answer.error.is_some());
@@ -146,7 +130,7 @@ impl Command {
     /// One report for each line of standard input. What is wrong with a line is in its report; the exit code speaks of
     /// reading and writing only.
     fn run_lines(&self, decoder: &mut Decoder<'_>) -> anyhow::Result<ExitCode> {
-        let mut input = io::stdin().lock();
+        let mut input = BufReader::new(io::stdin().lock());
         let mut out = io::BufWriter::with_capacity(1 << 16, io::stdout().lock());
         let mut line = Vec::new();
         loop {
@@ -159,12 +143,13 @@ impl Command {
                 skip_line(&mut input)?;
                 let error = Some(format!("a line of more than {MAX_LINE} bytes"));
                 self.write(&Report { error, ..Report::default() }, &mut out)?;
-                continue;
+            } else if !line.iter().all(u8::is_ascii_whitespace) {
+                self.write(&self.report(decoder, &line), &mut out)?;
             }
-            if line.iter().all(u8::is_ascii_whitespace) {
-                continue;
+            // Who writes line by line waits for each answer.
+            if input.buffer().is_empty() {
+                out.flush()?;
             }
-            self.write(&self.report(decoder, &line), &mut out)?;
         }
         out.flush()?;
         Ok(ExitCode::SUCCESS)
@@ -197,7 +182,7 @@ impl Command {
             question.year = year.text().parse().ok().or(question.year);
         }
         if let Some(given) = &input.protocol {
-            match protocol(&given.text()) {
+            match given.text().parse() {
                 Ok(protocol) => question.protocol = Some(protocol),
                 Err(error) => {
                     let error = Some(format!("protocol: {error}"));
@@ -210,7 +195,7 @@ impl Command {
 
     fn question<'a>(&self, command: &'a str, reply: &'a str) -> Question<'a> {
         let headers = self.no_headers.then_some(false);
-        Question { command, reply, protocol: self.protocol, headers, year: self.year }
+        Question { command, reply, protocol: self.protocol, headers, year: self.knowledge.year }
     }
 }
 
@@ -234,26 +219,12 @@ fn show(report: &Report, out: &mut impl Write) -> io::Result<()> {
     }
     for answer in &report.answers {
         let ecu = answer.ecu.as_deref().unwrap_or("");
-        let name = answer.command.unwrap_or(&report.command);
-        if let Some(error) = &answer.error {
-            let code = error.nrc.map(|code| format!(" (NRC {code:02X})")).unwrap_or_default();
-            writeln!(out, "{ecu:<8} {name} {}{code}", error.text)?;
+        for (name, text) in answer::lines(&report.command, answer) {
+            writeln!(out, "{ecu:<8} {name} {text}")?;
         }
-        // Several values are shown one by one below.
-        let several =
-            answer.value.as_ref().is_some_and(serde_json::Value::is_object) && !answer.signals.is_empty();
-        if let Some(value) = answer.value.as_ref().filter(|_| !several) {
-            writeln!(out, "{ecu:<8} {name} {}", with_unit(value, answer.unit))?;
-        }
-        if let Some(data) = &answer.data {
-            writeln!(out, "{ecu:<8} {name} {data}")?;
-        }
-        let alone = answer.signals.len() == 1 && answer.value.is_some();
-        let there = |id: &String| !alone && !answer.unavailable.contains(id);
-        for (id, value) in answer.signals.iter().filter(|(id, _)| there(id)) {
-            let unit = answer.units.get(id).and_then(serde_json::Value::as_str);
-            writeln!(out, "{ecu:<8} {id} {}", with_unit(value, unit))?;
-        }
+    }
+    for refused in &report.refused {
+        writeln!(out, "{:<8} {}: {}", "", refused.line, refused.reason)?;
     }
     for loss in &report.losses {
         writeln!(out, "{:<8} {}: {}", loss.ecu, report.command, loss.reason)?;
@@ -262,13 +233,4 @@ fn show(report: &Report, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "{}: {error}", report.command)?;
     }
     Ok(())
-}
-
-/// A value without the quotes of a text, and its unit.
-fn with_unit(value: &serde_json::Value, unit: Option<&str>) -> String {
-    let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    match unit {
-        Some(unit) => format!("{value} {unit}"),
-        None => value,
-    }
 }

@@ -3,6 +3,7 @@
 //! Exit codes: 0 answered, 1 anything that failed, 2 wrong usage (also a name that is unknown), 3 no connection to
 //! adapter or car, 4 connected, but what was asked for has no answer.
 
+mod answer;
 mod ask;
 mod broadcast;
 mod codes;
@@ -66,7 +67,7 @@ impl Command {
             Subcommand::Monitor(command) => finish(super::block_on(command.run())),
             Subcommand::Sleep(command) => finish(super::block_on(command.run())),
             Subcommand::Ports(command) => finish(command.run()),
-            Subcommand::Decode(command) => command.run(),
+            Subcommand::Decode(command) => finish(command.run()),
         }
     }
 }

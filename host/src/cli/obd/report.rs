@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::ask::human;
 use super::codes::{codes, listed, object};
-use super::connection::{Connection, find};
+use super::connection::{Connection, find, told};
 use super::say;
 use crate::services::obd::CommandInfo;
 
@@ -23,8 +23,8 @@ impl Scan {
         let car = self.connection.open().await?;
         let state = car.state();
         let vin = find(&car, "VIN")?;
-        let vin = car.query(&vin).await.ok().and_then(|reading| reading.clean().ok());
-        let codes = codes(&car).await;
+        let vin = told(car.query(&vin).await.and_then(|reading| reading.clean()))?;
+        let codes = codes(&car).await?;
         let supported: Vec<_> = state.supported.iter().flat_map(|supported| supported.commands()).collect();
         let names: Vec<_> = supported.iter().map(|command| command.name).collect();
         if self.connection.json {
@@ -79,13 +79,13 @@ fn wrapped<'a>(words: impl Iterator<Item = &'a str>) -> Vec<String> {
     lines
 }
 
-/// List the commands that the car supports
+/// List the commands that the car supports, and the signals of the signal sets
 #[derive(Debug, clap::Args)]
 pub(super) struct Commands {
     #[command(flatten)]
     connection: Connection,
 
-    /// List every command there is, without asking a car
+    /// List every name there is, without asking a car
     #[arg(long)]
     all: bool,
 }
@@ -103,6 +103,20 @@ impl Commands {
                 say!("{}", json!(CommandInfo::from(command)))?;
             } else {
                 say!("{:<32} {:<6} {}", command.name, command.code(), command.description)?;
+            }
+        }
+        for command in self.connection.signals()?.commands() {
+            for signal in &command.signals {
+                if self.connection.json {
+                    let (name, desc) = (&signal.id, &signal.name);
+                    let command = command.request.to_string();
+                    say!(
+                        "{}",
+                        json!({ "name": name, "desc": desc, "command": command, "unit": signal.unit() })
+                    )?;
+                } else {
+                    say!("{:<32} {} {}", signal.id, command.request, signal.name)?;
+                }
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
-use cloverleaf_core::obd2::Decoder;
+use cloverleaf_core::elm327::session::Target;
+use cloverleaf_core::obd2::{self, Command as Obd, Decoder};
 use serde_json::{Map, Value, json};
 
-use super::connection::{Connection, bar, find};
+use super::connection::{Connection, bar, find, told};
 use super::{Failed, say};
-use crate::car::Item;
+use crate::car::value::clean;
 use crate::timeline;
 
 /// Show the results of the on-board monitors (service 06)
@@ -21,8 +22,11 @@ impl Monitors {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let car = self.connection.open().await?;
         let state = car.state();
-        let supported = state.supported.iter().flat_map(|supported| supported.commands());
-        let monitors: Vec<_> = supported.filter(|command| command.decoder == Decoder::Tests).collect();
+        // Those without a name, too: makers have their own from E1 on.
+        let all = state.supported.iter().flat_map(|supported| supported.of(0x06));
+        let command = |mid| Some((mid, Obd::of_request(&[0x06, mid])?));
+        let monitors: Vec<_> =
+            all.filter_map(command).filter(|(_, command)| command.decoder == Decoder::Tests).collect();
         if monitors.is_empty() {
             return Err(Failed::Answer("the car tells no results of monitors".into()).into());
         }
@@ -30,13 +34,14 @@ impl Monitors {
             say!("{}", row(["ECU", "monitor", "test", "", "value", "min", "max", ""]))?;
         }
         let progress = bar(monitors.len(), "reading the monitors");
-        for command in monitors {
+        for (mid, command) in monitors {
             progress.inc(1);
-            let Ok(reading) = car.query(&Item::standard(command)).await else { continue };
-            for (ecu, value) in reading.by_ecu() {
+            let Some(reply) = told(car.request(&[0x06, mid], Target::Functional).await)? else { continue };
+            for obd2::Answer { source, value } in obd2::answers(command, reply.messages()) {
+                let value = value.map(|value| clean(&value, car.descriptions()));
                 let Ok(timeline::Value::Json(Value::Array(tests))) = value else { continue };
                 for test in tests {
-                    progress.suspend(|| self.print(command.name, &ecu.to_string(), test))?;
+                    progress.suspend(|| self.print(&name(mid, command), &source.to_string(), test))?;
                 }
             }
         }
@@ -62,6 +67,11 @@ impl Monitors {
         let (value, min, max) = (number("value"), number("min"), number("max"));
         say!("{}", row([ecu, monitor, &name, verdict, &value, &min, &max, text("unit")]))
     }
+}
+
+/// The name of a monitor; `MONITOR_E1` for one that has none.
+fn name(mid: u8, command: &Obd) -> String {
+    if command.pid().is_some() { command.name.to_owned() } else { format!("{}_{mid:02X}", command.name) }
 }
 
 /// A row of the table: with the longest names it fits a terminal of 100 columns.
@@ -92,7 +102,7 @@ impl Readiness {
             if !car.supports(&item) {
                 continue;
             }
-            if let Ok(value) = car.query(&item).await.and_then(|reading| reading.clean()) {
+            if let Some(value) = told(car.query(&item).await.and_then(|reading| reading.clean()))? {
                 let mut status = json!(value);
                 if let (Some(status), "this_drive") = (status.as_object_mut(), title) {
                     status.remove("mil");

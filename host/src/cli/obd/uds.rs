@@ -1,17 +1,12 @@
 //! Requests that no table knows: data and trouble codes of UDS (services 22, 21 and 19), several PIDs at once, and
 //! whatever else is asked.
 
-use cloverleaf_core::bus::Message;
-use cloverleaf_core::obd2::uds::{self, UdsDtc};
-use cloverleaf_core::obd2::{self, DecodeError, reply};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::ask::{self, flat};
-use super::{Failed, say};
+use super::{Failed, answer, say};
 use crate::car::Car;
-use crate::car::descriptions::Descriptions;
-use crate::car::signals::Request;
-use crate::car::value::clean;
+use crate::car::decode::{Answer, Reader};
+use crate::car::signals::{Request, Signals};
 
 /// Asks, and prints what each control unit answers; what failed has been printed too.
 pub(super) async fn ask(
@@ -20,98 +15,48 @@ pub(super) async fn ask(
     request: &Request,
     json: bool,
 ) -> anyhow::Result<Option<Failed>> {
+    let none = Signals::default();
+    let reader = Reader::new(car.signals().unwrap_or(&none), car.descriptions());
+    let answers = match car.request(&request.data, request.target()).await {
+        Ok(reply) => reader.answers(request, car.year(), reply.messages()),
+        Err(error) => return print_failure(name, Failed::from(error), json).map(Some),
+    };
+    if answers.is_empty() {
+        let stray = Failed::Answer("what came answers something else".into());
+        return print_failure(name, stray, json).map(Some);
+    }
     let mut failed = None;
-    let answers: Vec<(Option<String>, Result<Value, Failed>)> =
-        match car.request(&request.data, request.target()).await {
-            Ok(reply) => {
-                let answered = reply.messages().map(|message| {
-                    let data = answer(request, &message).map_err(|error| Failed::Answer(error.to_string()));
-                    (Some(message.source.to_string()), data)
-                });
-                answered.collect()
-            }
-            Err(error) => vec![(None, Err(Failed::from(error)))],
-        };
-    for (ecu, answer) in answers {
-        if json {
-            let mut line = match &answer {
-                Ok(answer) => answer.clone(),
-                Err(error) => json!({ "error": error.to_string() }),
-            };
-            line["name"] = name.into();
-            if let Some(ecu) = ecu {
-                line["ecu"] = ecu.into();
-            }
-            say!("{line}")?;
-        } else {
-            let ecu = ecu.map(|ecu| format!(" {ecu}")).unwrap_or_default();
-            match &answer {
-                Ok(answer) => say!("{name}{ecu}: {}", words(answer))?,
-                Err(error) => say!("{name}{ecu}: – ({error})")?,
-            }
-        }
-        failed = failed.or(answer.err());
+    for answer in answers {
+        print(name, &answer, json)?;
+        failed = failed.or(answer.error.map(|error| Failed::Answer(error.text)));
     }
     Ok(failed)
 }
 
-/// What a message says: its data in hexadecimal, and its text or trouble codes if it has such.
-fn answer(request: &Request, message: &Message<'_>) -> Result<Value, DecodeError> {
-    if let [0x01, _, _, ..] = request.data.as_slice() {
-        return several(message);
+fn print(name: &str, answer: &Answer, json: bool) -> anyhow::Result<()> {
+    if json {
+        let mut line = serde_json::to_value(answer)?;
+        line["name"] = name.into();
+        if let Some(error) = &answer.error {
+            line["error"] = error.text.as_str().into();
+        }
+        return Ok(say!("{line}")?);
     }
-    let data = reply::payload(&request.data, message.data)?;
-    let mut answer = json!({ "data": data.iter().map(|byte| format!("{byte:02X}")).collect::<String>() });
-    if request.data.starts_with(&[0x19, 0x02]) {
-        answer["codes"] = uds::codes(message.data)?.map(code).collect();
-    } else if data.len() >= 4 && data.iter().all(|byte| (0x20..0x7F).contains(byte)) {
-        answer["text"] = String::from_utf8_lossy(data).into();
+    let ecu = answer.ecu.as_ref().map(|ecu| format!(" {ecu}")).unwrap_or_default();
+    for (name, text) in answer::lines(name, answer) {
+        match answer.error {
+            Some(_) => say!("{name}{ecu}: – ({text})")?,
+            None => say!("{name}{ecu}: {text}")?,
+        }
     }
-    Ok(answer)
+    Ok(())
 }
 
-/// The values in an answer to one request for several PIDs.
-fn several(message: &Message<'_>) -> Result<Value, DecodeError> {
-    let values = obd2::Split::new(0x01, *message)?.map(|(command, value)| {
-        let value = match value {
-            Ok(value) => flat(&clean(&value, Descriptions::composed())),
-            Err(error) => json!({ "error": error.to_string() }),
-        };
-        (command.name.to_owned(), value)
-    });
-    Ok(json!({ "values": values.collect::<Map<_, _>>() }))
-}
-
-fn code(code: UdsDtc) -> Value {
-    json!({
-        "code": code.to_string(),
-        "description": code.code.describe().to_string(),
-        "failing": code.is_failing(),
-        "pending": code.is_pending(),
-        "confirmed": code.is_confirmed(),
-        "lamp": code.lights_lamp(),
-    })
-}
-
-fn words(answer: &Value) -> String {
-    if let Some(values) = answer.get("values") {
-        return ask::words(values);
+fn print_failure(name: &str, failed: Failed, json: bool) -> anyhow::Result<Failed> {
+    if json {
+        say!("{}", json!({ "name": name, "error": failed.to_string() }))?;
+    } else {
+        say!("{name}: – ({failed})")?;
     }
-    let data = answer["data"].as_str().unwrap_or_default();
-    if let Some(text) = answer["text"].as_str() {
-        return format!("{data} \"{text}\"");
-    }
-    let Some(codes) = answer["codes"].as_array() else {
-        return if data.is_empty() { "done".into() } else { data.into() };
-    };
-    let one = |code: &Value| {
-        let states = ["failing", "pending", "confirmed", "lamp"].into_iter();
-        let states: Vec<_> = states.filter(|state| code[state] == true).collect();
-        let text = |key: &str| code[key].as_str().unwrap_or_default().to_owned();
-        format!("\n  {:<8} {} ({})", text("code"), text("description"), states.join(", "))
-    };
-    match codes.len() {
-        0 => "no codes".into(),
-        count => codes.iter().map(one).fold(format!("{count} code(s)"), |all, one| all + &one),
-    }
+    Ok(failed)
 }

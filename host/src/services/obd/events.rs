@@ -174,6 +174,7 @@ fn shaped(reading: &Reading) -> Option<(Shape, String)> {
             timeline::Value::Quantity { value, unit } => Some((json!(value).into(), unit.into())),
             timeline::Value::Text(text) => Some((json!(text).into(), TEXT.into())),
             timeline::Value::Bool(flag) => Some((json!(flag).into(), BOOL.into())),
+            timeline::Value::Json(Json::Null) => None,
             timeline::Value::Json(object) => Some((object.into(), DICT.into())),
             timeline::Value::Written(object) => Some((json!(object).into(), DICT.into())),
         };

@@ -70,7 +70,17 @@ pub struct CarOptions {
     #[arg(long, env = "CLOVERLEAF_PROTOCOL", value_name = "NUMBER")]
     pub protocol: Option<Protocol>,
 
-    /// A file with further signals of the car in OBDb's format (repeatable)
+    /// What is known of the car.
+    #[command(flatten)]
+    pub knowledge: Knowledge,
+}
+
+/// What is known of a car beyond the standard.
+#[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
+pub struct Knowledge {
+    /// A signal set in OBDb's v3 format, with further commands of the car. Repeatable (in the variable, commas stand
+    /// between files); where two know the same, the later wins
     #[arg(long, env = "CLOVERLEAF_SIGNALS", value_name = "FILE", value_delimiter = ',')]
     pub signals: Vec<PathBuf>,
 
@@ -81,6 +91,24 @@ pub struct CarOptions {
     /// The car's model year, to choose among signals
     #[arg(long, env = "CLOVERLEAF_YEAR", value_name = "YEAR")]
     pub year: Option<u16>,
+}
+
+impl Knowledge {
+    /// Reads the signal sets.
+    ///
+    /// # Errors
+    /// [`LoadError`]
+    pub fn signals(&self) -> Result<Signals, LoadError> {
+        Signals::load(&self.signals)
+    }
+
+    /// Reads the words for trouble codes; without a table, they follow from the codes.
+    ///
+    /// # Errors
+    /// [`descriptions::LoadError`]
+    pub fn descriptions(&self) -> Result<Descriptions, descriptions::LoadError> {
+        self.dtc_table.as_deref().map_or_else(|| Ok(Descriptions::default()), Descriptions::load)
+    }
 }
 
 /// Why the car cannot be served.
@@ -101,22 +129,16 @@ impl CarOptions {
     /// # Errors
     /// When a signal set or a table of trouble codes cannot be read.
     pub fn resolve(&self) -> Result<car::Options, BuildError> {
-        let signals = match self.signals.as_slice() {
-            [] => None,
-            // Read once, and needed for as long as the program runs.
-            files => Some(&*Box::leak(Box::new(Signals::load(files)?))),
-        };
-        let descriptions = match &self.dtc_table {
-            None => None,
-            Some(file) => Some(&*Box::leak(Box::new(Descriptions::load(file)?))),
-        };
+        // Read once, and needed for as long as the program runs.
+        let signals = &*Box::leak(Box::new(self.knowledge.signals()?));
+        let descriptions = &*Box::leak(Box::new(self.knowledge.descriptions()?));
         Ok(car::Options {
             adapter: self.adapter.clone().at(self.baud).on(self.protocol),
             adapter_baud: self.adapter_baud,
             protocol: self.protocol,
-            signals,
-            year: self.year,
-            descriptions,
+            signals: Some(signals),
+            year: self.knowledge.year,
+            descriptions: Some(descriptions),
         })
     }
 }

@@ -2,8 +2,12 @@
 
 use std::io::Read;
 use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::Value;
+
+use crate::support::adapter;
 
 const MEADOW: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/signals/meadow.json");
 
@@ -104,6 +108,39 @@ fn signals_of_a_set_are_listed_with_the_commands() {
     let output = run(&["commands", "--all", "--signals", MEADOW, "--json"]);
     let last: Value = serde_json::from_str(stdout(&output).lines().last().expect("a line")).expect("JSON");
     assert_eq!((&last["name"], &last["unit"]), (&"SHRTFT1".into(), &"%".into()));
+}
+
+#[test]
+fn a_connection_that_is_lost_meanwhile_is_no_answer() {
+    for (command, last) in [
+        ("dtc", "07"),
+        ("scan", "03"),
+        ("monitors", "0601"),
+        ("readiness", "0101"),
+        ("freeze-frame", "020C00"),
+    ] {
+        let pulled = Arc::new(AtomicBool::new(false));
+        let pull = pulled.clone();
+        let adapter = adapter(move |request| {
+            // A response count may follow the request.
+            let asks = |known: &str| request.strip_prefix(known).is_some_and(|count| count.len() < 2);
+            let answer = match request {
+                _ if asks(last) => {
+                    pull.store(true, Ordering::SeqCst);
+                    return None;
+                }
+                _ if asks("0100") => "7E806410080100000",
+                _ if asks("0600") => "7E8064600C0000000",
+                _ if asks("03") => "7E8024300",
+                _ if asks("020000") => "7E80742000000100000",
+                _ => "NO DATA",
+            };
+            Some(answer.to_owned())
+        });
+        let output = run(&[command, "--adapter", &adapter]);
+        assert_eq!(output.status.code(), Some(3), "{command}: {}{}", stdout(&output), stderr(&output));
+        assert!(pulled.load(Ordering::SeqCst), "{command} was asked: {}", stderr(&output));
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! A server of one's own for each test.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use cloverleaf::app::App;
@@ -64,4 +65,37 @@ pub(crate) async fn exchange(address: SocketAddr, request: &str) -> (TcpStream, 
     let mut body = vec![0; length.map_or(0, |length| length.trim().parse().expect("a number"))];
     stream.read_exact(&mut body).await.expect("a whole body");
     (stream, head, String::from_utf8(body).expect("text"))
+}
+
+/// A plain ELM327 at the returned address, before a car on CAN that answers requests as `car` says: lines with headers
+/// and no blanks. Where it answers `None`, the cable is pulled for good.
+pub(crate) fn adapter(mut car: impl FnMut(&str) -> Option<String> + Send + 'static) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("a bound address");
+    std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        let mut line = String::new();
+        for byte in socket.try_clone().expect("a second handle").bytes().map_while(Result::ok) {
+            if byte != b'\r' {
+                line.extend(Some(char::from(byte).to_ascii_uppercase()).filter(char::is_ascii_alphanumeric));
+                continue;
+            }
+            let answer = match line.as_str() {
+                "ATZ" | "ATWS" | "ATI" => Some("ELM327 v1.5".to_owned()),
+                "ATRV" => Some("12.6V".to_owned()),
+                "ATDPN" => Some("A6".to_owned()),
+                // No shorter lines and no fewer: what the car says is printed as it is.
+                "ATH0" => Some("?".to_owned()),
+                command if command.starts_with("AT") => Some("OK".to_owned()),
+                request if request.starts_with(|digit: char| digit.is_ascii_digit()) => car(request),
+                _ => Some("?".to_owned()),
+            };
+            let Some(answer) = answer else { return };
+            if socket.write_all(format!("{answer}\r\r>").as_bytes()).is_err() {
+                return;
+            }
+            line.clear();
+        }
+    });
+    format!("tcp://{address}")
 }

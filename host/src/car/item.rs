@@ -3,6 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloverleaf_core::elm327::session::Target;
 use cloverleaf_core::obd2::{Ask, Command};
@@ -89,6 +90,14 @@ impl Item {
     /// whoever asks from elsewhere.
     pub fn only_reads(&self) -> bool {
         only_reads(&self.request())
+    }
+
+    /// How often it is worth asking, if its signal set says so.
+    pub fn every(&self) -> Option<Duration> {
+        match self.what {
+            What::Standard(_) => None,
+            What::Custom(command, _) => command.every,
+        }
     }
 
     /// Whom to ask.

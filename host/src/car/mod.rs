@@ -366,10 +366,15 @@ pub struct Watcher {
 }
 
 impl Watcher {
-    /// Watches exactly these from now on, each at its period; a period of zero is as often as the link can. What does
-    /// not [only read](Item::only_reads) is left out.
+    /// Watches exactly these from now on, each at its period; a period of zero is as often as its signal set finds worth
+    /// asking, else as often as the link can. What does not [only read](Item::only_reads) is left out.
     pub fn watch(&self, items: impl IntoIterator<Item = (Item, Duration)>) {
-        let items = items.into_iter().filter(|(item, _)| item.only_reads()).collect();
+        let own = |item: &Item, period: Duration| match item.every() {
+            Some(every) if period.is_zero() => every,
+            _ => period,
+        };
+        let items = items.into_iter().filter(|(item, _)| item.only_reads());
+        let items = items.map(|(item, period)| (item.clone(), own(&item, period))).collect();
         self.watched.change(|watchers| {
             watchers.insert(self.id, items);
         });
@@ -381,5 +386,26 @@ impl Drop for Watcher {
         self.watched.change(|watchers| {
             watchers.remove(&self.id);
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_watched_as_often_as_its_set_says_unless_told_otherwise() {
+        let set = include_str!("../../tests/signals/meadow.json");
+        let signals = Box::leak(Box::new(Signals::from_text("meadow.json", set).expect("a signal set")));
+        let item = |name| Item::find(name, Some(signals), None, Descriptions::composed()).expect(name);
+        let watched = Arc::<Watched>::default();
+        let watcher = Watcher { watched: watched.clone(), id: 0 };
+        let second = Duration::from_secs(1);
+        let zero = Duration::ZERO;
+        watcher.watch([(item("MEADOW_ODO"), zero), (item("MEADOW_FUEL"), second), (item("RPM"), zero)]);
+        let periods = watched.all();
+        let period = |name| periods[&item(name)];
+        assert_eq!(period("MEADOW_ODO"), Duration::from_millis(250));
+        assert_eq!((period("MEADOW_FUEL"), period("RPM")), (second, zero));
     }
 }

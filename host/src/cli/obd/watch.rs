@@ -19,7 +19,7 @@ pub(super) struct Command {
     #[command(flatten)]
     connection: Connection,
 
-    /// How often to ask for each value, times a second; 0 is as often as the link can
+    /// How often to ask for each value, times a second; 0 is as often as its signal set says, or the link can
     #[arg(long, value_name = "HZ", default_value_t = 0.0)]
     rate: f64,
 

@@ -151,7 +151,7 @@ pub struct Options {
     #[command(flatten)]
     pub car: CarOptions,
 
-    /// Watch no value more often than this, times a second; 0 is as often as the link can
+    /// Watch no value more often than this, times a second; 0 is as often as its signal set says, or the link can
     #[arg(long, env = "CLOVERLEAF_WATCH_RATE", value_name = "HZ", default_value_t = 0.0, value_parser = rate)]
     pub watch_rate: f64,
 

@@ -151,6 +151,25 @@ fn arguments_give_words_for_people_and_an_exit_code() {
         String::from_utf8_lossy(&output.stdout),
         "7E8      MAFA 3.03125 g/s\n7E8      MAFA_SUP 1\n7E8      MAFB_SUP 0\n"
     );
+    for (arguments, words) in [
+        (
+            &["1902FF", "7E8 07 59 02 FF 0A 80 1C 09"][..],
+            "P0A80-1C Powertrain, SAE: hybrid battery worn out (failing, confirmed)\n",
+        ),
+        (
+            &["06E1", "7E8 10 0A 46 E1 80 0A 00 64", "7E8 21 00 00 00 C8"],
+            "passed true, tid 80, unit mV, value 12.2\n",
+        ),
+        (
+            &["--signals", MEADOW, "MEADOW_OIL_T", "7E8 07 62 10 01 00 00 01 FF"],
+            "MEADOW_OIL_T not available\n",
+        ),
+        (&["--signals", MEADOW, "MEADOW_ODO", "7E8 07 62 10 01 00 00 01 FF"], "MEADOW_ODO 1 km\n"),
+        (&["22F18C", "7E8 07 62 F1 8C 41 42 43 44"], "22F18C 41424344 \"ABCD\"\n"),
+    ] {
+        let output = decode(arguments, b"");
+        assert!(String::from_utf8_lossy(&output.stdout).ends_with(words), "{arguments:?}: {output:?}");
+    }
     let output = decode(&["010C", "7E8 03 7F 01 12"], b"");
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("(NRC 12)\n"));

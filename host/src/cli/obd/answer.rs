@@ -30,6 +30,9 @@ pub(super) fn lines<'a>(command: &'a str, answer: &'a Answer) -> Vec<(&'a str, S
     for (id, value) in answer.signals.iter().filter(|(id, _)| there(id)) {
         lines.push((id, with_unit(value, answer.units.get(id).and_then(Value::as_str))));
     }
+    if lines.is_empty() {
+        lines.extend(answer.unavailable.iter().map(|id| (id.as_str(), "not available".to_owned())));
+    }
     lines
 }
 

@@ -164,7 +164,9 @@ pub(super) fn words(json: &Value) -> String {
         Value::Array(all) => all.iter().map(words).collect::<Vec<_>>().join(", "),
         Value::Object(fields) => match (fields.get("code"), fields.get("value"), fields.get("unit")) {
             (Some(code), _, _) => words(code),
-            (_, Some(value), Some(unit)) => format!("{} {}", words(value), words(unit)).trim_end().into(),
+            (_, Some(value), Some(unit)) if fields.len() == 2 => {
+                format!("{} {}", words(value), words(unit)).trim_end().into()
+            }
             _ => {
                 let field = |(key, value): (&String, &Value)| format!("{key} {}", words(value));
                 fields.iter().map(field).collect::<Vec<_>>().join(", ")

@@ -50,14 +50,18 @@ pub enum Violation {
     /// A compressed message cannot be inflated.
     #[error("a compressed message cannot be inflated")]
     Inflate,
+    /// A message goes on with nothing, which could go on for ever.
+    #[error("a part of a message that is empty and not the last")]
+    Empty,
 }
 
 impl Violation {
-    /// The code the connection is closed with: 1002, 1007 or 1009.
+    /// The code the connection is closed with: 1002, 1007, 1008 or 1009.
     pub const fn code(self) -> u16 {
         match self {
             Self::Protocol(_) => 1002,
             Self::Utf8 | Self::Inflate => 1007,
+            Self::Empty => 1008,
             Self::TooBig => 1009,
         }
     }
@@ -150,7 +154,13 @@ impl Decoder {
                     let Some(kind) = self.kind else {
                         return Err(Violation::Protocol("a continuation of nothing"));
                     };
-                    self.append(range)?;
+                    if range.is_empty() && !header.last {
+                        return Err(Violation::Empty);
+                    }
+                    if self.message.len() + range.len() > self.limits.message {
+                        return Err(Violation::TooBig);
+                    }
+                    self.message.extend_from_slice(&self.buffer[range]);
                     if header.last {
                         self.kind = None;
                         if self.compressed {
@@ -175,7 +185,7 @@ impl Decoder {
                     self.message = Vec::new();
                     self.kind = Some(kind);
                     self.compressed = header.compressed;
-                    self.append(range)?;
+                    self.message.extend_from_slice(&self.buffer[range]);
                 }
             }
         }
@@ -218,14 +228,6 @@ impl Decoder {
         Ok(Some(Header { last, compressed, opcode, mask: [a, b, c, d], start, end: start + length }))
     }
 
-    fn append(&mut self, range: std::ops::Range<usize>) -> Result<(), Violation> {
-        if self.message.len() + range.len() > self.limits.message {
-            return Err(Violation::TooBig);
-        }
-        self.message.extend_from_slice(&self.buffer[range]);
-        Ok(())
-    }
-
     /// Forgets what has been decoded; an idle connection keeps no buffer.
     fn compact(&mut self) {
         if self.taken == self.buffer.len() {
@@ -261,16 +263,13 @@ fn whole(kind: u8, payload: &[u8]) -> Result<Incoming<'_>, Violation> {
     }
 }
 
-/// The code of a close frame (RFC 6455, 7.4).
+/// The code of a close frame (RFC 6455, 5.5.1), whatever it is.
 pub(super) fn close(payload: &[u8]) -> Result<Option<u16>, Violation> {
     let (code, reason) = match payload {
         [] => return Ok(None),
         [_] => return Err(Violation::Protocol("a close frame of one byte")),
         [a, b, reason @ ..] => (u16::from_be_bytes([*a, *b]), reason),
     };
-    if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
-        return Err(Violation::Protocol("a close code that nobody may send"));
-    }
     match std::str::from_utf8(reason) {
         Ok(_) => Ok(Some(code)),
         Err(_) => Err(Violation::Protocol("the reason of a close is not UTF-8")),
@@ -464,10 +463,10 @@ mod tests {
             ("interleaved text", [masked(0x01, b"x"), masked(0x81, b"x")].concat(), 1002),
             ("fragmented ping", masked(0x09, b"x"), 1002),
             ("close of one byte", masked(0x88, b"x"), 1002),
-            ("close code 1005", masked(0x88, &1005_u16.to_be_bytes()), 1002),
             ("reason not UTF-8", masked(0x88, &[3, 232, 0xFF]), 1002),
             ("text not UTF-8", masked(0x81, &[0xFF]), 1007),
             ("frame too big", masked(0x81, &[b'x'; 95]), 1009),
+            ("a part that is empty", [masked(0x01, b"x"), masked(0x00, b"")].concat(), 1008),
             ("message too big", [masked(0x01, &[b'x'; 40]), masked(0x80, &[b'x'; 40])].concat(), 1009),
         ];
         for (case, bytes, code) in cases {

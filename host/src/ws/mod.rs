@@ -21,7 +21,7 @@
 //! ```
 //!
 //! * [`Socket::recv`] gives whole messages, answers pings, and ends with the reason in [`Closed`]; protocol
-//!   errors have been answered with 1002, 1007 or 1009 by then. [`Socket::finish`] sees the close frame out.
+//!   errors have been answered with 1002, 1007, 1008 or 1009 by then. [`Socket::finish`] sees the close frame out.
 //! * [`Outbox`] is the bounded queue of one client: any task may [`push`](Outbox::push) encoded [`Frame`]s into
 //!   many of them and write each once with [`Flush`]. A client that does not read is closed with 1013.
 //! * An idle connection has no buffers: reading borrows one from its thread, and a broadcast is one shared frame.

@@ -65,9 +65,10 @@ impl Stream {
 
 /// The frames on their way to one client.
 ///
-/// **Bound:** at most `limit` bytes wait. When a frame does not fit, the client is too slow: everything that waits
-/// (but the rest of a half-written frame) is dropped and replaced by a close with code 1013, *try again later*.
-/// A single frame larger than the limit still passes when nothing else waits.
+/// **Bound:** a client is too slow for one more frame when more than `limit` bytes wait behind the frame that is being
+/// written: then everything that waits (but the rest of a half-written frame) is dropped and replaced by a close with
+/// code 1013, *try again later*. So at most `limit` and two frames wait, and a frame of any size gets to a client
+/// that reads.
 #[derive(Debug)]
 pub struct Outbox {
     stream: Option<Stream>,
@@ -116,13 +117,23 @@ impl Outbox {
         if inner.phase != Phase::Open {
             return;
         }
-        if !inner.queue.is_empty() && inner.waiting + frame.len() > self.limit {
+        let mut wake = false;
+        if inner.backlog() > self.limit
+            && !inner.blocked
+            && let Some(stream) = &self.stream
+        {
+            // Perhaps the client reads, and has only not been written to in this batch.
+            inner.write(stream);
+            wake = inner.blocked || inner.phase == Phase::Gone;
+        }
+        if inner.backlog() > self.limit {
             inner.close(1013);
-            if let Some(waker) = inner.waker.take() {
-                waker.wake();
-            }
+            wake = true;
         } else {
             inner.append(frame);
+        }
+        if wake && let Some(waker) = inner.waker.take() {
+            waker.wake();
         }
         if !inner.promised && !inner.blocked {
             inner.promised = true;
@@ -152,6 +163,11 @@ impl Outbox {
         inner.waiting = 0;
         inner.waker = Some(waker.clone());
         (inner.queue.drain(..).collect(), inner.phase != Phase::Open)
+    }
+
+    /// How many bytes may wait.
+    pub fn limit(&self) -> usize {
+        self.limit
     }
 
     /// Whether a close frame has been queued or the connection is gone.
@@ -257,6 +273,11 @@ impl Inner {
             phase: Phase::Open,
             waker: None,
         }
+    }
+
+    /// How many bytes wait behind the first frame.
+    fn backlog(&self) -> usize {
+        self.waiting - self.queue.front().map_or(0, Frame::len)
     }
 
     fn append(&mut self, frame: Frame) {

@@ -178,8 +178,11 @@ impl Socket {
                 Ok(true)
             }
             Ok(Some(Incoming::Close(code))) => {
-                // Phoenix (Bandit) answers every close with a normal one.
-                self.outbox.close(1000);
+                // As Phoenix's server, Bandit, does.
+                self.outbox.close(match code {
+                    None | Some(1000..=1003 | 1007..=1011 | 3000..) => 1000,
+                    Some(_) => 1002,
+                });
                 Err(Closed::ByClient(code))
             }
             Ok(Some(message)) => {

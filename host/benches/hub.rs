@@ -1,7 +1,8 @@
 //! The hub against a raw tokio-tungstenite broadcast, in interleaved rounds of one run: only the ratios count.
 //!
 //! `cargo bench -p cloverleaf --bench hub`. Each server is a process of its own on one core (if `taskset` is there) with
-//! one worker; the load is on another. Every delivery is counted; a round with a lost one does not end.
+//! one worker; the load is on another. The hub is as `cloverleaf serve` has it: rooms with presence, messages that are
+//! kept, and a timeline that remembers. Every delivery is counted; a round with a lost one does not end.
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, BufReader};
@@ -40,9 +41,8 @@ fn main() {
 }
 
 async fn serve_hub() {
-    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
-    let options = Options { hub_test_channels: true, ..Options::default() };
-    let hub = Hub::new(&options, &context, Topics::new()).await.unwrap();
+    let context = Context { timeline: Bus::remembering(), exposure: Exposure::Loopback };
+    let hub = Hub::new(&Options::default(), &context, Topics::new()).await.unwrap();
     let listener = listen().await;
     let router = hub.router(&Origins::new(&[], Exposure::Loopback));
     use axum::serve::ListenerExt;
@@ -213,15 +213,9 @@ async fn fan_out(which: &str, in_flight: usize) -> f64 {
     let hub = which == "serve-hub";
     let body = "x".repeat(140);
     let payload = format!(r#"{{"body":"{body}","channel":"bench","name":"robin"}}"#);
-    let (message, delivered) = if hub {
-        (
-            format!(r#"["1","2","fan:bench","shout",{payload}]"#),
-            4 + format!(r#"[null,null,"fan:bench","shout",{payload}]"#).len(),
-        )
-    } else {
-        let message = format!(r#"[null,null,"fan:bench","shout",{payload}]"#);
-        (message.clone(), 4 + message.len())
-    };
+    let shouted = format!(r#"[null,null,"room:bench","shout",{payload}]"#);
+    let delivered = 4 + shouted.len();
+    let message = if hub { format!(r#"["1","2","room:bench","shout",{payload}]"#) } else { shouted };
     let publish = frame(&message);
     let received = Rc::new(Cell::new(0));
     let wanted = Rc::new(Cell::new(usize::MAX));
@@ -229,14 +223,17 @@ async fn fan_out(which: &str, in_flight: usize) -> f64 {
     let buffer = Rc::new(RefCell::new(vec![0; 1 << 16]));
     let mut publisher = None;
     let mut readers = Vec::new();
-    for index in 0..SUBSCRIBERS {
-        let mut stream = server.connect(if hub { "/socket/websocket?vsn=2.0.0" } else { "/" }).await;
-        if hub {
-            stream.write_all(&frame(r#"["1","1","fan:bench","phx_join",{}]"#)).await.unwrap();
-            let mut reply =
-                vec![0; 2 + r#"["1","1","fan:bench","phx_reply",{"response":{},"status":"ok"}]"#.len()];
-            stream.read_exact(&mut reply).await.unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        streams.push(server.connect(if hub { "/socket/websocket?vsn=2.0.0" } else { "/" }).await);
+    }
+    if hub {
+        streams = join(streams).await;
+        for stream in &mut streams {
+            drain(stream, Duration::from_millis(1)).await;
         }
+    }
+    for (index, stream) in streams.into_iter().enumerate() {
         let (reader, writer) = stream.into_split();
         if index == 0 {
             publisher = Some(writer);
@@ -310,18 +307,11 @@ async fn idle() -> f64 {
     (server.memory() - before) / COUNT as f64
 }
 
-/// Everybody joins one room with presence at once: seconds until all know of all, and MB of memory.
-async fn storm() -> (f64, f64) {
-    let server = Server::start("serve-hub");
-    let mut streams = Vec::new();
-    for _ in 0..SUBSCRIBERS {
-        streams.push(server.connect("/socket/websocket?vsn=2.0.0").await);
-    }
-    let before = server.memory();
-    let start = Instant::now();
+/// Everybody joins one room with presence at once; answers when all know of all.
+async fn join(streams: Vec<TcpStream>) -> Vec<TcpStream> {
     let mut readers = Vec::new();
     for (index, mut stream) in streams.into_iter().enumerate() {
-        let join = frame(&format!(r#"["1","1","room:storm","phx_join",{{"username":"user{index:04}"}}]"#));
+        let join = frame(&format!(r#"["1","1","room:bench","phx_join",{{"username":"user{index:04}"}}]"#));
         readers.push(tokio::task::spawn_local(async move {
             stream.write_all(&join).await.unwrap();
             // Everybody is told of once, in the state or in a diff.
@@ -342,10 +332,22 @@ async fn storm() -> (f64, f64) {
             stream
         }));
     }
-    let mut settled = Vec::new();
+    let mut joined = Vec::new();
     for reader in readers {
-        settled.push(reader.await.unwrap());
+        joined.push(reader.await.unwrap());
     }
-    let elapsed = start.elapsed();
-    (elapsed.as_secs_f64(), (server.memory() - before) / 1024.0)
+    joined
+}
+
+/// Seconds until all who join know of all, and MB of memory.
+async fn storm() -> (f64, f64) {
+    let server = Server::start("serve-hub");
+    let mut streams = Vec::new();
+    for _ in 0..SUBSCRIBERS {
+        streams.push(server.connect("/socket/websocket?vsn=2.0.0").await);
+    }
+    let before = server.memory();
+    let start = Instant::now();
+    let _joined = join(streams).await;
+    (start.elapsed().as_secs_f64(), (server.memory() - before) / 1024.0)
 }

@@ -55,9 +55,9 @@ async fn main() -> anyhow::Result<()> {
 
     // Whatever the service knows is its own; the rest is ours.
     let service = obd.clone();
-    socketio::serve(&io, "/", move |socket, _auth| Driver {
+    socketio::serve(&io, "/", move |socket, auth| Driver {
         socket: socket.clone(),
-        car: service.join(socket),
+        car: service.join(socket, &auth),
     });
 
     // The car itself: ask for RPM ten times a second and tell everyone when the light changes.

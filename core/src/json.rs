@@ -59,6 +59,37 @@ pub fn document(input: &[u8]) -> Result<&[u8], Error> {
     }
 }
 
+/// The first elements of an array, and how many it has.
+pub type First<'a, const N: usize> = ([&'a [u8]; N], usize);
+
+/// Recognises a whole text that is one array, in one pass: answers its first `N` elements (those that it has not are
+/// empty) and how many it has. `None` if the text begins as something else.
+///
+/// # Errors
+/// When the text is not JSON.
+pub fn array<const N: usize>(input: &[u8]) -> Result<Option<First<'_, N>>, Error> {
+    let [b'[', rest @ ..] = blanks(input) else { return Ok(None) };
+    let (mut elements, mut count) = ([&b""[..]; N], 0);
+    let mut rest = blanks(rest);
+    while count > 0 || !matches!(rest, [b']', ..]) {
+        let (element, after) = value(rest)?;
+        if let Some(place) = elements.get_mut(count) {
+            *place = element;
+        }
+        count += 1;
+        rest = blanks(after);
+        match rest {
+            [b',', after @ ..] => rest = after,
+            _ => break,
+        }
+    }
+    match rest {
+        [b']', after @ ..] if blanks(after).is_empty() => Ok(Some((elements, count))),
+        [b']', after @ ..] => Err(Error::Syntax(blanks(after).len())),
+        _ => Err(Error::Syntax(rest.len())),
+    }
+}
+
 /// Recognises the value at the start of `input`, after blanks. Answers the value and what follows it.
 ///
 /// # Errors

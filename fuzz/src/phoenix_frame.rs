@@ -23,9 +23,12 @@ fn text(version: Version, frame: &[u8]) {
     message
         .emit_to_server(version, &mut |bytes| to_server.extend_from_slice(bytes))
         .expect("text has a text form");
-    message
-        .emit_to_client(version, &mut |bytes| to_client.extend_from_slice(bytes))
-        .expect("text has a text form");
+    let emitted = message.emit_to_client(version, &mut |bytes| to_client.extend_from_slice(bytes));
+    if emitted.is_err() {
+        // Servers of version 2 send events with objects only.
+        assert_eq!((version, emitted), (Version::V2, Err(EmitError::NotObject)));
+        to_client.clone_from(&to_server);
+    }
     for frame in [&to_server, &to_client] {
         let again = wire::parse_text(version, frame).expect("our own frames are valid");
         same(&message, &again, version == Version::V2 || frame == &to_server);

@@ -10,7 +10,7 @@ use axum::serve::ListenerExt;
 use cloverleaf::config::Exposure;
 use cloverleaf::origin::Origins;
 use cloverleaf::services::Context;
-use cloverleaf::services::hub::channel::{Answer, Channel, Join, Member, Payload, Refusal, Topic};
+use cloverleaf::services::hub::channel::{Answer, Channel, Join, Member, Payload, Peer, Refusal, Topic};
 use cloverleaf::services::hub::{Hub, Options, Topics};
 use cloverleaf::timeline::Bus;
 use cloverleaf_core::phoenix::wire::Body;
@@ -30,7 +30,7 @@ impl Counters {
 }
 
 impl Topic for Counters {
-    fn join(&self, topic: &str, _params: Body<'_>) -> Result<Join, Refusal> {
+    fn join(&self, topic: &str, _params: Body<'_>, _peer: &Peer) -> Result<Join, Refusal> {
         if topic == "counter:" {
             return Err(Refusal::reason("a counter needs a name"));
         }

@@ -33,6 +33,8 @@ pub enum Change<'a> {
         key: &'a str,
         /// What is known of the session: a JSON object.
         meta: &'a [u8],
+        /// The server's whole entry of this key: `metas`, and beside them what the server adds about the user.
+        entry: &'a [u8],
         /// Whether this is their first session.
         first: bool,
     },
@@ -42,6 +44,8 @@ pub enum Change<'a> {
         key: &'a str,
         /// What is known now.
         meta: &'a [u8],
+        /// As of [`Change::Joined`].
+        entry: &'a [u8],
     },
     /// A session ended.
     Left {
@@ -98,6 +102,8 @@ struct Sessions<const SESSIONS: usize, const BYTES: usize>(Vec<Session<BYTES>, S
 struct Session<const BYTES: usize> {
     key: String<BYTES>,
     meta: Vec<u8, BYTES>,
+    /// Whether the state that is being taken has it.
+    seen: bool,
 }
 
 impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Default
@@ -133,8 +139,9 @@ impl<const SESSIONS: usize, const BYTES: usize, const PENDING: usize> Presence<S
         if json::kind(state) != json::Kind::Object {
             return Err(Error::Malformed);
         }
-        let vanished = |session: &Session<BYTES>| !contains(state, session);
+        let vanished = |session: &Session<BYTES>| !session.seen;
         let Self { sessions, pending, known } = self;
+        sessions.0.iter_mut().for_each(|session| session.seen = false);
         // Those who left make room for those who came, unless they are the same people.
         let mut result = sessions.join_all(state, None, tell);
         sessions.leave_where(vanished, tell);
@@ -196,7 +203,7 @@ impl<const SESSIONS: usize, const BYTES: usize> Sessions<SESSIONS, BYTES> {
         let result = self.join_all(joins, Some(leaves), tell);
         // An update has been told as such when it joined.
         let replaced = |session: &Session<BYTES>| {
-            metas(joins).any(|(key, meta)| {
+            metas(joins).any(|(key, _, meta)| {
                 json::is_string(key, &session.key)
                     && same_ref(json::member(meta, "phx_ref_prev"), phx_ref(&session.meta))
             })
@@ -206,7 +213,8 @@ impl<const SESSIONS: usize, const BYTES: usize> Sessions<SESSIONS, BYTES> {
         result
     }
 
-    /// Adds the sessions that are not known yet, behind those that are.
+    /// Adds the sessions that are not known yet, behind those that are. A diff also replaces what is known of a session,
+    /// and puts it behind the others.
     fn join_all(
         &mut self,
         joins: &[u8],
@@ -214,7 +222,7 @@ impl<const SESSIONS: usize, const BYTES: usize> Sessions<SESSIONS, BYTES> {
         tell: &mut impl FnMut(Change<'_>),
     ) -> Result<(), Error> {
         let mut result = Ok(());
-        for (key, meta) in metas(joins) {
+        for (key, entry, meta) in metas(joins) {
             let Some(session) = Session::of(key, meta) else {
                 result = Err(Error::TooLong);
                 continue;
@@ -222,7 +230,16 @@ impl<const SESSIONS: usize, const BYTES: usize> Sessions<SESSIONS, BYTES> {
             let known = |other: &Session<BYTES>| {
                 other.key == session.key && same_ref(phx_ref(&other.meta), phx_ref(meta))
             };
-            if self.0.iter().any(known) {
+            if let Some(index) = self.0.iter().position(known) {
+                if leaves.is_none() {
+                    self.0.get_mut(index).into_iter().for_each(|known| known.seen = true);
+                    continue;
+                }
+                if self.0.remove(index).meta != session.meta {
+                    tell(Change::Updated { key: &session.key, meta, entry });
+                }
+                // There is room: that of the old one.
+                let _ = self.0.push(session);
                 continue;
             }
             let previous = json::member(meta, "phx_ref_prev");
@@ -232,7 +249,7 @@ impl<const SESSIONS: usize, const BYTES: usize> Sessions<SESSIONS, BYTES> {
                     && leaves.is_some_and(|leaves| contains(leaves, other))
             };
             if self.0.iter().any(updates) {
-                tell(Change::Updated { key: &session.key, meta });
+                tell(Change::Updated { key: &session.key, meta, entry });
                 // Room for the new one even when all is taken: the old one is removed right after.
                 if self.0.is_full()
                     && let Some(index) = self.0.iter().position(updates)
@@ -245,7 +262,7 @@ impl<const SESSIONS: usize, const BYTES: usize> Sessions<SESSIONS, BYTES> {
                     result = Err(Error::TooMany);
                     continue;
                 }
-                tell(Change::Joined { key: &session.key, meta, first });
+                tell(Change::Joined { key: &session.key, meta, entry, first });
             }
             // There is room: it has been made or looked for.
             let _ = self.0.push(session);
@@ -274,17 +291,17 @@ impl<const BYTES: usize> Session<BYTES> {
         for character in json::characters(key) {
             name.push(character).ok()?;
         }
-        Some(Self { key: name, meta: Vec::from_slice(meta).ok()? })
+        Some(Self { key: name, meta: Vec::from_slice(meta).ok()?, seen: true })
     }
 }
 
-/// The metas of a state, each with its key (a JSON string).
-fn metas(state: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+/// The metas of a state, each with its key (a JSON string) and the entry it is in.
+fn metas(state: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], &[u8])> {
     json::members(state).flat_map(|(key, entry)| {
         let metas = json::member(entry, "metas").unwrap_or_default();
         json::elements(metas)
             .filter(|meta| json::kind(meta) == json::Kind::Object)
-            .map(move |meta| (key, meta))
+            .map(move |meta| (key, entry, meta))
     })
 }
 

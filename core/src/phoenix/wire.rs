@@ -21,6 +21,8 @@
 //! # Ok::<(), Box<dyn core::error::Error>>(())
 //! ```
 
+mod emit;
+
 use nom::bytes::complete::take;
 use nom::number::complete::u8 as byte;
 use nom::{IResult, Parser};
@@ -47,13 +49,27 @@ impl Version {
     /// assert_eq!(Version::of("2.1.0"), None);
     /// ```
     pub fn of(vsn: &str) -> Option<Self> {
-        let mut parts = vsn.split('.');
-        let (major, minor, patch) = (parts.next()?, parts.next()?, parts.next()?);
-        let digits = !patch.is_empty() && patch.bytes().all(|byte| byte.is_ascii_digit());
-        let canonical = patch == "0" || !patch.starts_with('0');
-        match (major, minor, parts.next()) {
-            ("1", "0", None) if digits && canonical => Some(Self::V1),
-            ("2", "0", None) if digits && canonical => Some(Self::V2),
+        let (vsn, build) = vsn.split_once('+').map_or((vsn, None), |(vsn, build)| (vsn, Some(build)));
+        let (vsn, pre) = vsn.split_once('-').map_or((vsn, None), |(vsn, pre)| (vsn, Some(pre)));
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            digits && (text == "0" || !text.starts_with('0'))
+        };
+        let named = |text: &str| {
+            !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+        };
+        let release =
+            |text: &str| named(text) && (number(text) || !text.bytes().all(|byte| byte.is_ascii_digit()));
+        let (prefix, patch) = vsn.rsplit_once('.')?;
+        let full = number(patch)
+            && pre.is_none_or(|pre| pre.split('.').all(release))
+            && build.is_none_or(|build| build.split('.').all(named));
+        // What comes before x.0.0 is not of x.0.
+        match (prefix, patch, pre) {
+            _ if !full => None,
+            (_, "0", Some(_)) => None,
+            ("1.0", ..) => Some(Self::V1),
+            ("2.0", ..) => Some(Self::V2),
             _ => None,
         }
     }
@@ -221,6 +237,8 @@ pub enum EmitError {
     NotText,
     /// Version 1 has no binary frames.
     BinaryInV1,
+    /// Version 2 sends clients only objects as the payloads of events; replies may be anything.
+    NotObject,
 }
 
 impl core::fmt::Display for EmitError {
@@ -230,6 +248,7 @@ impl core::fmt::Display for EmitError {
             Self::TooLong => "a field longer than 255 bytes in a binary frame",
             Self::NotText => "a field that is not a string in a binary frame",
             Self::BinaryInV1 => "a binary payload for a client of version 1",
+            Self::NotObject => "payload must be an object",
         })
     }
 }
@@ -251,15 +270,17 @@ pub enum Opcode {
 /// # Errors
 /// When the frame is no message of this version.
 pub fn parse_text(version: Version, frame: &[u8]) -> Result<Message<'_>, ParseError> {
-    let document = json::document(frame).map_err(ParseError::Json)?;
-    match (version, json::kind(document)) {
-        (Version::V1, json::Kind::Object) => parse_v1(document),
-        (Version::V2, json::Kind::Array) => parse_v2(document),
-        (_, kind) => Err(ParseError::Shape(kind)),
+    match version {
+        Version::V1 => parse_v1(frame),
+        Version::V2 => parse_v2(frame),
     }
 }
 
-fn parse_v1(object: &[u8]) -> Result<Message<'_>, ParseError> {
+fn parse_v1(frame: &[u8]) -> Result<Message<'_>, ParseError> {
+    let object = json::document(frame).map_err(ParseError::Json)?;
+    if json::kind(object) != json::Kind::Object {
+        return Err(ParseError::Shape(json::kind(object)));
+    }
     let names = ["topic", "event", "payload", "ref", "join_ref"];
     let mut fields = [None; 5];
     for (key, value) in json::members(object) {
@@ -280,22 +301,21 @@ fn parse_v1(object: &[u8]) -> Result<Message<'_>, ParseError> {
     })
 }
 
-fn parse_v2(array: &[u8]) -> Result<Message<'_>, ParseError> {
-    let mut elements = json::elements(array).enumerate();
-    let mut count = 0;
-    let mut next = || match elements.next() {
-        Some((index, element)) => {
-            count = index + 1;
-            Ok(element)
-        }
-        None => Err(ParseError::Short(count)),
+fn parse_v2(frame: &[u8]) -> Result<Message<'_>, ParseError> {
+    let Some((elements, count)) = json::array::<5>(frame).map_err(ParseError::Json)? else {
+        let value = json::document(frame).map_err(ParseError::Json)?;
+        return Err(ParseError::Shape(json::kind(value)));
     };
+    if count < elements.len() {
+        return Err(ParseError::Short(count));
+    }
+    let [join_ref, reference, topic, event, payload] = elements;
     Ok(Message {
-        join_ref: Token::Json(next()?),
-        reference: Token::Json(next()?),
-        topic: Token::Json(next()?),
-        event: Token::Json(next()?),
-        payload: Payload::Event(Body::Json(next()?)),
+        join_ref: Token::Json(join_ref),
+        reference: Token::Json(reference),
+        topic: Token::Json(topic),
+        event: Token::Json(event),
+        payload: Payload::Event(Body::Json(payload)),
     })
 }
 
@@ -378,130 +398,4 @@ impl<'a> Message<'a> {
             Payload::Event(body) | Payload::Reply { response: body, .. } => body,
         }
     }
-
-    /// Writes the message as a server does: its pieces are given to `emit` in order.
-    ///
-    /// # Errors
-    /// When the message has no such form; some pieces may have been given by then.
-    pub fn emit_to_client(
-        &self,
-        version: Version,
-        emit: &mut impl FnMut(&[u8]),
-    ) -> Result<Opcode, EmitError> {
-        match (version, self.payload) {
-            (Version::V1, _) => {
-                emit(b"{\"event\":");
-                self.event.emit(emit)?;
-                emit(b",\"payload\":");
-                self.emit_payload(emit)?;
-                emit(b",\"ref\":");
-                self.reference.emit(emit)?;
-                emit(b",\"topic\":");
-                self.topic.emit(emit)?;
-                emit(b"}");
-                Ok(Opcode::Text)
-            }
-            (Version::V2, Payload::Reply { status, response: Body::Binary(response) }) => {
-                emit_fields(1, [self.join_ref, self.reference, self.topic, status], response, emit)
-            }
-            (Version::V2, Payload::Event(Body::Binary(payload))) if self.join_ref.is_null() => {
-                emit_fields(2, [self.topic, self.event], payload, emit)
-            }
-            (Version::V2, Payload::Event(Body::Binary(payload))) => {
-                emit_fields(0, [self.join_ref, self.topic, self.event], payload, emit)
-            }
-            (Version::V2, _) => self.emit_array(emit),
-        }
-    }
-
-    /// Writes the message as a client does. V1 carries `join_ref` too unless it is null.
-    ///
-    /// # Errors
-    /// When the message has no such form; some pieces may have been given by then.
-    pub fn emit_to_server(
-        &self,
-        version: Version,
-        emit: &mut impl FnMut(&[u8]),
-    ) -> Result<Opcode, EmitError> {
-        match (version, self.payload) {
-            (Version::V1, _) => {
-                emit(b"{\"topic\":");
-                self.topic.emit(emit)?;
-                emit(b",\"event\":");
-                self.event.emit(emit)?;
-                emit(b",\"payload\":");
-                self.emit_payload(emit)?;
-                emit(b",\"ref\":");
-                self.reference.emit(emit)?;
-                if !self.join_ref.is_null() {
-                    emit(b",\"join_ref\":");
-                    self.join_ref.emit(emit)?;
-                }
-                emit(b"}");
-                Ok(Opcode::Text)
-            }
-            (Version::V2, Payload::Event(Body::Binary(payload))) => {
-                // Binary frames have no null: an absent ref is empty.
-                let text = |token: Token<'a>| if token.is_null() { Token::text("") } else { token };
-                let fields = [text(self.join_ref), text(self.reference), self.topic, self.event];
-                emit_fields(0, fields, payload, emit)
-            }
-            (Version::V2, _) => self.emit_array(emit),
-        }
-    }
-
-    fn emit_array(&self, emit: &mut impl FnMut(&[u8])) -> Result<Opcode, EmitError> {
-        emit(b"[");
-        for token in [self.join_ref, self.reference, self.topic, self.event] {
-            token.emit(emit)?;
-            emit(b",");
-        }
-        self.emit_payload(emit)?;
-        emit(b"]");
-        Ok(Opcode::Text)
-    }
-
-    fn emit_payload(&self, emit: &mut impl FnMut(&[u8])) -> Result<(), EmitError> {
-        match self.payload {
-            Payload::Event(Body::Json(payload)) => emit(payload),
-            Payload::Reply { status, response: Body::Json(response) } => {
-                emit(b"{\"response\":");
-                emit(response);
-                emit(b",\"status\":");
-                status.emit(emit)?;
-                emit(b"}");
-            }
-            _ => return Err(EmitError::BinaryInV1),
-        }
-        Ok(())
-    }
-}
-
-fn emit_fields<const N: usize>(
-    kind: u8,
-    fields: [Token<'_>; N],
-    payload: &[u8],
-    emit: &mut impl FnMut(&[u8]),
-) -> Result<Opcode, EmitError> {
-    let mut sizes = [0; N];
-    for (size, field) in sizes.iter_mut().zip(fields) {
-        let length = match field {
-            Token::Text(bytes) => bytes.len(),
-            Token::Json([b'"', ..]) => field.characters().map(char::len_utf8).sum(),
-            Token::Json(_) => return Err(EmitError::NotText),
-        };
-        *size = u8::try_from(length).map_err(|_| EmitError::TooLong)?;
-    }
-    emit(&[kind]);
-    emit(&sizes);
-    for field in fields {
-        match field {
-            Token::Text(bytes) => emit(bytes),
-            Token::Json(_) => field.characters().for_each(|character| {
-                emit(character.encode_utf8(&mut [0; 4]).as_bytes());
-            }),
-        }
-    }
-    emit(payload);
-    Ok(Opcode::Binary)
 }

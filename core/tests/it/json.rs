@@ -122,6 +122,23 @@ fn parts_are_slices_of_the_whole() {
 }
 
 #[test]
+fn an_array_is_recognised_and_taken_apart_in_one_pass() {
+    for (text, elements, count) in [
+        (r#" [ 1 , [2,"]"] ] "#, [&b"1"[..], br#"[2,"]"]"#], 2),
+        ("[]", [b"", b""], 0),
+        ("[ ]", [b"", b""], 0),
+        ("[1]", [b"1", b""], 1),
+        ("[1,2,3,{}]", [b"1", b"2"], 4),
+    ] {
+        assert_eq!(json::array(text.as_bytes()), Ok(Some((elements, count))), "{text}");
+    }
+    assert_eq!(json::array::<2>(b"{}"), Ok(None));
+    for text in ["[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1]x", "[1}", "[1]]"] {
+        assert!(json::array::<2>(text.as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[test]
 fn strings_compare_and_copy_by_their_characters() {
     let text = |raw: &str| json::characters(raw.as_bytes()).collect::<String>();
     assert_eq!(text(r#""a\n\u00fc\ud83c\udf40\/\"""#), "a\nü🍀/\"");

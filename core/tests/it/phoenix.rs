@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use cloverleaf_core::phoenix::session::{Route, route};
 use cloverleaf_core::phoenix::wire::{
     Body, EmitError, Message, Opcode, ParseError, Payload, Token, Version, parse_binary_of_client,
     parse_binary_of_server, parse_text,
@@ -144,6 +145,36 @@ fn binary_frames_are_those_of_phoenix_own_tests() {
 }
 
 #[test]
+fn version_2_sends_events_only_with_objects() {
+    for payload in [&b"[1]"[..], b"null", b"12", b"\"x\"", b"true"] {
+        let event = Message {
+            join_ref: Token::NULL,
+            reference: Token::NULL,
+            topic: Token::text("a"),
+            event: Token::text("e"),
+            payload: Payload::Event(Body::Json(payload)),
+        };
+        assert_eq!(to_client(&event, Version::V2), Err(EmitError::NotObject));
+        assert!(to_client(&event, Version::V1).is_ok() && to_server(&event, Version::V2).is_ok());
+        let payload = Payload::Reply { status: Token::text("ok"), response: Body::Json(payload) };
+        assert!(to_client(&Message { payload, ..event }, Version::V2).is_ok());
+    }
+}
+
+#[test]
+fn a_server_treats_phoenix_as_a_topic_like_any_but_for_the_heartbeat() {
+    for (event, found) in [
+        ("heartbeat", Route::Heartbeat),
+        ("phx_leave", Route::LeaveNothing),
+        ("phx_join", Route::Join),
+        ("echo", Route::Unmatched),
+    ] {
+        let frame = format!(r#"["1","2","phoenix","{event}",{{}}]"#);
+        assert_eq!(route(&parse_text(Version::V2, frame.as_bytes()).unwrap(), None), found, "{event}");
+    }
+}
+
+#[test]
 fn cut_or_unknown_binary_frames_are_refused() {
     let push = b"\x00\x01\x01\x01\x01abcd";
     for end in 0..push.len() {
@@ -175,6 +206,10 @@ fn vsn_is_a_whole_semantic_version() {
         ("1.0.1", Some(Version::V1)),
         ("2.0.0", Some(Version::V2)),
         ("2.0.13", Some(Version::V2)),
+        ("2.0.1-dev", Some(Version::V2)),
+        ("1.0.1-rc.1", Some(Version::V1)),
+        ("2.0.0+build", Some(Version::V2)),
+        ("2.0.1-0.x-1+007.a", Some(Version::V2)),
     ] {
         assert_eq!(Version::of(vsn), version);
     }
@@ -193,6 +228,14 @@ fn vsn_is_a_whole_semantic_version() {
         "2.0.x",
         "2.0.01",
         "2.0.0.0",
+        "2.0.0-dev+build",
+        "2.1.0-dev",
+        "2.0.1-",
+        "2.0.1-01",
+        "2.0.1-a..b",
+        "2.0.1-ü",
+        "2.0.0+",
+        "2.0.0+a+b",
     ] {
         assert_eq!(Version::of(vsn), None, "{vsn}");
     }

@@ -189,6 +189,38 @@ fn version_1_is_spoken_without_join_refs_from_the_server() {
     assert_eq!(hear(&mut client, at(1), reply), ["joined room:a {}"]);
 }
 
+#[test]
+fn version_1_tells_the_end_of_an_earlier_join_by_its_ref() {
+    let mut client = Small::new(Version::V1);
+    client.join(at(0), "room:a", b"{}").unwrap();
+    client.connected(at(0));
+    drain(&mut client);
+    // The join is not answered in time, is taken back, and tried again with ref 3.
+    client.handle_timeout(at(10_000));
+    client.handle_timeout(at(11_000));
+    drain(&mut client);
+    for end in ["phx_close", "phx_error"] {
+        let late = format!(r#"{{"event":"{end}","payload":{{}},"ref":"1","topic":"room:a"}}"#);
+        assert_eq!(hear(&mut client, at(11_001), &late), [""; 0], "{end} of the join before");
+    }
+    let reply = r#"{"event":"phx_reply","payload":{"response":{},"status":"ok"},"ref":"3","topic":"room:a"}"#;
+    assert_eq!(hear(&mut client, at(11_002), reply), ["joined room:a {}"]);
+    let end = r#"{"event":"phx_close","payload":{},"ref":null,"topic":"room:a"}"#;
+    assert_eq!(hear(&mut client, at(11_003), end), ["closed room:a"]);
+}
+
+#[test]
+fn only_the_answer_to_a_leave_ends_it() {
+    let mut client = joined();
+    client.cast(at(2), "room:a", "user:typing", b"{}").unwrap();
+    client.leave(at(2), "room:a").unwrap();
+    drain(&mut client);
+    let reply = r#"["1","2","room:a","phx_reply",{"status":"ok","response":{}}]"#;
+    assert_eq!(hear(&mut client, at(3), reply), [""; 0], "of the event before");
+    let reply = r#"["1","3","room:a","phx_reply",{"status":"ok","response":{}}]"#;
+    assert_eq!(hear(&mut client, at(3), reply), ["closed room:a"]);
+}
+
 type People = Presence<4, 96, 256>;
 
 /// Changes as text: `+` came first, `±` another session, `~` updated, `-` a session left, `×` the last.
@@ -236,6 +268,29 @@ fn sessions_come_change_and_go() {
         "×a"
     );
     assert!(people.keys().eq(["b"]));
+}
+
+#[test]
+fn a_session_that_joins_again_is_replaced_and_goes_behind_the_others() {
+    let mut people = People::new();
+    state(&mut people, r#"{"a":{"metas":[{"phx_ref":"1"},{"phx_ref":"2"}]}}"#);
+    let again = r#"{"a":{"metas":[{"phx_ref":"1","x":1}]}}"#;
+    assert_eq!(diff(&mut people, again, "{}"), "~a");
+    assert!(people.metas("a").eq([&br#"{"phx_ref":"2"}"#[..], br#"{"phx_ref":"1","x":1}"#]));
+    assert_eq!(diff(&mut people, again, "{}"), "", "the same once more changes nothing");
+}
+
+#[test]
+fn what_the_server_adds_about_a_user_is_told() {
+    let entry = r#"{"metas":[{"phx_ref":"1"}],"user":{"name":"Ann"}}"#;
+    let mut told = String::new();
+    People::new()
+        .handle_state(format!(r#"{{"a":{entry}}}"#).as_bytes(), &mut |change| {
+            let Change::Joined { entry, .. } = change else { panic!("{change:?}") };
+            told += std::str::from_utf8(entry).unwrap();
+        })
+        .unwrap();
+    assert_eq!(told, entry);
 }
 
 #[test]

@@ -222,7 +222,7 @@ async fn who_is_in_a_room_is_on_the_timeline() {
     };
     let (mut chats, hub) = (Vec::new(), url.replacen("http", "ws", 1));
     for (name, names) in [("robin", json!(["robin"])), ("ann", json!(["ann", "robin"]))] {
-        chats.push(Chat::start(&hub, "pit", name));
+        chats.push(Chat::connect(&hub, "pit", name, None).await.expect("a hub"));
         let count = chats.len();
         assert_eq!(members().await, json!({"count": count, "names": names}));
     }

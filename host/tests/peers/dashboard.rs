@@ -75,7 +75,7 @@ async fn nothing_that_anybody_sends_becomes_part_of_the_page() {
     let (address, timeline, _stop, _server) = serve("127.0.0.1:0").await;
     let mut page = open(&address);
     shown(&mut page, "document.getElementById('link').className === 'live'").await;
-    let mut chat = Chat::start(&format!("ws://{address}"), HOSTILE, HOSTILE);
+    let mut chat = Chat::connect(&format!("ws://{address}"), HOSTILE, HOSTILE, None).await.expect("a hub");
     while chat.next().await.expect("a room") != Told::Joined {}
     chat.say(HOSTILE).await;
     let id: String = format!("{HOSTILE:<32}").chars().take(32).collect();

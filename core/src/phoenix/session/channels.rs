@@ -64,6 +64,8 @@ struct Channel<const TEXT: usize> {
     phase: Phase,
     /// The ref of the join that the channel lives by.
     join_ref: Ref,
+    /// The ref of the leave, once it is leaving.
+    leave_ref: Ref,
     tries: u32,
     /// When a join or leave is given up, or a join tried again.
     deadline: Instant,
@@ -161,8 +163,9 @@ impl<const CHANNELS: usize, const PUSHES: usize, const TEXT: usize, const OUT: u
             }
         } else {
             let topic = String::try_from(topic).map_err(|_| Full)?;
+            let phase = Phase::Waiting;
             let channel =
-                Channel { topic, params, phase: Phase::Waiting, join_ref: 0, tries: 0, deadline: now };
+                Channel { topic, params, phase, join_ref: 0, leave_ref: 0, tries: 0, deadline: now };
             self.channels.push(channel).map_err(|_| Full)?;
         }
         self.join_due();
@@ -180,8 +183,9 @@ impl<const CHANNELS: usize, const PUSHES: usize, const TEXT: usize, const OUT: u
             return Ok(());
         }
         let join_ref = channel.join_ref;
-        self.send(Some(join_ref), topic, "phx_leave", b"{}")?;
+        let leave_ref = self.send(Some(join_ref), topic, "phx_leave", b"{}")?;
         if let Some(channel) = self.channels.get_mut(index) {
+            channel.leave_ref = leave_ref;
             channel.phase = Phase::Leaving;
             channel.deadline = now + PATIENCE;
         }
@@ -406,16 +410,21 @@ impl<const CHANNELS: usize, const PUSHES: usize, const TEXT: usize, const OUT: u
             if let Some(push) = push {
                 return Some(Meaning::Reply(self.pushes.swap_remove(push).reference));
             }
-            if channel.phase == Phase::Leaving {
+            if channel.phase == Phase::Leaving && message.reference.is(&number(channel.leave_ref)) {
                 self.remove(index);
             }
             return None;
         }
-        if message.event.is("phx_close") {
+        let (close, error) = (message.event.is("phx_close"), message.event.is("phx_error"));
+        // Of an earlier join, which version 1 tells by the ref alone.
+        if (close || error) && !message.reference.is_null() && !message.reference.is(&join_ref) {
+            return None;
+        }
+        if close {
             self.remove(index);
             return None;
         }
-        if message.event.is("phx_error") {
+        if error {
             self.retry(index);
             return Some(Meaning::Failed(index));
         }

@@ -44,8 +44,8 @@ pub enum Route {
 /// # Ok::<(), cloverleaf_core::phoenix::wire::ParseError>(())
 /// ```
 pub fn route(message: &Message<'_>, joined: Option<Token<'_>>) -> Route {
-    if message.topic.is(PHOENIX) {
-        return if message.event.is("heartbeat") { Route::Heartbeat } else { Route::Unmatched };
+    if message.topic.is(PHOENIX) && message.event.is("heartbeat") {
+        return Route::Heartbeat;
     }
     if message.event.is("phx_join") {
         return Route::Join;

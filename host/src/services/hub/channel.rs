@@ -3,18 +3,46 @@
 //! A [`Topic`] stands for all topics of one pattern and decides who may join; it makes a [`Member`] for every client
 //! that does. A member is told what its client sends and answers; through [`Channel`] it pushes, broadcasts and
 //! tracks presence. Calls to one member never overlap, and nothing is locked meanwhile: a slow member delays only
-//! its own client. A panic is answered with `phx_error`, like any failure, and touches nobody else.
+//! its own client. What takes time is better done by a task, which answers through a [`Replier`]. A panic is answered
+//! with `phx_error`, like any failure, and touches nobody else.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use cloverleaf_core::phoenix::wire::{Body, Message, Payload as WirePayload, Token, Version};
+use cloverleaf_core::phoenix::wire::{Body, EmitError, Token};
 use serde::Serialize;
 
+use super::state::Place;
 use super::state::presence::Change;
-use super::state::rooms::{Effects, Room, Shared, encode};
+use super::state::rooms::{Effects, Shared};
+use super::state::seat::{Seat, owned};
 use crate::timeline::{Source, Value};
-use crate::ws::{Flush, Outbox};
+use crate::ws::Flush;
+
+/// Who connected, by what the request said.
+#[derive(Default)]
+pub struct Peer {
+    /// The parameters of the URL, `vsn` and all.
+    pub parameters: Vec<(String, String)>,
+    /// The token that came as a subprotocol (Phoenix's `authToken`), if tokens are taken.
+    pub token: Option<Vec<u8>>,
+    /// The headers `user-agent` and `x-…`, in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Peer {
+    /// The value of a parameter; of equal ones the last.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+}
+
+impl std::fmt::Debug for Peer {
+    /// Shows no secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer").finish_non_exhaustive()
+    }
+}
 
 /// The topics of one pattern.
 pub trait Topic: Send + Sync + 'static {
@@ -22,7 +50,7 @@ pub trait Topic: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`Refusal`] tells the client why it may not.
-    fn join(&self, topic: &str, params: Body<'_>) -> Result<Join, Refusal>;
+    fn join(&self, topic: &str, params: Body<'_>, peer: &Peer) -> Result<Join, Refusal>;
 }
 
 /// A client's membership of one topic, made by [`Topic::join`] and dropped when the client leaves.
@@ -64,6 +92,13 @@ impl Refusal {
     /// An error reply `{"reason": …}`.
     pub fn reason(reason: &str) -> Self {
         Self::Reply(Payload::of(&Reason { reason }))
+    }
+
+    pub(super) fn response(&self) -> Payload<'_> {
+        match self {
+            Self::Reply(response) => response.body().into(),
+            Self::Crashed => Payload::of(&Reason { reason: "join crashed" }),
+        }
     }
 }
 
@@ -148,17 +183,6 @@ impl<'a> Answer<'a> {
 #[error("this channel does not track that key")]
 pub struct Untracked;
 
-/// A broadcast that some of the receivers cannot be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BroadcastError {
-    /// Clients of version 1 receive no binary payloads; those of version 2 received it.
-    #[error("a binary broadcast to clients of version 1")]
-    BinaryInV1,
-    /// Topic or event are too long for a binary frame, or not text.
-    #[error("a broadcast that cannot be written")]
-    Unwritable,
-}
-
 /// What one channel tracks: its own part of the topic's presence.
 #[derive(Debug)]
 pub(super) struct Tracked {
@@ -169,61 +193,76 @@ pub(super) struct Tracked {
 
 /// A member's way to its client, its topic and the topic's presence.
 pub struct Channel<'a> {
-    pub(super) shared: &'a Shared,
-    pub(super) room: &'a Arc<Room>,
-    pub(super) id: u64,
-    pub(super) version: Version,
-    pub(super) outbox: &'a Arc<Outbox>,
-    pub(super) push_ref: &'a [u8],
-    pub(super) tracked: &'a mut Vec<Tracked>,
-    pub(super) effects: &'a mut Effects,
+    shared: &'a Shared,
+    place: &'a mut Place,
+    peer: &'a Peer,
+    /// The connection's id, for [`disconnect`](Self::disconnect).
+    id: Option<&'a str>,
+    /// The ref of the event that is being handled.
+    request: Option<Token<'a>>,
+    effects: &'a mut Effects,
     /// Presence changes, kept until the answer is out.
     pub(super) changes: Vec<Change>,
-    /// The socket's id, for [`disconnect`](Self::disconnect).
-    pub(super) socket_id: Option<&'a str>,
     pub(super) failed: bool,
 }
 
-impl Channel<'_> {
-    /// The topic.
-    pub fn topic(&self) -> &str {
-        self.room.topic()
+impl<'a> Channel<'a> {
+    pub(super) fn new(
+        shared: &'a Shared,
+        place: &'a mut Place,
+        peer: &'a Peer,
+        id: Option<&'a str>,
+        request: Option<Token<'a>>,
+        effects: &'a mut Effects,
+    ) -> Self {
+        Self { shared, place, peer, id, request, effects, changes: Vec::new(), failed: false }
     }
 
-    /// Sends an event to this client only. What cannot be written (binary to version 1) is not sent.
-    pub fn push(&mut self, event: &str, payload: &Payload<'_>) {
-        self.pusher().push_into(event, payload, &mut self.effects.flush);
+    /// The topic.
+    pub fn topic(&self) -> &str {
+        self.place.room.topic()
+    }
+
+    /// Who the client is.
+    pub fn peer(&self) -> &Peer {
+        self.peer
+    }
+
+    /// Sends an event to this client only.
+    ///
+    /// # Errors
+    /// When it cannot be written: binary to version 1; to version 2, JSON that is no object.
+    pub fn push(&mut self, event: &str, payload: &Payload<'_>) -> Result<(), EmitError> {
+        self.place.seat.push(event, payload.body(), &mut self.effects.flush)
     }
 
     /// A handle that pushes to this client later, from anywhere.
     pub fn pusher(&self) -> Pusher {
-        Pusher {
-            room: Arc::clone(self.room),
-            version: self.version,
-            outbox: Arc::clone(self.outbox),
-            push_ref: self.push_ref.into(),
-        }
+        Pusher { seat: Arc::clone(&self.place.seat) }
+    }
+
+    /// A handle that answers later, from anywhere, the event that is being handled; answer [`Answer::Silence`] to it now.
+    /// `None` while joining, when there is no event, and for an event whose ref cannot be written.
+    pub fn replier(&self) -> Option<Replier> {
+        let reference = owned(self.request?).ok()?;
+        Some(Replier { seat: Arc::clone(&self.place.seat), reference })
     }
 
     /// Sends an event to all members of the topic, this one included, before the answer to this one.
     ///
     /// # Errors
-    /// When not all of them could be sent it.
-    pub fn broadcast(&mut self, event: &str, payload: &Payload<'_>) -> Result<(), BroadcastError> {
-        self.room.broadcast(None, event, payload.body(), &mut self.effects.flush)
+    /// When not all of them could be sent it; those who could were, unless the hub is strict.
+    pub fn broadcast(&mut self, event: &str, payload: &Payload<'_>) -> Result<(), EmitError> {
+        self.place.room.broadcast(None, event, payload.body(), &mut self.effects.flush)
     }
 
     /// Sends an event to all other members of the topic.
     ///
     /// # Errors
-    /// When not all of them could be sent it.
-    pub fn broadcast_from(&mut self, event: &str, payload: &Payload<'_>) -> Result<(), BroadcastError> {
-        self.room.broadcast(Some(self.id), event, payload.body(), &mut self.effects.flush)
-    }
-
-    /// Whether some member of the topic speaks version 2, which knows only objects as payloads.
-    pub(super) fn has_v2(&self) -> bool {
-        self.room.has(Version::V2)
+    /// As [`broadcast`](Self::broadcast).
+    pub fn broadcast_from(&mut self, event: &str, payload: &Payload<'_>) -> Result<(), EmitError> {
+        let own = Some(self.place.seat.id);
+        self.place.room.broadcast(own, event, payload.body(), &mut self.effects.flush)
     }
 
     /// Makes this client present under `key`. `meta` must be a JSON object; a `phx_ref` is added to it. Tracking a key
@@ -235,8 +274,8 @@ impl Channel<'_> {
         let phx_ref = self.shared.phx_ref();
         let meta = with_refs(meta, phx_ref, None);
         let key: Arc<str> = key.into();
-        self.changes.push(Change::join(Arc::clone(&key), self.id, Arc::clone(&meta)));
-        self.tracked.push(Tracked { key, meta, phx_ref });
+        self.changes.push(Change::join(Arc::clone(&key), self.place.seat.id, Arc::clone(&meta)));
+        self.place.tracked.push(Tracked { key, meta, phx_ref });
     }
 
     /// Replaces the meta of a tracked key: everybody sees the new one join and the old one leave, in one diff.
@@ -244,31 +283,27 @@ impl Channel<'_> {
     /// # Errors
     /// When this channel does not track `key`.
     pub fn update(&mut self, key: &str, meta: &[u8]) -> Result<(), Untracked> {
-        let tracked = self.tracked.iter_mut().find(|tracked| &*tracked.key == key).ok_or(Untracked)?;
+        let mut tracked = self.place.tracked.iter_mut();
+        let tracked = tracked.find(|tracked| &*tracked.key == key).ok_or(Untracked)?;
         let phx_ref = self.shared.phx_ref();
         let meta = with_refs(meta, phx_ref, Some(tracked.phx_ref));
         let old = std::mem::replace(&mut tracked.meta, Arc::clone(&meta));
         tracked.phx_ref = phx_ref;
-        self.changes.push(Change::update(Arc::clone(&tracked.key), self.id, meta, old));
+        self.changes.push(Change::update(Arc::clone(&tracked.key), self.place.seat.id, meta, old));
         Ok(())
     }
 
     /// Sends this client the whole presence of the topic (`presence_state`).
     pub fn push_presence(&mut self) {
-        let state = self.room.presence_state();
-        let frame = encode::around(self.version, self.push_ref, self.topic(), "presence_state", state);
-        self.outbox.push(frame, &mut self.effects.flush);
+        let state = self.place.room.presence_state();
+        self.place.seat.push_shared("presence_state", state, &mut self.effects.flush);
     }
 
-    /// Publishes on the timeline, as `topic/path`.
-    pub fn publish(&mut self, path: &str, value: Value) {
-        let topic = format!("{}/{path}", self.topic());
-        self.shared.timeline.publish(Source::Crew, topic, value);
-    }
-
-    /// Whether publishing is worth the work of making a value.
-    pub(super) fn is_watched(&self) -> bool {
-        self.shared.watched()
+    /// Publishes on the timeline, as `topic/path`; the value is made only if somebody looks at it.
+    pub fn publish(&mut self, path: &str, value: impl FnOnce() -> Value) {
+        if self.shared.watched() {
+            self.shared.timeline.publish(Source::Crew, format!("{}/{path}", self.topic()), value());
+        }
     }
 
     /// Ends the channel with `phx_error` once [`Member::joined`] returns. In answer to an event use [`Answer::Fail`].
@@ -276,9 +311,16 @@ impl Channel<'_> {
         self.failed = true;
     }
 
+    /// Fails, and takes the presence of all topics along with every channel that is present: what Phoenix does when a
+    /// presence key cannot be printed.
+    pub(super) fn crash_presence(&mut self) {
+        self.shared.crash_presence(&mut self.effects.flush);
+        self.failed = true;
+    }
+
     /// Ends all connections that gave the same id when they connected (close code 1001); if this one gave none, nothing.
     pub fn disconnect(&mut self) {
-        if let Some(id) = self.socket_id {
+        if let Some(id) = self.id {
             self.shared.disconnect(id);
         }
     }
@@ -286,42 +328,61 @@ impl Channel<'_> {
     /// Ends this client's connection as a server does that shuts down (close code 1012).
     pub fn drain(&mut self) {
         self.effects.flush.run();
-        self.outbox.close(1012);
+        self.place.seat.outbox.close(1012);
     }
 }
 
-/// Pushes to one client of one channel from anywhere. Pushing to a client that has gone does nothing.
+/// Pushes to one client of one channel from anywhere. Pushing to a channel that has ended does nothing.
 #[derive(Clone, Debug)]
 pub struct Pusher {
-    room: Arc<Room>,
-    version: Version,
-    outbox: Arc<Outbox>,
-    push_ref: Box<[u8]>,
+    seat: Arc<Seat>,
 }
 
 impl Pusher {
-    /// Sends an event to the client. What cannot be written (binary to version 1) is not sent.
-    pub fn push(&self, event: &str, payload: &Payload<'_>) {
-        self.push_into(event, payload, &mut Flush::new());
+    /// Sends an event to the client.
+    ///
+    /// # Errors
+    /// As of [`Channel::push`].
+    pub fn push(&self, event: &str, payload: &Payload<'_>) -> Result<(), EmitError> {
+        self.push_into(event, payload, &mut Flush::new())
     }
 
-    fn push_into(&self, event: &str, payload: &Payload<'_>, flush: &mut Flush) {
-        let message = Message {
-            join_ref: Token::Json(&self.push_ref),
-            reference: Token::NULL,
-            topic: Token::text(self.room.topic()),
-            event: Token::text(event),
-            payload: WirePayload::Event(payload.body()),
-        };
-        match encode::frame(self.version, &message) {
-            Ok(frame) => self.outbox.push(frame, flush),
-            Err(error) => tracing::debug!(%error, event, "a push that cannot be written"),
-        }
+    pub(super) fn push_into(
+        &self,
+        event: &str,
+        payload: &Payload<'_>,
+        flush: &mut Flush,
+    ) -> Result<(), EmitError> {
+        self.seat.push(event, payload.body(), flush)
     }
 
-    /// Whether the client's connection has ended.
+    /// How many bytes may wait for the client.
+    pub(super) fn limit(&self) -> usize {
+        self.seat.outbox.limit()
+    }
+
+    /// Whether the channel or its connection has ended.
     pub fn is_closed(&self) -> bool {
-        self.outbox.is_closed()
+        self.seat.has_ended() || self.seat.outbox.is_closed()
+    }
+}
+
+/// Answers one event of one client, once, from anywhere. Dropped without that, the client waits in vain.
+#[derive(Debug)]
+#[must_use]
+pub struct Replier {
+    seat: Arc<Seat>,
+    reference: Box<[u8]>,
+}
+
+impl Replier {
+    /// Sends the `phx_reply`; nothing when the channel has ended.
+    ///
+    /// # Errors
+    /// When it cannot be written (binary to version 1).
+    pub fn reply(self, status: &str, response: &Payload<'_>) -> Result<(), EmitError> {
+        let mut flush = Flush::new();
+        self.seat.reply(Token::Json(&self.reference), status, response.body(), &mut flush)
     }
 }
 

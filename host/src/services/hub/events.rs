@@ -23,8 +23,15 @@ pub struct Shout {
 }
 
 impl Shout {
+    /// The longest that is kept: name, body and channel together, in bytes as they were sent.
+    pub const LONGEST: usize = 4096;
+
     /// The message in a payload, if it is one that is kept.
     pub(super) fn valid(payload: &[u8]) -> Option<Self> {
+        let length = |key| json::member(payload, key).map_or(0, <[u8]>::len);
+        if length("name") + length("body") + length("channel") > Self::LONGEST {
+            return None;
+        }
         let said = |key| {
             let text: String = json::characters(json::member(payload, key)?).collect();
             (!text.trim().is_empty()).then_some(text)

@@ -1,10 +1,12 @@
 //! The messages that are kept: valid shouts, one hour, in SQLite or PostgreSQL through one library.
 //!
 //! One task owns the database; what it is asked is done in order. **Bounds:** `WAITING` requests may wait: a
-//! message beyond that is not kept (and counted in the log), a reader waits. At most [`KEPT`] messages are kept.
+//! message beyond that is not kept (and counted in the log), a reader waits. At most [`KEPT`] messages of at most
+//! [`Shout::LONGEST`] bytes are kept, and those of the last [`TRIMMED_EVERY`].
 
 use std::time::Duration;
 
+use cloverleaf_core::phoenix::wire::Body;
 use jiff::Timestamp;
 use sqlx::any::AnyPoolOptions;
 use sqlx::{AnyPool, Row};
@@ -12,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::channel::{Payload, Pusher};
 use super::events::Shout;
+use crate::ws::Flush;
 
 /// How long a message is kept.
 pub const KEPT_FOR: Duration = Duration::from_secs(60 * 60);
@@ -20,7 +23,10 @@ pub const KEPT_FOR: Duration = Duration::from_secs(60 * 60);
 pub const SWEPT_EVERY: Duration = Duration::from_secs(5 * 60);
 
 /// The most messages that are kept, whatever their age.
-pub const KEPT: i64 = 100_000;
+pub const KEPT: i64 = 10_000;
+
+/// After how many messages the oldest beyond [`KEPT`] are deleted.
+pub const TRIMMED_EVERY: usize = 500;
 
 /// The most messages of one channel that a reader gets: the newest.
 pub const SHOWN: i64 = 1_000;
@@ -114,9 +120,9 @@ impl History {
         let _ = answered.await;
     }
 
-    /// Sends the messages of a channel that are kept by now to one client as `shout`s. What is said from now on the
-    /// client hears itself, so the question takes its place in the queue before this returns; none is sent when the
-    /// queue is full.
+    /// Sends the messages of a channel that are kept by now to one client as `shout`s: the newest, as many as take half
+    /// of the client's queue. What is said from now on the client hears itself, so the question takes its place in the
+    /// queue before this returns; none is sent when the queue is full.
     pub(super) fn replay(&self, channel: String, pusher: Pusher) {
         let (answer, answered) = oneshot::channel();
         if self.requests.try_send(Request::Recent(channel, answer)).is_err() {
@@ -124,8 +130,21 @@ impl History {
             return;
         }
         tokio::spawn(async move {
-            for shout in answered.await.unwrap_or_default() {
-                pusher.push("shout", &Payload::of(&shout));
+            let shouts = answered.await.unwrap_or_default();
+            let payloads: Vec<_> = shouts.iter().map(Payload::of).collect();
+            let mut left = pusher.limit() / 2;
+            let fits = |payload: &&Payload<'_>| {
+                let (Body::Json(bytes) | Body::Binary(bytes)) = payload.body();
+                // With what is around it.
+                let rest = left.checked_sub(bytes.len() + 512);
+                left = rest.unwrap_or_default();
+                rest.is_some()
+            };
+            let newest = payloads.iter().rev().take_while(fits).count();
+            let mut flush = Flush::new();
+            for payload in payloads.iter().skip(payloads.len() - newest) {
+                // Objects can always be written.
+                let _ = pusher.push_into("shout", payload, &mut flush);
             }
         });
     }
@@ -133,10 +152,20 @@ impl History {
 
 async fn run(pool: AnyPool, mut inbox: mpsc::Receiver<Request>) {
     let mut sweep = tokio::time::interval(SWEPT_EVERY);
+    let mut untrimmed = 0;
     loop {
         let result = tokio::select! {
             request = inbox.recv() => match request {
-                Some(Request::Keep(time, shout)) => keep(&pool, time, shout, &mut inbox).await,
+                Some(Request::Keep(time, shout)) => {
+                    untrimmed += 1;
+                    let kept = keep(&pool, time, shout, &mut inbox, &mut untrimmed).await;
+                    if untrimmed >= TRIMMED_EVERY {
+                        untrimmed = 0;
+                        kept.and(delete_old(&pool, Timestamp::now()).await)
+                    } else {
+                        kept
+                    }
+                }
                 Some(Request::Recent(channel, answer)) => recent(&pool, &channel).await.map(|shouts| {
                     // Whoever asked may have gone.
                     let _ = answer.send(shouts);
@@ -160,6 +189,7 @@ async fn keep(
     time: Timestamp,
     shout: Shout,
     inbox: &mut mpsc::Receiver<Request>,
+    untrimmed: &mut usize,
 ) -> Result<(), sqlx::Error> {
     let mut transaction = pool.begin().await?;
     let mut next = Some((time, shout));
@@ -172,8 +202,14 @@ async fn keep(
             .bind(storable(shout.body))
             .execute(&mut *transaction)
             .await?;
+        if *untrimmed >= TRIMMED_EVERY {
+            break;
+        }
         match inbox.try_recv() {
-            Ok(Request::Keep(time, shout)) => next = Some((time, shout)),
+            Ok(Request::Keep(time, shout)) => {
+                *untrimmed += 1;
+                next = Some((time, shout));
+            }
             Ok(request) => other = Some(request),
             Err(_) => {}
         }

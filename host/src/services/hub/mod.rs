@@ -8,19 +8,24 @@
 //!
 //! | case | Hub on Phoenix 1.4 / 1.8 | here | with `--strict-phoenix` |
 //! |---|---|---|---|
-//! | username that is an object or array | joins, then the presence of the whole room crashes | the join is refused with a reason | joins, then this channel alone fails |
-//! | shout that version 2 cannot be sent (no object) | the sender's channel crashes | error reply with a reason | crashes |
-//! | binary shout among clients of version 1 | the sender's channel crashes | those of version 2 get it, error reply | crashes |
+//! | username that is an object or an array | joins, then the presence of all rooms crashes, unless it is an array that is a text to Elixir | the join is refused with a reason | as Phoenix |
+//! | username of more than 1 kB, topic of more than 255 bytes | joins | the join is refused with a reason | as Phoenix |
+//! | shout that version 2 cannot be sent (no object), or version 1 (binary) | those who joined before the first such member get it, the sender's channel crashes | all others get it, error reply | as Phoenix |
 //! | payloads on their way to others | decoded and encoded again | passed on as they came | encoded again |
 //! | token that is not base64 | 500 | 400 with a reason | 500 |
+//! | token in the URL's alphabet of base64 | 500 | taken | 500 |
+//! | the subprotocol `phoenix`, offered where no token is asked for | not answered, so that browsers fail | answered | as Phoenix |
 //! | presence in topics of more than 64 members | a frame per change | changes of 10 to 200 ms in one frame | the same |
-//! | client that does not read | queue without bound | closed with 1013 when 1 MiB waits | the same |
+//! | client that does not read | queue without bound | closed with 1013 when more than 1 MiB waits | the same |
 //! | client that floods | no limit | read more slowly | the same |
 //! | JSON nested deeper than 512 levels | accepted | closed with 1011 | the same |
 //! | origin of browsers | the configured host | the server's rule (this machine, `--allow-origin`), or the hosts in `--hub-origin` | the same |
 //! | who may chat | everyone | everyone on this machine; elsewhere those with `--hub-key` (403 without), or nobody until there is one or `--hub-open`; pages of rooms take it as `?token=` | the same |
 //! | a failing database | the channel crashes | the shout is delivered, not kept, and logged | the same |
-//! | long polling: a message that is none, or more than 100 | no answer for 10 s | `{"status":400}` and the session ends | the same |
+//! | long polling: a message that is none | `{"status":408}` after 10 s, the session is gone | `{"status":400}`, the session is gone | `{"status":408}` at once |
+//! | long polling: a line that is neither JSON nor base64 | 500 | `{"status":400}` | 500 |
+//! | long polling: a binary message for the client | its bytes as text, or 500 | left out | as Phoenix |
+//! | a message longer than 4 kB | kept, or the channel crashes | delivered, not kept | the same |
 //! | U+0000 in a kept message (PostgreSQL has none) | the channel crashes | kept as U+FFFD, delivered as it is | the same |
 //! | history on the socket | none | `--hub-replay` sends it to joiners | the same |
 
@@ -39,13 +44,14 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{any, get};
+use cloverleaf_core::phoenix::wire::EmitError;
 use http::StatusCode;
 use jiff::Timestamp;
 use tokio::sync::mpsc;
 
 pub use events::Shout;
 
-use self::channel::{BroadcastError, Payload, Topic};
+use self::channel::{Payload, Topic};
 use self::handlers::{Mount, longpoll, page};
 use self::history::{History, OpenError};
 use self::state::rooms::{Effects, Room, Shared};
@@ -229,12 +235,14 @@ impl Hub {
         let mount = |path: &str, tokens: bool| {
             let mount = Mount { hub: self.clone(), tokens, origins: origins.clone() };
             let router = if self.inner.longpoll {
-                Router::new().route(&format!("{path}/longpoll"), any(longpoll::longpoll))
+                Router::new()
+                    .route(&format!("{path}/longpoll"), any(longpoll::longpoll))
+                    .route(&format!("{path}/longpoll/"), any(longpoll::longpoll))
             } else {
                 Router::new()
             };
             router
-                .layer(DefaultBodyLimit::max(self.inner.limits.frame))
+                .layer(DefaultBodyLimit::max(self.inner.limits.message))
                 .route(&format!("{path}/websocket"), any(handlers::websocket))
                 .route(&format!("{path}/websocket/"), any(handlers::websocket))
                 .route(path, any(nothing))
@@ -263,7 +271,7 @@ impl Hub {
     ///
     /// # Errors
     /// When not all of them could be sent it.
-    pub fn broadcast(&self, topic: &str, event: &str, payload: &Payload<'_>) -> Result<(), BroadcastError> {
+    pub fn broadcast(&self, topic: &str, event: &str, payload: &Payload<'_>) -> Result<(), EmitError> {
         match self.inner.shared.room(topic) {
             Some(room) => room.broadcast(None, event, payload.body(), &mut Flush::new()),
             None => Ok(()),

@@ -24,7 +24,7 @@ use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
-use super::channel::{Answer, Channel, Join, Member, Payload, Pusher, Refusal, Topic};
+use super::channel::{Answer, Channel, Join, Member, Payload, Peer, Pusher, Refusal, Topic};
 use crate::auth::Guard;
 use crate::timeline::{Bus, Entry, Missed, Source, Subscriber, Value};
 
@@ -59,7 +59,7 @@ struct Wish {
 }
 
 impl Topic for Timeline {
-    fn join(&self, topic: &str, params: Body<'_>) -> Result<Join, Refusal> {
+    fn join(&self, topic: &str, params: Body<'_>, _: &Peer) -> Result<Join, Refusal> {
         let source = match topic.strip_prefix("timeline:").unwrap_or_default() {
             "all" => None,
             name => Some(Source::named(name).ok_or_else(|| {
@@ -151,11 +151,12 @@ async fn tell(filter: Filter, mut entries: Subscriber, pusher: Pusher) {
             },
             () = sleep_until(next), if !pending.is_empty() => {
                 let missed = std::mem::take(&mut pending.missed);
+                // Objects can always be written.
                 if missed > 0 {
-                    pusher.push("missed", &Payload::of(&json!({ "count": missed })));
+                    let _ = pusher.push("missed", &Payload::of(&json!({ "count": missed })));
                 }
                 for entry in pending.entries.drain(..) {
-                    pusher.push("event", &Payload::of(&*entry));
+                    let _ = pusher.push("event", &Payload::of(&*entry));
                 }
                 next = Instant::now() + PACE;
             }

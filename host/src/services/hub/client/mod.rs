@@ -1,9 +1,9 @@
 //! A member of a chat room: connects, joins, and comes back after every cut.
 //!
 //! ```no_run
-//! # async fn chat() {
+//! # async fn chat() -> Result<(), cloverleaf::services::hub::client::ConnectError> {
 //! use cloverleaf::services::hub::client::{Chat, Told};
-//! let mut chat = Chat::start("ws://127.0.0.1:5000", "lobby", "robin");
+//! let mut chat = Chat::connect("ws://127.0.0.1:5000", "lobby", "robin", None).await?;
 //! while let Some(told) = chat.next().await {
 //!     match told {
 //!         Told::Joined => chat.say("hello").await,
@@ -11,6 +11,7 @@
 //!         _ => {}
 //!     }
 //! }
+//! # Ok(())
 //! # }
 //! ```
 //!
@@ -19,8 +20,11 @@
 //! 1 000 members for which the hub is made, in 0.5 MB, allocated once. In a larger room everything goes on, but
 //! whoever did not fit is missing from what is told of the people, and [`Told::Crowded`] says so.
 
+mod connect;
 mod heard;
 mod task;
+
+pub use connect::ConnectError;
 
 use serde::Serialize;
 use tokio::sync::mpsc;
@@ -30,6 +34,9 @@ pub const PEOPLE: usize = 1024;
 
 /// The longest message that is understood, in bytes; the state of a room with [`PEOPLE`] sessions is one of them.
 pub const MESSAGE: usize = 256 * 1024;
+
+/// How long a server may take to let us connect, or to read what we send.
+const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// How much may wait to be read before the room must wait in turn.
 const BACKLOG: usize = 1024;
@@ -103,12 +110,23 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Begins to connect to a hub (`ws://host:port`) and to join a room under a name.
-    pub fn start(url: &str, room: &str, name: &str) -> Self {
+    /// Connects to a hub (`ws://host:port`, or with `wss`, `http`, `https`), then joins a room under a name. A `token`
+    /// goes along as Phoenix's `authToken` does.
+    ///
+    /// # Errors
+    /// When there is no connection at first; once there was one it comes back by itself.
+    pub async fn connect(
+        url: &str,
+        room: &str,
+        name: &str,
+        token: Option<&str>,
+    ) -> Result<Self, ConnectError> {
+        let target = connect::Target::new(url, token)?;
+        let stream = target.connect().await?;
         let (tell, told) = mpsc::channel(BACKLOG);
         let (commands, orders) = mpsc::channel(BACKLOG);
-        tokio::spawn(task::Task::new(url, room, name, tell, orders).run());
-        Self { told, commands }
+        tokio::spawn(task::Task::new(target, room, name, tell, orders).run(stream));
+        Ok(Self { told, commands })
     }
 
     /// What happens next; `None` after [`leave`](Self::leave).

@@ -10,11 +10,12 @@ use cloverleaf_core::phoenix::session::{self, Event, reconnect_after};
 use cloverleaf_core::phoenix::wire::{Body, Version};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
-use tokio_tungstenite::connect_async;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
+use super::connect::{Stream, Target};
 use super::heard::Heard;
-use super::{Command, MESSAGE, PEOPLE, Told};
+use super::{Command, MESSAGE, PEOPLE, TIMEOUT, Told};
 use crate::clock::TokioClock;
 
 /// One room, no pushes that wait for answers, text up to 512 bytes, 16 kB on the way out.
@@ -24,7 +25,9 @@ type Session = session::Client<1, 1, 512, 16_384, MESSAGE>;
 type Presence = presence::Presence<PEOPLE, 128, 65_536>;
 
 pub(super) struct Task {
-    url: String,
+    target: Target,
+    /// How often connecting was tried since we were last in the room.
+    tries: u32,
     room: String,
     topic: String,
     name: String,
@@ -51,14 +54,15 @@ enum Over {
 
 impl Task {
     pub(super) fn new(
-        url: &str,
+        target: Target,
         room: &str,
         name: &str,
         tell: mpsc::Sender<Told>,
         orders: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
-            url: format!("{}/socket/websocket?vsn=2.0.0", url.trim_end_matches('/')),
+            target,
+            tries: 0,
             room: room.to_owned(),
             topic: format!("room:{room}"),
             name: name.to_owned(),
@@ -70,9 +74,10 @@ impl Task {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    /// Lives through the first connection and those that follow.
+    pub(super) async fn run(mut self, first: Stream) {
         let params = serde_json::json!({ "username": self.name }).to_string();
-        let mut tries = 0;
+        let mut first = Some(first);
         loop {
             // Anew each time: a channel that the server has closed is not joined again by itself.
             if self.session.join(self.clock.now(), &self.topic, params.as_bytes()).is_err() {
@@ -80,15 +85,16 @@ impl Task {
                 let _ = self.tell.send(Told::Refused { response }).await;
                 return;
             }
-            let over = tokio::select! {
-                connected = connect_async(&self.url) => match connected {
-                    Ok((stream, _)) => {
-                        tries = 0;
-                        self.converse(stream).await
-                    }
-                    Err(error) => Over::Lost(error.to_string()),
+            let connected = match first.take() {
+                Some(stream) => Ok(stream),
+                None => tokio::select! {
+                    connected = self.target.connect() => connected,
+                    () = self.tell.closed() => return,
                 },
-                () = self.tell.closed() => return,
+            };
+            let over = match connected {
+                Ok(stream) => self.converse(stream).await,
+                Err(error) => Over::Lost(explain(&error)),
             };
             self.session.disconnected(self.clock.now());
             match over {
@@ -99,8 +105,8 @@ impl Task {
                     }
                 }
             }
-            tries += 1;
-            if self.wait(Duration::from_millis(reconnect_after(tries).as_millis())).await.is_err() {
+            self.tries = self.tries.saturating_add(1);
+            if self.wait(Duration::from_millis(reconnect_after(self.tries).as_millis())).await.is_err() {
                 return;
             }
         }
@@ -126,10 +132,7 @@ impl Task {
     }
 
     /// Lives through one connection.
-    async fn converse<S>(&mut self, stream: tokio_tungstenite::WebSocketStream<S>) -> Over
-    where
-        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
-    {
+    async fn converse(&mut self, stream: Stream) -> Over {
         let (mut sink, mut source) = stream.split();
         self.session.connected(self.clock.now());
         loop {
@@ -138,10 +141,11 @@ impl Task {
                 let told = match self.session.poll() {
                     Output::Transmit(bytes) => {
                         let text = String::from_utf8_lossy(bytes).into_owned();
-                        if let Err(error) = sink.send(Message::text(text)).await {
-                            return Over::Lost(error.to_string());
+                        match timeout(TIMEOUT, sink.send(Message::text(text))).await {
+                            Ok(Ok(())) => continue,
+                            Ok(Err(error)) => return Over::Lost(error.to_string()),
+                            Err(_) => return Over::Lost("the server does not read".to_owned()),
                         }
-                        continue;
                     }
                     Output::Event(event) => match self.people.hear(&event) {
                         Ok(told) => told,
@@ -150,6 +154,9 @@ impl Task {
                     Output::Wait(deadline) => break deadline,
                 };
                 for told in told {
+                    if told == Told::Joined {
+                        self.tries = 0;
+                    }
                     if self.tell.send(told).await.is_err() {
                         return Over::Left;
                     }
@@ -176,11 +183,15 @@ impl Task {
                 order = self.orders.recv() => match order {
                     Some(Command::Leave) | None => {
                         let _ = self.session.leave(self.clock.now(), &self.topic);
-                        while let Output::Transmit(bytes) = self.session.poll() {
-                            let text = String::from_utf8_lossy(bytes).into_owned();
-                            let _ = sink.send(Message::text(text)).await;
-                        }
-                        let _ = sink.close().await;
+                        let goodbye = async {
+                            while let Output::Transmit(bytes) = self.session.poll() {
+                                let text = String::from_utf8_lossy(bytes).into_owned();
+                                let _ = sink.send(Message::text(text)).await;
+                            }
+                            let _ = sink.close().await;
+                        };
+                        // We go, whether the server reads that or not.
+                        let _ = timeout(TIMEOUT, goodbye).await;
                         return Over::Left;
                     }
                     Some(order) => {
@@ -278,11 +289,17 @@ fn describe(change: &Change<'_>) -> Option<Told> {
     Some(match *change {
         Change::Joined { key, first: true, .. } => Told::Came { name: key.to_owned() },
         Change::Left { key, last: true, .. } => Told::Left { name: key.to_owned() },
-        Change::Updated { key, meta } => {
+        Change::Updated { key, meta, .. } => {
             Told::Typing { name: key.to_owned(), typing: json::member(meta, "typing") == Some(b"true") }
         }
         _ => return None,
     })
+}
+
+/// An error with its causes.
+fn explain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn text(body: Body<'_>) -> String {

@@ -11,6 +11,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -20,9 +21,11 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Mount;
+use super::admission::Denied;
+use super::pace::Pace;
 use crate::services::hub::Hub;
-use crate::services::hub::state::Socket;
 use crate::services::hub::state::rooms::Effects;
+use crate::services::hub::state::{Fatal, Socket};
 use crate::ws::{Kind, Outbox};
 
 /// How long a poll waits for something to come.
@@ -31,10 +34,10 @@ const WINDOW: Duration = Duration::from_secs(10);
 /// How long a session lives without being polled.
 const LIFE: Duration = Duration::from_secs(15);
 
-/// The most messages in one POST.
+/// The most messages in one POST; those beyond are dropped.
 const BATCH: usize = 100;
 
-/// The most sessions at any time; beyond, new ones are refused with 503.
+/// The most sessions at any time; beyond, new ones are refused with 500, after which clients try again.
 const SESSIONS: usize = 10_000;
 
 /// The sessions by their tokens.
@@ -48,6 +51,8 @@ struct Session {
     socket: Mutex<Socket>,
     outbox: Arc<Outbox>,
     polled: Mutex<Instant>,
+    /// Held by one POST after the other.
+    pace: tokio::sync::Mutex<Pace>,
 }
 
 #[derive(Serialize)]
@@ -62,6 +67,7 @@ struct Body<'a> {
 fn body(status: u16, token: Option<&str>, messages: Option<Vec<String>>) -> Response {
     let mut response = axum::Json(Body { status, token, messages }).into_response();
     let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json; charset=utf-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     response
@@ -71,36 +77,42 @@ fn status(status: u16) -> Response {
     body(status, None, None)
 }
 
+/// An answer that is no JSON, such as Phoenix's to what it does not understand.
+fn bare(status: StatusCode) -> Response {
+    (status, [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")]).into_response()
+}
+
 /// The endpoint, whatever the method.
 pub(in crate::services::hub) async fn longpoll(
     State(mount): State<Mount>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    payload: Bytes,
+    payload: Result<Bytes, BytesRejection>,
 ) -> Response {
     let hub = &mount.hub;
-    match method {
-        Method::OPTIONS => return options(&headers),
-        Method::GET | Method::POST => {}
-        _ => return StatusCode::BAD_REQUEST.into_response(),
-    }
     if !hub.may_come_from(&headers, &mount.origins) {
         return status(403);
     }
+    let (method, payload) = match (method, payload) {
+        (Method::OPTIONS, _) => return options(&headers),
+        (method @ (Method::GET | Method::POST), Ok(payload)) => (method, payload),
+        _ => return bare(StatusCode::BAD_REQUEST),
+    };
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let query = Query::<HashMap<String, String>>::try_from_uri(&uri).map(|query| query.0).unwrap_or_default();
     let token = header("x-phoenix-longpoll-token").or_else(|| query.get("token").cloned());
     let session = token.as_deref().and_then(|token| hub.inner.sessions.find(token));
     match (method, session, token) {
-        (Method::POST, Some(session), _) => publish(hub, &session, &headers, &payload),
-        (Method::POST, None, _) => status(410),
-        (_, Some(session), Some(token)) => poll(hub, &session, &token).await,
-        (_, _, token) => {
-            // With a hub token, `token` is that until the session has one of its own.
-            let bearer = header("x-phoenix-authtoken").or(token);
-            open(hub, &uri, bearer.as_deref())
+        (Method::POST, Some(session), Some(token)) => {
+            publish(hub, &session, &token, &headers, &payload).await
         }
+        (Method::POST, ..) => status(410),
+        (_, Some(session), Some(token)) => match poll(hub, &session, &token).await {
+            Some(response) => response,
+            None => open(hub, &uri, &headers),
+        },
+        _ => open(hub, &uri, &headers),
     }
 }
 
@@ -110,31 +122,41 @@ fn options(headers: &HeaderMap) -> Response {
     answer.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     answer.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("get, post, options"));
     answer.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("3600"));
-    if let Some(requested) = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS) {
-        answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, requested.clone());
-    }
+    let requested = headers.get(header::ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    let allowed = requested.unwrap_or_else(|| HeaderValue::from_static(""));
+    answer.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, allowed);
     response
 }
 
 /// A new session; its status is 410 because whatever session the client had before is gone.
-fn open(hub: &Hub, uri: &Uri, bearer: Option<&str>) -> Response {
-    let Some(admission) = hub.admit(uri, bearer) else { return status(403) };
+fn open(hub: &Hub, uri: &Uri, headers: &HeaderMap) -> Response {
+    // With a hub token, the parameter `token` is that until the session has one of its own.
+    let bearer = headers.get("x-phoenix-authtoken").map(|value| value.as_bytes().to_vec());
+    let admission = match hub.admit(uri, headers, bearer) {
+        Ok(admission) => admission,
+        Err(Denied::Query) => return bare(StatusCode::BAD_REQUEST),
+        Err(_) => return status(403),
+    };
     let mut random = [0; 24];
     if getrandom::fill(&mut random).is_err() {
-        return status(503);
+        return status(500);
     }
     let token = URL_SAFE_NO_PAD.encode(random);
     let shared = &hub.inner.shared;
     let outbox = Outbox::detached(hub.inner.queue);
-    let id = shared.id();
-    let socket =
-        Socket::new(Arc::clone(shared), Arc::clone(&outbox), admission.version, admission.name.clone());
-    let session =
-        Arc::new(Session { id, socket: Mutex::new(socket), outbox, polled: Mutex::new(Instant::now()) });
+    let (id, name) = (shared.id(), admission.id.clone());
+    let socket = Socket::new(Arc::clone(shared), Arc::clone(&outbox), admission);
+    let session = Arc::new(Session {
+        id,
+        socket: Mutex::new(socket),
+        outbox,
+        polled: Mutex::new(Instant::now()),
+        pace: tokio::sync::Mutex::new(Pace::new(hub.inner.rate)),
+    });
     if !hub.inner.sessions.insert(&token, &session) {
-        return status(503);
+        return status(500);
     }
-    shared.connected(id, admission.name, &session.outbox);
+    shared.connected(id, name, &session.outbox);
     tokio::spawn(live(hub.clone(), token.clone(), session));
     body(410, Some(&token), Some(Vec::new()))
 }
@@ -161,65 +183,96 @@ impl Hub {
     }
 }
 
-/// Waits for messages and hands them over.
-async fn poll(hub: &Hub, session: &Session, token: &str) -> Response {
+/// Waits for messages and hands them over; `None` when the session has ended.
+async fn poll(hub: &Hub, session: &Session, token: &str) -> Option<Response> {
+    let strict = hub.inner.shared.strict;
     *lock(&session.polled) = Instant::now() + WINDOW;
     let fetch = poll_fn(|cx| {
         let (frames, closed) = session.outbox.take(cx.waker());
-        // Long polling has no way for binary frames.
-        let messages: Vec<String> = frames
+        // Long polling has no way for binary frames; Phoenix takes them for text.
+        let messages: Result<Vec<String>, _> = frames
             .iter()
-            .filter(|frame| frame.kind() == Kind::Text)
-            .map(|frame| String::from_utf8_lossy(&frame.payload()).into_owned())
+            .filter(|frame| frame.kind() == Kind::Text || (strict && frame.kind() == Kind::Binary))
+            .map(|frame| String::from_utf8(frame.payload()))
             .collect();
-        if messages.is_empty() && !closed { Poll::Pending } else { Poll::Ready((messages, closed)) }
+        match messages {
+            Ok(messages) if messages.is_empty() && !closed => Poll::Pending,
+            messages => Poll::Ready((messages, closed)),
+        }
     });
     let fetched = tokio::time::timeout(WINDOW, fetch).await;
     *lock(&session.polled) = Instant::now();
     match fetched {
-        Ok((messages, true)) if messages.is_empty() => {
+        Ok((Ok(messages), true)) if messages.is_empty() => {
             hub.end_session(token, session);
-            status(410)
+            None
         }
-        Ok((messages, _)) => body(200, Some(token), Some(messages)),
-        Err(_) => body(204, Some(token), Some(Vec::new())),
+        Ok((Ok(messages), _)) => Some(body(200, Some(token), Some(messages))),
+        Ok((Err(_), _)) => Some(bare(StatusCode::INTERNAL_SERVER_ERROR)),
+        Err(_) => Some(body(204, Some(token), Some(Vec::new()))),
     }
 }
 
 /// Handles what the client sends: one message, or up to a hundred lines of them.
-fn publish(hub: &Hub, session: &Session, headers: &HeaderMap, payload: &[u8]) -> Response {
+async fn publish(hub: &Hub, session: &Session, token: &str, headers: &HeaderMap, payload: &[u8]) -> Response {
+    let strict = hub.inner.shared.strict;
     let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let has_lines = match kind.strip_prefix(b"application/x-ndjson") {
+        Some(parameters) => parameters.is_empty() || !strict,
+        None => false,
+    };
+    // One after the other, and no faster than they may come.
+    let mut pace = session.pace.lock().await;
+    let mut count = 0;
     let handled = hub.with_effects(|effects| {
         let mut socket = lock(&session.socket);
-        let handled = if kind.starts_with(b"application/x-ndjson") {
-            let lines: Vec<&[u8]> =
-                payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
-            if lines.len() > BATCH {
-                return Err(());
+        if has_lines {
+            // To Phoenix an empty line is a message, too.
+            let lines =
+                payload.split(|byte| *byte == b'\n').filter(|line| strict || !line.trim_ascii().is_empty());
+            for line in lines.take(BATCH) {
+                count += 1;
+                one(&mut socket, line, effects)?;
             }
-            lines.into_iter().try_for_each(|line| one(&mut socket, line, effects))
         } else {
-            socket.text(payload, effects).map_err(drop)
-        };
-        handled.and_then(|()| socket.settle(effects).map_err(drop))
+            count = 1;
+            socket.text(payload, effects)?;
+        }
+        Ok(socket.settle(true, effects)?)
     });
+    if let Some(wait) = pace.spend(count) {
+        tokio::time::sleep(wait).await;
+    }
     match handled {
         Ok(()) => status(200),
+        Err(Refused::Base64) if strict => bare(StatusCode::INTERNAL_SERVER_ERROR),
+        Err(Refused::Base64) => status(400),
         // What is no message ends a connection; the client's next poll finds the session gone.
-        Err(()) => {
+        Err(Refused::Message(_)) => {
             session.outbox.close(1011);
-            status(400)
+            hub.end_session(token, session);
+            // Phoenix says that after having waited for 10 s.
+            status(if strict { 408 } else { 400 })
         }
     }
 }
 
+/// Why what a client sent was not handled.
+#[derive(Debug, thiserror::Error)]
+enum Refused {
+    #[error("a line that is neither JSON nor base64")]
+    Base64,
+    #[error(transparent)]
+    Message(#[from] Fatal),
+}
+
 /// A line: text when it looks like an array, else a binary push in base64.
-fn one(socket: &mut Socket, line: &[u8], effects: &mut Effects) -> Result<(), ()> {
+fn one(socket: &mut Socket, line: &[u8], effects: &mut Effects) -> Result<(), Refused> {
     if line.starts_with(b"[") {
-        return socket.text(line, effects).map_err(drop);
+        return Ok(socket.text(line, effects)?);
     }
-    let bytes = STANDARD.decode(line.trim_ascii()).map_err(drop)?;
-    socket.binary(&bytes, effects).map_err(drop)
+    let bytes = STANDARD.decode(line.trim_ascii()).map_err(|_| Refused::Base64)?;
+    Ok(socket.binary(&bytes, effects)?)
 }
 
 impl Sessions {

@@ -10,13 +10,16 @@ use cloverleaf_core::json::{self, Error, Kind};
 /// Re-encodes a JSON text.
 ///
 /// # Errors
-/// When it is not JSON, or has a number that is no finite double.
+/// When it is not JSON, or has a float that is not finite or an integer of more than [`DIGITS`] digits.
 pub(super) fn canonical(text: &[u8]) -> Result<Vec<u8>, Error> {
     let mut rest = json::document(text)?;
     let mut out = Vec::with_capacity(text.len());
     node(&mut rest)?.emit(&mut out);
     Ok(out)
 }
+
+/// The most digits of an integer.
+const DIGITS: usize = 1024;
 
 enum Node<'a> {
     /// A number or a literal.
@@ -68,7 +71,8 @@ fn number<'a>(text: &'a [u8], after: &[u8]) -> Result<Node<'a>, Error> {
     }
     let is_float = text.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
     let parsed = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok());
-    if is_float && !parsed.is_some_and(f64::is_finite) {
+    let is_finite = parsed.is_some_and(f64::is_finite);
+    if (is_float && !is_finite) || (!is_float && text.len() > DIGITS + usize::from(text.starts_with(b"-"))) {
         return Err(Error::Syntax(text.len() + after.len()));
     }
     Ok(Node::Scalar(text))
@@ -143,6 +147,8 @@ mod tests {
             assert_eq!(String::from_utf8(canonical(text.as_bytes()).unwrap()).unwrap(), canon);
         }
         assert!(canonical(b"[1e999]").is_err());
+        assert!(canonical("9".repeat(DIGITS).as_bytes()).is_ok());
+        assert!(canonical("9".repeat(DIGITS + 1).as_bytes()).is_err());
         let deep = ["[".repeat(json::DEPTH), "]".repeat(json::DEPTH)].concat();
         assert_eq!(canonical(deep.as_bytes()).unwrap(), deep.as_bytes());
     }

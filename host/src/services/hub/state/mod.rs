@@ -3,7 +3,9 @@
 mod canonical;
 pub(super) mod presence;
 pub(super) mod rooms;
+pub(super) mod seat;
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -16,9 +18,13 @@ use cloverleaf_core::phoenix::wire::{
 
 use self::canonical::canonical;
 use self::presence::Change;
-use self::rooms::{Effects, Room, Shared, encode};
-use super::channel::{Answer, Channel, Join, Member, Payload, Refusal, Tracked};
+use self::rooms::{CRASHED, Effects, Room, Shared};
+use self::seat::{Seat, frame, owned};
+use super::channel::{Answer, Channel, Join, Member, Peer, Refusal, Topic, Tracked};
 use crate::ws::Outbox;
+
+/// The longest topic that can be joined, in bytes.
+const TOPIC: usize = 255;
 
 /// Why a connection cannot go on; Phoenix closes it with 1011.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,65 +36,67 @@ pub(super) enum Fatal {
     Emit(#[from] EmitError),
 }
 
+/// A client that asks to connect, by WebSocket or long polling.
+pub(super) struct Admission {
+    pub(super) version: Version,
+    /// What `disconnect` knows the connection by.
+    pub(super) id: Option<Arc<str>>,
+    pub(super) peer: Peer,
+}
+
 /// A client's connection and its channels.
 pub(super) struct Socket {
     shared: Arc<Shared>,
     outbox: Arc<Outbox>,
-    version: Version,
-    name: Option<Arc<str>>,
-    /// At most [`Shared::channels`], few in practice.
+    admission: Admission,
+    /// At most [`Shared::channels`], few in practice, and those that are ending.
     channels: Vec<Joined>,
-    leaving: Option<Leaving>,
 }
 
 struct Joined {
-    topic: Box<str>,
-    id: u64,
-    /// What messages must carry to be for this channel: the `join_ref` of its join, as JSON, maybe `null`.
-    join_ref: Box<[u8]>,
-    /// What pushes carry: the same, or the `ref` of the join in its stead.
-    push_ref: Box<[u8]>,
-    room: Arc<Room>,
+    place: Place,
     member: Box<dyn Member>,
-    tracked: Vec<Tracked>,
+    /// How the channel ends, if it is about to.
+    ending: Option<Ending>,
 }
 
-/// A `phx_leave` that is carried out when the client says nothing else for a moment: a join of the same topic right
-/// behind it takes over the channel, and Phoenix then answers only the join.
-struct Leaving {
-    topic: Box<str>,
-    reference: Box<[u8]>,
+/// Where a member sits: its client's end, the topic, and its part in the topic's presence.
+pub(super) struct Place {
+    pub(super) seat: Arc<Seat>,
+    pub(super) room: Arc<Room>,
+    pub(super) tracked: Vec<Tracked>,
 }
 
-/// How a channel ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+/// How a channel ends once the batch of input is over. Until then it swallows what comes for it, as a channel of Phoenix
+/// does that has not died yet; a join takes its place, and then only that is answered.
+enum Ending {
+    /// The client leaves. That waits for one batch more, or a moment: a join may follow right behind.
+    Left {
+        reference: Result<Box<[u8]>, EmitError>,
+        new: bool,
+    },
     Closed,
     Failed,
 }
 
 impl Socket {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        outbox: Arc<Outbox>,
-        version: Version,
-        name: Option<Arc<str>>,
-    ) -> Self {
-        Self { shared, outbox, version, name, channels: Vec::new(), leaving: None }
+    pub(super) fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, admission: Admission) -> Self {
+        Self { shared, outbox, admission, channels: Vec::new() }
     }
 
     /// Handles a text frame (for version 1: any frame).
     pub(super) fn text(&mut self, frame: &[u8], effects: &mut Effects) -> Result<(), Fatal> {
+        let version = self.admission.version;
         if self.shared.strict {
             let frame = canonical(frame).map_err(ParseError::Json)?;
-            return self.message(&parse_text(self.version, &frame)?, effects);
+            return self.message(&parse_text(version, &frame)?, effects);
         }
-        self.message(&parse_text(self.version, frame)?, effects)
+        self.message(&parse_text(version, frame)?, effects)
     }
 
     /// Handles a binary frame.
     pub(super) fn binary(&mut self, frame: &[u8], effects: &mut Effects) -> Result<(), Fatal> {
-        match self.version {
+        match self.admission.version {
             Version::V1 => self.text(frame, effects),
             Version::V2 => self.message(&parse_binary_of_client(frame)?, effects),
         }
@@ -96,66 +104,68 @@ impl Socket {
 
     /// Whether a leave waits for [`settle`](Self::settle).
     pub(super) fn is_leaving(&self) -> bool {
-        self.leaving.is_some()
+        self.channels.iter().any(|joined| joined.ending.is_some())
     }
 
-    /// Carries out the leave that waits.
-    pub(super) fn settle(&mut self, effects: &mut Effects) -> Result<(), Fatal> {
-        let Some(leaving) = self.leaving.take() else { return Ok(()) };
-        let Some(index) = self.channels.iter().position(|joined| joined.topic == leaving.topic) else {
-            return Ok(());
-        };
-        let joined = self.channels.swap_remove(index);
-        self.reply(&joined.push_ref, &leaving.reference, &joined.topic, "ok", Body::EMPTY, effects)?;
-        self.end(&joined, End::Closed, effects)
+    /// The batch is over: carries out the ends of channels. Leaves that came with this batch wait, unless `all` must go.
+    pub(super) fn settle(&mut self, all: bool, effects: &mut Effects) -> Result<(), Fatal> {
+        let mut result = Ok(());
+        let mut index = 0;
+        while let Some(joined) = self.channels.get_mut(index) {
+            match &mut joined.ending {
+                None => index += 1,
+                Some(Ending::Left { new, .. }) if *new && !all => {
+                    *new = false;
+                    index += 1;
+                }
+                Some(_) => {
+                    let joined = self.channels.swap_remove(index);
+                    result = result.and(self.end(joined, effects));
+                }
+            }
+        }
+        result
     }
 
     /// Ends all channels: the connection is gone.
     pub(super) fn close(&mut self, effects: &mut Effects) {
         for joined in std::mem::take(&mut self.channels) {
-            self.depart(&joined, effects);
+            self.depart(joined, effects);
         }
     }
 
     fn message(&mut self, message: &Message<'_>, effects: &mut Effects) -> Result<(), Fatal> {
-        let owned: String;
         let topic = match message.topic.as_str() {
-            Some(topic) => topic,
-            None => {
-                owned = message.topic.characters().collect();
-                owned.as_str()
-            }
+            Some(topic) => Cow::Borrowed(topic),
+            None => Cow::Owned(message.topic.characters().collect()),
         };
         let is_text = !matches!(message.topic, Token::Json(value) if json::kind(value) != json::Kind::String);
-        if let Some(leaving) = &self.leaving {
-            if *leaving.topic == *topic && message.event.is("phx_join") {
-                self.leaving = None;
-            } else {
-                self.settle(effects)?;
+        let is_here = |joined: &Joined| *joined.place.seat.topic == *topic && is_text;
+        let index = self.channels.iter().position(is_here);
+        // What took its channel along has told the client so.
+        let index = index.filter(|index| {
+            let has_ended = self.channels.get(*index).is_none_or(|joined| joined.place.seat.has_ended());
+            if has_ended {
+                discard(self.channels.swap_remove(*index));
             }
-        }
-        let index = self.channels.iter().position(|joined| *joined.topic == *topic && is_text);
-        let joined = index.and_then(|index| self.channels.get(index));
-        match route(message, joined.map(|joined| Token::Json(&joined.join_ref))) {
-            Route::Heartbeat => self.answer(message, Token::NULL, "ok", Body::EMPTY, effects),
-            Route::LeaveNothing => self.answer(message, message.join_ref, "ok", Body::EMPTY, effects),
-            Route::Stale => Ok(()),
-            Route::Leave => {
-                self.leaving =
-                    Some(Leaving { topic: topic.into(), reference: owned_json(message.reference)? });
+            !has_ended
+        });
+        let joined = index.and_then(|index| self.channels.get_mut(index));
+        match (route(message, joined.as_ref().map(|joined| Token::Json(&joined.place.seat.join_ref))), joined)
+        {
+            (Route::Heartbeat, _) => self.answer(message, Token::NULL, "ok", Body::EMPTY, effects),
+            (Route::LeaveNothing, _) => self.answer(message, message.join_ref, "ok", Body::EMPTY, effects),
+            (Route::Join, _) if is_text => self.join(message, &topic, index, effects),
+            (Route::Stale, _) | (Route::Leave | Route::Deliver, Some(Joined { ending: Some(_), .. })) => {
                 Ok(())
             }
-            Route::Join if is_text && self.shared.topic(topic).is_some() => {
-                self.join(message, topic, index, effects)
+            (Route::Leave, Some(joined)) => {
+                let reference = owned(message.reference);
+                joined.ending = Some(Ending::Left { reference, new: true });
+                Ok(())
             }
-            Route::Deliver => match index {
-                Some(index) => self.deliver(message, index, effects),
-                None => Ok(()),
-            },
-            Route::Join | Route::Unmatched => {
-                let response = Payload::of(&serde_json::json!({"reason": "unmatched topic"}));
-                self.answer(message, Token::NULL, "error", response.body(), effects)
-            }
+            (Route::Deliver, Some(_)) => self.deliver(message, index.unwrap_or_default(), effects),
+            _ => self.refuse(message, Token::NULL, &Refusal::reason("unmatched topic"), effects),
         }
     }
 
@@ -166,217 +176,162 @@ impl Socket {
         existing: Option<usize>,
         effects: &mut Effects,
     ) -> Result<(), Fatal> {
-        if existing.is_none() && self.channels.len() >= self.shared.channels {
-            let response = Payload::of(&serde_json::json!({"reason": "too many channels joined"}));
-            return self.answer(message, message.join_ref, "error", response.body(), effects);
+        let Some(behaviour) = self.shared.topic(topic).map(Arc::clone) else {
+            return self.refuse(message, Token::NULL, &Refusal::reason("unmatched topic"), effects);
+        };
+        let joined = self.channels.iter().filter(|joined| joined.ending.is_none()).count();
+        if existing.is_none() && joined >= self.shared.channels {
+            let refusal = Refusal::reason("too many channels joined");
+            return self.refuse(message, message.join_ref, &refusal, effects);
         }
+        let id = self.shared.id();
+        let seat = Arc::new(Seat::of(message, topic, id, self.admission.version, &self.outbox)?);
         // The old channel ends whatever becomes of the new one; others see it leave first.
-        let old = existing.map(|index| self.channels.swap_remove(index));
-        if let Some(old) = &old {
-            self.depart(old, effects);
-        }
-        let Some(behaviour) = self.shared.topic(topic).map(Arc::clone) else { return Ok(()) };
-        let body = message.body();
-        let result =
-            catch_unwind(AssertUnwindSafe(|| behaviour.join(topic, body))).unwrap_or(Err(Refusal::Crashed));
-        let (join, response, status) = match result {
-            Ok(Join { member, response }) => (Some(member), response, "ok"),
-            Err(Refusal::Reply(response)) => (None, response, "error"),
-            Err(Refusal::Crashed) => {
-                (None, Payload::of(&serde_json::json!({"reason": "join crashed"})), "error")
-            }
+        let old = existing.map(|index| self.make_way(index, effects));
+        let admitted = self.admit(&*behaviour, topic, message.body());
+        let room = admitted.is_ok().then(|| self.shared.enter(&seat));
+        let mut answered = match &admitted {
+            Ok(join) => self.answer(message, message.join_ref, "ok", join.response.body(), effects),
+            Err(refusal) => self.refuse(message, message.join_ref, refusal, effects),
         };
-        let joined = match join {
-            Some(member) => {
-                let id = self.shared.id();
-                let join_ref = owned_json(message.join_ref)?;
-                let push_ref = if message.join_ref.is_null() {
-                    owned_json(message.reference)?
-                } else {
-                    join_ref.clone()
-                };
-                let room = self.shared.enter(topic, id, self.version, &self.outbox);
-                Some(Joined {
-                    topic: topic.into(),
-                    id,
-                    join_ref,
-                    push_ref,
-                    room,
-                    member,
-                    tracked: Vec::new(),
-                })
-            }
-            None => None,
-        };
-        let answered = self.answer(message, message.join_ref, status, response.body(), effects);
-        if let Some(old) = &old {
-            self.control(old, "phx_close", Body::EMPTY, effects)?;
+        if let Some(old) = old {
+            let closed = old.control("phx_close", Body::EMPTY, &mut effects.flush);
+            answered = answered.and(closed.map_err(Fatal::from));
         }
-        let Some(mut joined) = joined else { return answered };
-        let told = self.with_channel(&mut joined, effects, |member, channel| {
+        if let (Ok(Join { member, .. }), Some(room)) = (admitted, room) {
+            self.settle_in(member, Place { seat, room, tracked: Vec::new() }, effects);
+        }
+        answered
+    }
+
+    /// Asks the topic whether the client may join.
+    fn admit(&self, behaviour: &dyn Topic, topic: &str, params: Body<'_>) -> Result<Join, Refusal> {
+        if topic.len() > TOPIC && !self.shared.strict {
+            return Err(Refusal::reason("topic must be at most 255 bytes long"));
+        }
+        let join = || behaviour.join(topic, params, &self.admission.peer);
+        catch_unwind(AssertUnwindSafe(join)).unwrap_or(Err(Refusal::Crashed))
+    }
+
+    /// Ends a channel whose topic is joined again; the client is told after the answer to that.
+    fn make_way(&mut self, index: usize, effects: &mut Effects) -> Arc<Seat> {
+        let old = self.channels.swap_remove(index);
+        let seat = Arc::clone(&old.place.seat);
+        self.depart(old, effects);
+        seat
+    }
+
+    /// The client has been told that it joined.
+    fn settle_in(&mut self, member: Box<dyn Member>, place: Place, effects: &mut Effects) {
+        let mut joined = Joined { place, member, ending: None };
+        let (failed, changes) = self.call(&mut joined, None, effects, |member, channel| {
             member.joined(channel);
             channel.failed
         });
-        if told == Ok(false) {
-            self.channels.push(joined);
-            answered
-        } else {
-            answered.and(self.end(&joined, End::Failed, effects))
+        self.shared.change(&joined.place.room, changes, effects);
+        if failed != Ok(false) {
+            joined.ending = Some(Ending::Failed);
         }
+        self.channels.push(joined);
     }
 
     fn deliver(&mut self, message: &Message<'_>, index: usize, effects: &mut Effects) -> Result<(), Fatal> {
         let mut joined = self.channels.swap_remove(index);
-        let owned: String;
         let event = match (message.event, message.event.as_str()) {
-            (_, Some(event)) => event,
-            (Token::Json([b'"', ..]), None) => {
-                owned = message.event.characters().collect();
-                &owned
-            }
-            // An event that is no string has no handler.
-            _ => return self.end(&joined, End::Failed, effects),
+            (_, Some(event)) => Some(Cow::Borrowed(event)),
+            (Token::Json([b'"', ..]), None) => Some(Cow::Owned(message.event.characters().collect())),
+            _ => None,
         };
         let body = message.body();
-        let mut changes = Vec::new();
-        let answer = self
-            .with_channel(&mut joined, effects, |member, channel| {
-                let answer = member.handle(channel, event, body);
-                // Others hear of them after the answer.
-                changes = std::mem::take(&mut channel.changes);
-                answer
-            })
-            .unwrap_or(Answer::Fail("the handler panicked"));
-        let end = match answer {
-            Answer::Silence => None,
-            Answer::Reply { status, response } => {
-                self.reply_to(&joined, message, status, response.body(), effects)?;
-                None
-            }
-            Answer::Stop(response) => {
-                if let Some(response) = response {
-                    self.reply_to(&joined, message, "ok", response.body(), effects)?;
-                }
-                Some(End::Closed)
-            }
+        let (answer, changes) = match &event {
+            Some(event) => self.call(&mut joined, Some(message.reference), effects, |member, channel| {
+                member.handle(channel, event, body)
+            }),
+            None => (Ok(Answer::Fail("an event that is no string")), Vec::new()),
+        };
+        let seat = &joined.place.seat;
+        let mut reply = |status: &str, response: Body<'_>| {
+            seat.reply(message.reference, status, response, &mut effects.flush)
+        };
+        let (answered, ending) = match answer.unwrap_or(Answer::Fail("the handler panicked")) {
+            Answer::Silence => (Ok(()), None),
+            Answer::Reply { status, response } => (reply(status, response.body()), None),
+            Answer::Stop(Some(response)) => (reply("ok", response.body()), Some(Ending::Closed)),
+            Answer::Stop(None) => (Ok(()), Some(Ending::Closed)),
             Answer::Fail(reason) => {
-                tracing::debug!(topic = %joined.topic, event, reason, "a channel failed");
-                Some(End::Failed)
+                tracing::debug!(topic = %seat.topic, reason, "a channel failed");
+                (Ok(()), Some(Ending::Failed))
             }
         };
-        self.shared.change(&joined.room, changes, effects);
-        match end {
-            Some(end) => self.end(&joined, end, effects),
-            None => {
-                self.channels.push(joined);
-                Ok(())
-            }
-        }
+        // A channel whose answer cannot be written fails by that.
+        joined.ending = if answered.is_ok() { ending } else { Some(Ending::Failed) };
+        self.shared.change(&joined.place.room, changes, effects);
+        self.channels.push(joined);
+        Ok(())
     }
 
-    /// Calls code of a user, then carries out the presence changes it left in the channel.
-    fn with_channel<T>(
+    /// Calls code of a user; answers also the presence changes that it made.
+    fn call<T>(
         &self,
         joined: &mut Joined,
+        request: Option<Token<'_>>,
         effects: &mut Effects,
         call: impl FnOnce(&mut dyn Member, &mut Channel<'_>) -> T,
-    ) -> Result<T, Panicked> {
-        let mut channel = Channel {
-            shared: &self.shared,
-            room: &joined.room,
-            id: joined.id,
-            version: self.version,
-            outbox: &self.outbox,
-            push_ref: &joined.push_ref,
-            tracked: &mut joined.tracked,
-            effects,
-            changes: Vec::new(),
-            socket_id: self.name.as_deref(),
-            failed: false,
-        };
-        let member = &mut *joined.member;
-        let result = catch_unwind(AssertUnwindSafe(|| call(member, &mut channel)));
-        let changes = channel.changes;
-        self.shared.change(&joined.room, changes, effects);
-        result.map_err(|_| Panicked)
+    ) -> (Result<T, Panicked>, Vec<Change>) {
+        let Joined { place, member, .. } = joined;
+        let Admission { peer, id, .. } = &self.admission;
+        let mut channel = Channel::new(&self.shared, place, peer, id.as_deref(), request, effects);
+        let result = catch_unwind(AssertUnwindSafe(|| call(&mut **member, &mut channel)));
+        (result.map_err(|_| Panicked), channel.changes)
     }
 
     /// Tells the client that a channel ended, then the others that its presence left.
-    fn end(&self, joined: &Joined, end: End, effects: &mut Effects) -> Result<(), Fatal> {
-        let told = match end {
-            End::Closed => self.control(joined, "phx_close", Body::EMPTY, effects),
-            End::Failed => {
-                self.control(joined, "phx_error", Body::Json(br#"{"reason":"channel_crash"}"#), effects)
+    fn end(&mut self, mut joined: Joined, effects: &mut Effects) -> Result<(), Fatal> {
+        let seat = Arc::clone(&joined.place.seat);
+        let flush = &mut effects.flush;
+        let ending = match joined.ending.take() {
+            Some(Ending::Left { reference, .. }) => {
+                let answer =
+                    |reference: Box<[u8]>| seat.reply(Token::Json(&reference), "ok", Body::EMPTY, flush);
+                // A channel whose answer cannot be written fails by that.
+                if reference.and_then(answer).is_ok() { Ending::Closed } else { Ending::Failed }
             }
+            ending => ending.unwrap_or(Ending::Closed),
+        };
+        let told = match ending {
+            _ if seat.has_ended() => Ok(()),
+            Ending::Failed => seat.control("phx_error", CRASHED, flush),
+            _ => seat.control("phx_close", Body::EMPTY, flush),
         };
         self.depart(joined, effects);
-        told
+        Ok(told?)
     }
 
-    fn depart(&self, joined: &Joined, effects: &mut Effects) {
-        self.shared.leave(&joined.room, joined.id);
-        let changes = joined
-            .tracked
-            .iter()
-            .map(|tracked| Change::leave(Arc::clone(&tracked.key), joined.id, Arc::clone(&tracked.meta)))
-            .collect();
-        self.shared.change(&joined.room, changes, effects);
+    /// Takes a channel out of its topic.
+    fn depart(&self, joined: Joined, effects: &mut Effects) {
+        let Place { seat, room, tracked } = &joined.place;
+        if !seat.end() {
+            self.shared.leave(room, seat.id);
+            let changes = tracked
+                .iter()
+                .map(|tracked| Change::leave(Arc::clone(&tracked.key), seat.id, Arc::clone(&tracked.meta)))
+                .collect();
+            self.shared.change(room, changes, effects);
+        }
+        discard(joined);
     }
 
-    /// A message about a channel: its `ref` is the `join_ref` too, null if the join had none.
-    fn control(
+    fn refuse(
         &self,
-        joined: &Joined,
-        event: &str,
-        body: Body<'_>,
-        effects: &mut Effects,
-    ) -> Result<(), Fatal> {
-        let join_ref = Token::Json(&joined.join_ref);
-        self.send(
-            &Message {
-                join_ref,
-                reference: join_ref,
-                topic: Token::text(&joined.topic),
-                event: Token::text(event),
-                payload: WirePayload::Event(body),
-            },
-            effects,
-        )
-    }
-
-    fn reply_to(
-        &self,
-        joined: &Joined,
         message: &Message<'_>,
-        status: &str,
-        response: Body<'_>,
+        join_ref: Token<'_>,
+        refusal: &Refusal,
         effects: &mut Effects,
     ) -> Result<(), Fatal> {
-        self.answer(message, Token::Json(&joined.push_ref), status, response, effects)
+        self.answer(message, join_ref, "error", refusal.response().body(), effects)
     }
 
-    fn reply(
-        &self,
-        join_ref: &[u8],
-        reference: &[u8],
-        topic: &str,
-        status: &str,
-        response: Body<'_>,
-        effects: &mut Effects,
-    ) -> Result<(), Fatal> {
-        self.send(
-            &Message {
-                join_ref: Token::Json(join_ref),
-                reference: Token::Json(reference),
-                topic: Token::text(topic),
-                event: Token::text("phx_reply"),
-                payload: WirePayload::Reply { status: Token::text(status), response },
-            },
-            effects,
-        )
-    }
-
-    /// A reply that carries the topic and the ref of the message as they came.
+    /// Answers a message that is for no channel, or joins one; topic and ref are as they came.
     fn answer(
         &self,
         message: &Message<'_>,
@@ -387,25 +342,18 @@ impl Socket {
     ) -> Result<(), Fatal> {
         let payload = WirePayload::Reply { status: Token::text(status), response };
         let event = Token::text("phx_reply");
-        self.send(
-            &Message { join_ref, reference: message.reference, topic: message.topic, event, payload },
-            effects,
-        )
-    }
-
-    fn send(&self, message: &Message<'_>, effects: &mut Effects) -> Result<(), Fatal> {
-        let frame = encode::frame(self.version, message)?;
-        self.outbox.push(frame, &mut effects.flush);
+        let reply = Message { join_ref, event, payload, ..*message };
+        self.outbox.push(frame(self.admission.version, &reply)?, &mut effects.flush);
         Ok(())
     }
+}
+
+/// Drops a channel: code of a user, too.
+fn discard(joined: Joined) {
+    // The panic hook has reported where.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(joined)));
 }
 
 /// Code of a user panicked; the panic hook has reported where.
 #[derive(Debug, PartialEq, Eq)]
 struct Panicked;
-
-fn owned_json(token: Token<'_>) -> Result<Box<[u8]>, EmitError> {
-    let mut bytes = Vec::new();
-    token.emit(&mut |piece| bytes.extend_from_slice(piece))?;
-    Ok(bytes.into())
-}

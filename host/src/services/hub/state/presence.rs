@@ -1,6 +1,7 @@
 //! Who is present in one topic, in Phoenix's shape: `{key: {"metas": [meta, …]}}`. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,15 +47,50 @@ impl Change {
     }
 }
 
+/// Changes that have not been told. **Bound:** one for each key of each member; of more only what they come to is told.
+#[derive(Debug, Default)]
+pub(super) struct Waiting(BTreeMap<(u64, Arc<str>), Change>);
+
+impl Waiting {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn add(&mut self, change: Change) {
+        match self.0.entry((change.member, Arc::clone(&change.key))) {
+            Entry::Vacant(place) => {
+                place.insert(change);
+            }
+            Entry::Occupied(mut before) => {
+                before.get_mut().join = change.join;
+                if before.get().join.is_none() && before.get().leave.is_none() {
+                    before.remove();
+                }
+            }
+        }
+    }
+
+    /// Whose changes these are.
+    pub(super) fn members(&self) -> BTreeSet<u64> {
+        self.0.keys().map(|(member, _)| *member).collect()
+    }
+}
+
+impl From<Waiting> for Vec<Change> {
+    fn from(waiting: Waiting) -> Self {
+        waiting.0.into_values().collect()
+    }
+}
+
 /// Who is present in one topic, for people.
 #[derive(Debug, Serialize)]
-pub(super) struct Members<'a> {
+pub(super) struct Census<'a> {
     count: usize,
     /// The first of them.
     names: Vec<&'a str>,
 }
 
-impl Members<'_> {
+impl Census<'_> {
     /// How many are named.
     const NAMED: usize = 50;
 }
@@ -69,8 +105,7 @@ pub(in crate::services::hub) struct Presence {
 }
 
 impl Presence {
-    /// Carries out changes, and encodes them as the payload of one `presence_diff`. Metas that come and go within
-    /// the batch are left out; `None` if nothing is left.
+    /// Carries out changes, and encodes them as the payload of one `presence_diff`; `None` if there are none.
     pub(in crate::services::hub) fn apply(&mut self, changes: &[Change]) -> Option<Vec<u8>> {
         self.encoded = None;
         let mut joins: Grouped<'_> = BTreeMap::new();
@@ -78,21 +113,13 @@ impl Presence {
         for change in changes {
             if let Some(meta) = &change.leave {
                 self.remove(change);
-                let came = joins.get_mut(&*change.key).map(|metas| {
-                    let before = metas.len();
-                    metas.retain(|joined| !Arc::ptr_eq(joined, meta));
-                    metas.len() < before
-                });
-                if came != Some(true) {
-                    leaves.entry(&change.key).or_default().push(meta);
-                }
+                leaves.entry(&change.key).or_default().push(meta);
             }
             if let Some(meta) = &change.join {
                 self.insert(change, meta);
                 joins.entry(&change.key).or_default().push(meta);
             }
         }
-        joins.retain(|_, metas| !metas.is_empty());
         if joins.is_empty() && leaves.is_empty() {
             return None;
         }
@@ -118,9 +145,14 @@ impl Presence {
     }
 
     /// Who is present, for people.
-    pub(super) fn members(&self) -> Members<'_> {
-        let names = self.metas.keys().take(Members::NAMED).map(|key| &**key).collect();
-        Members { count: self.metas.len(), names }
+    pub(super) fn census(&self) -> Census<'_> {
+        let names = self.metas.keys().take(Census::NAMED).map(|key| &**key).collect();
+        Census { count: self.metas.len(), names }
+    }
+
+    /// The members that are present.
+    pub(super) fn members(&self) -> BTreeSet<u64> {
+        self.metas.values().flatten().map(|(member, _)| *member).collect()
     }
 
     /// The keys that are present, in order.
@@ -195,19 +227,35 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_and_goes_within_a_batch_is_not_told() {
-        let mut presence = Presence::default();
-        let (a, b) = (meta("a"), meta("b"));
+    fn of_what_waits_only_what_it_comes_to_is_told() {
+        let (a, b, c) = (meta("a"), meta("b"), meta("c"));
         let key: Arc<str> = "robin".into();
-        assert_eq!(
-            presence.apply(&[
-                Change::join(Arc::clone(&key), 1, Arc::clone(&a)),
-                Change::update(Arc::clone(&key), 1, Arc::clone(&b), a),
-                Change::leave(Arc::clone(&key), 1, b),
-            ]),
-            None
-        );
-        assert_eq!(text(&presence.state()), "{}");
+        let join = |meta: &Meta| Change::join(Arc::clone(&key), 1, Arc::clone(meta));
+        let update =
+            |new: &Meta, old: &Meta| Change::update(Arc::clone(&key), 1, Arc::clone(new), Arc::clone(old));
+        let leave = |meta: &Meta| Change::leave(Arc::clone(&key), 1, Arc::clone(meta));
+        for (present, changes, joined, left) in [
+            (None, vec![join(&a), update(&b, &a), leave(&b)], None, None),
+            (None, vec![join(&a), update(&b, &a), update(&c, &b)], Some("c"), None),
+            (Some(&a), vec![update(&b, &a), update(&c, &b)], Some("c"), Some("a")),
+            (Some(&a), vec![update(&b, &a), leave(&b)], None, Some("a")),
+        ] {
+            let mut presence = Presence::default();
+            if let Some(meta) = present {
+                presence.apply(&[join(meta)]);
+            }
+            let mut waiting = Waiting::default();
+            changes.into_iter().for_each(|change| waiting.add(change));
+            let diff = presence.apply(&Vec::from(waiting));
+            let of = |meta: Option<&str>| match meta {
+                Some(meta) => format!(r#"{{"robin":{{"metas":[{{"phx_ref":"{meta}"}}]}}}}"#),
+                None => "{}".to_owned(),
+            };
+            let told = format!(r#"{{"joins":{},"leaves":{}}}"#, of(joined), of(left));
+            let nothing = joined.is_none() && left.is_none();
+            assert_eq!(diff.as_deref().map(text), (!nothing).then_some(&*told));
+            assert_eq!(text(&presence.state()), of(joined));
+        }
     }
 
     #[test]

@@ -10,14 +10,18 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use cloverleaf_core::phoenix::wire::{Body, EmitError, Message, Payload, Token, Version};
 
-use super::presence::{Change, Presence};
-use crate::services::hub::channel::{BroadcastError, Topic};
+use super::presence::{Change, Presence, Waiting};
+use super::seat::{Seat, frame};
+use crate::services::hub::channel::Topic;
 use crate::timeline::{Bus, Source, Value};
 use crate::ws::{Flush, Frame, Outbox};
 
 /// In topics with more members than this, presence changes wait for the next tick and are told in one diff: what
 /// clients see after that is the same, in fewer frames.
 pub(in crate::services::hub) const SETTLED_AT_ONCE: usize = 64;
+
+/// The payload of `phx_error`.
+pub(super) const CRASHED: Body<'_> = Body::Json(br#"{"reason":"channel_crash"}"#);
 
 /// What handling input leaves to be done by the handlers.
 #[derive(Debug, Default)]
@@ -90,26 +94,18 @@ impl Shared {
     }
 
     /// Subscribes a channel to its topic.
-    pub(in crate::services::hub) fn enter(
-        &self,
-        topic: &str,
-        id: u64,
-        version: Version,
-        outbox: &Arc<Outbox>,
-    ) -> Arc<Room> {
+    pub(in crate::services::hub) fn enter(&self, seat: &Arc<Seat>) -> Arc<Room> {
         let mut rooms = lock(&self.rooms);
-        let room = match rooms.get(topic) {
-            Some(room) => Arc::clone(room),
-            None => {
-                let topic: Arc<str> = topic.into();
-                let timeline = self.timeline.clone();
-                let room = Arc::new(Room { topic: Arc::clone(&topic), timeline, inner: Mutex::default() });
-                rooms.insert(topic, Arc::clone(&room));
-                room
-            }
-        };
-        room.lock().members.insert(id, Subscriber { version, outbox: Arc::clone(outbox) });
-        room
+        let room = rooms.entry(Arc::clone(&seat.topic)).or_insert_with(|| {
+            Arc::new(Room {
+                topic: Arc::clone(&seat.topic),
+                strict: self.strict,
+                timeline: self.timeline.clone(),
+                inner: Mutex::default(),
+            })
+        });
+        room.lock().members.insert(seat.id, Arc::clone(seat));
+        Arc::clone(room)
     }
 
     /// Unsubscribes a channel; the last one takes the topic's room along.
@@ -117,8 +113,24 @@ impl Shared {
         let mut rooms = lock(&self.rooms);
         let mut inner = room.lock();
         inner.members.remove(&id);
-        if inner.members.is_empty() {
+        if inner.members.is_empty() && rooms.get(&room.topic).is_some_and(|found| Arc::ptr_eq(found, room)) {
             rooms.remove(&room.topic);
+        }
+    }
+
+    /// All presence is lost, and with it all channels that were present: what Phoenix does when it cannot print a
+    /// presence key.
+    pub(in crate::services::hub) fn crash_presence(&self, flush: &mut Flush) {
+        let rooms: Vec<_> = lock(&self.rooms).values().map(Arc::clone).collect();
+        let mut present: Vec<_> =
+            rooms.iter().flat_map(|room| room.forget().into_iter().map(move |seat| (room, seat))).collect();
+        present.sort_by_key(|(_, seat)| seat.id);
+        for (room, seat) in present {
+            if !seat.end() {
+                // A ref that cannot be written has been refused by the join.
+                let _ = seat.control("phx_error", CRASHED, flush);
+            }
+            self.leave(room, seat.id);
         }
     }
 
@@ -168,7 +180,7 @@ impl Shared {
             if inner.waiting.is_empty() {
                 effects.unsettled.push(Arc::clone(room));
             }
-            inner.waiting.extend(changes);
+            changes.into_iter().for_each(|change| inner.waiting.add(change));
         }
     }
 
@@ -213,6 +225,7 @@ struct Connection {
 #[derive(Debug)]
 pub(in crate::services::hub) struct Room {
     topic: Arc<str>,
+    strict: bool,
     timeline: Bus,
     inner: Mutex<Inner>,
 }
@@ -220,16 +233,10 @@ pub(in crate::services::hub) struct Room {
 #[derive(Debug, Default)]
 struct Inner {
     /// By the channel's id, that is by age.
-    members: BTreeMap<u64, Subscriber>,
+    members: BTreeMap<u64, Arc<Seat>>,
     presence: Presence,
-    /// Presence changes that have not been told yet. At most two per member and tick.
-    waiting: Vec<Change>,
-}
-
-#[derive(Debug)]
-struct Subscriber {
-    version: Version,
-    outbox: Arc<Outbox>,
+    /// Presence changes that have not been told yet.
+    waiting: Waiting,
 }
 
 impl Room {
@@ -238,38 +245,83 @@ impl Room {
     }
 
     /// Sends an event to all members, or to all but one.
+    ///
+    /// # Errors
+    /// When some of them cannot be sent it: the others are. Phoenix goes no further than the first that cannot.
     pub(in crate::services::hub) fn broadcast(
         &self,
         except: Option<u64>,
         event: &str,
         body: Body<'_>,
         flush: &mut Flush,
-    ) -> Result<(), BroadcastError> {
-        self.lock().broadcast(&self.topic, except, event, body, flush)
-    }
-
-    pub(in crate::services::hub) fn has(&self, version: Version) -> bool {
-        self.lock().members.values().any(|member| member.version == version)
+    ) -> Result<(), EmitError> {
+        self.send(&self.lock(), except, event, body, flush)
     }
 
     pub(in crate::services::hub) fn presence_state(&self) -> Bytes {
         self.lock().presence.state()
     }
 
+    /// Nobody is present any more. Answers whose presence is forgotten.
+    fn forget(&self) -> Vec<Arc<Seat>> {
+        let mut inner = self.lock();
+        let mut present = std::mem::take(&mut inner.presence).members();
+        present.extend(std::mem::take(&mut inner.waiting).members());
+        present.iter().filter_map(|id| inner.members.get(id)).map(Arc::clone).collect()
+    }
+
     /// The tick: tells all changes that waited.
     pub(in crate::services::hub) fn settle(&self, flush: &mut Flush) {
         let mut inner = self.lock();
-        let waiting = std::mem::take(&mut inner.waiting);
-        self.tell(&mut inner, &waiting, flush);
+        let changes: Vec<Change> = std::mem::take(&mut inner.waiting).into();
+        self.tell(&mut inner, &changes, flush);
     }
 
     /// Tells changes to all members, and who is present now to the timeline.
     fn tell(&self, inner: &mut Inner, changes: &[Change], flush: &mut Flush) {
-        inner.tell(&self.topic, changes, flush);
+        if let Some(diff) = inner.presence.apply(changes) {
+            // An object can be written to everybody.
+            let _ = self.send(inner, None, "presence_diff", Body::Json(&diff), flush);
+        }
         if self.timeline.is_watched() && changes.iter().any(|change| change.came().is_some()) {
-            let members = Value::written(&inner.presence.members());
+            let members = Value::written(&inner.presence.census());
             self.timeline.publish(Source::Crew, format!("{}/members", self.topic), members);
         }
+    }
+
+    fn send(
+        &self,
+        inner: &Inner,
+        except: Option<u64>,
+        event: &str,
+        body: Body<'_>,
+        flush: &mut Flush,
+    ) -> Result<(), EmitError> {
+        let message = Message {
+            join_ref: Token::NULL,
+            reference: Token::NULL,
+            topic: Token::text(&self.topic),
+            event: Token::text(event),
+            payload: Payload::Event(body),
+        };
+        // Encoded once for each version that somebody speaks.
+        let [mut v1, mut v2]: [Option<Result<Frame, EmitError>>; 2] = [None, None];
+        let mut result = Ok(());
+        for (id, member) in &inner.members {
+            if Some(*id) == except {
+                continue;
+            }
+            let encoded = match member.version {
+                Version::V1 => &mut v1,
+                Version::V2 => &mut v2,
+            };
+            match encoded.get_or_insert_with(|| frame(member.version, &message)) {
+                Ok(frame) => member.outbox.push(frame.clone(), flush),
+                Err(error) if self.strict => return Err(*error),
+                Err(error) => result = Err(*error),
+            }
+        }
+        result
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -277,98 +329,7 @@ impl Room {
     }
 }
 
-impl Inner {
-    fn broadcast(
-        &self,
-        topic: &str,
-        except: Option<u64>,
-        event: &str,
-        body: Body<'_>,
-        flush: &mut Flush,
-    ) -> Result<(), BroadcastError> {
-        let message = Message {
-            join_ref: Token::NULL,
-            reference: Token::NULL,
-            topic: Token::text(topic),
-            event: Token::text(event),
-            payload: Payload::Event(body),
-        };
-        // Encoded once for each version that somebody speaks.
-        let [mut v1, mut v2]: [Option<Result<Frame, EmitError>>; 2] = [None, None];
-        let mut result = Ok(());
-        for (id, member) in &self.members {
-            if Some(*id) == except {
-                continue;
-            }
-            let frame = match member.version {
-                Version::V1 => &mut v1,
-                Version::V2 => &mut v2,
-            };
-            match frame.get_or_insert_with(|| encode::frame(member.version, &message)) {
-                Ok(frame) => member.outbox.push(frame.clone(), flush),
-                Err(EmitError::BinaryInV1) => result = Err(BroadcastError::BinaryInV1),
-                Err(_) => result = Err(BroadcastError::Unwritable),
-            }
-        }
-        result
-    }
-
-    fn tell(&mut self, topic: &str, changes: &[Change], flush: &mut Flush) {
-        if let Some(diff) = self.presence.apply(changes) {
-            // JSON can be written to everybody.
-            let _ = self.broadcast(topic, None, "presence_diff", Body::Json(&diff), flush);
-        }
-    }
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // No code of users runs while a lock is held, and ours does not panic.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Messages as frames.
-pub(in crate::services::hub) mod encode {
-    use super::{Bytes, EmitError, Frame, Message, Payload, Token, Version};
-    use cloverleaf_core::phoenix::wire::{Body, Opcode};
-
-    pub(in crate::services::hub) fn frame(
-        version: Version,
-        message: &Message<'_>,
-    ) -> Result<Frame, EmitError> {
-        let mut bytes = Vec::with_capacity(256);
-        match message.emit_to_client(version, &mut |piece| bytes.extend_from_slice(piece))? {
-            Opcode::Text => Ok(Frame::text(&bytes)),
-            Opcode::Binary => Ok(Frame::binary(&bytes)),
-        }
-    }
-
-    /// A push whose payload is shared with other frames.
-    pub(in crate::services::hub) fn around(
-        version: Version,
-        join_ref: &[u8],
-        topic: &str,
-        event: &str,
-        payload: Bytes,
-    ) -> Frame {
-        // Told from all other pieces by its address.
-        static HOLE: [u8; 1] = *b"0";
-        let message = Message {
-            join_ref: Token::Json(join_ref),
-            reference: Token::NULL,
-            topic: Token::text(topic),
-            event: Token::text(event),
-            payload: Payload::Event(Body::Json(&HOLE)),
-        };
-        let mut parts = [Vec::new(), Vec::new()];
-        let mut part = 0;
-        // Text of strings can always be written; the payload is the only piece that is the hole itself.
-        let _ = message.emit_to_client(version, &mut |piece| {
-            if std::ptr::eq(piece, &HOLE[..]) {
-                part = 1;
-            } else {
-                parts[part].extend_from_slice(piece);
-            }
-        });
-        Frame::text_around(&parts[0], payload, &parts[1])
-    }
 }

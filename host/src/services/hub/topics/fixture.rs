@@ -2,9 +2,9 @@
 //! (`--hub-test-channels`). Also the shortest example of what a channel can do.
 
 use cloverleaf_core::json;
-use cloverleaf_core::phoenix::wire::Body;
+use cloverleaf_core::phoenix::wire::{Body, EmitError};
 
-use crate::services::hub::channel::{Answer, BroadcastError, Channel, Join, Member, Payload, Refusal, Topic};
+use crate::services::hub::channel::{Answer, Channel, Join, Member, Payload, Peer, Refusal, Topic};
 
 /// `test:*`: does what the event says.
 pub(in crate::services::hub) struct Test {
@@ -12,7 +12,7 @@ pub(in crate::services::hub) struct Test {
 }
 
 impl Topic for Test {
-    fn join(&self, _topic: &str, params: Body<'_>) -> Result<Join, Refusal> {
+    fn join(&self, _topic: &str, params: Body<'_>, _: &Peer) -> Result<Join, Refusal> {
         let member = Obedient { strict: self.strict };
         let Body::Json(params) = params else { return Ok(Join::new(member)) };
         match json::member(params, "mode").and_then(json::plain) {
@@ -31,9 +31,9 @@ struct Obedient {
 }
 
 impl Obedient {
-    fn sent<'a>(&self, result: Result<(), BroadcastError>) -> Answer<'a> {
+    fn sent<'a>(&self, result: Result<(), EmitError>, answer: Answer<'a>) -> Answer<'a> {
         match result {
-            Ok(()) => Answer::OK,
+            Ok(()) => answer,
             Err(_) if self.strict => Answer::Fail("not everybody can be sent this"),
             Err(error) => Answer::error(&error.to_string()),
         }
@@ -47,12 +47,9 @@ impl Member for Obedient {
             "err" => Answer::Reply { status: "error", response: body.into() },
             "custom_status" => Answer::Reply { status: "maybe", response: body.into() },
             "noreply" => Answer::Silence,
-            "push" => {
-                channel.push("pushed", &body.into());
-                Answer::Silence
-            }
-            "broadcast" => self.sent(channel.broadcast("bcast", &body.into())),
-            "broadcast_from" => self.sent(channel.broadcast_from("bcast", &body.into())),
+            "push" => self.sent(channel.push("pushed", &body.into()), Answer::Silence),
+            "broadcast" => self.sent(channel.broadcast("bcast", &body.into()), Answer::OK),
+            "broadcast_from" => self.sent(channel.broadcast_from("bcast", &body.into()), Answer::OK),
             "stop_normal" | "stop_shutdown" => Answer::Stop(None),
             "stop_reply" => Answer::Stop(Some(body.into())),
             "disconnect" => {
@@ -72,7 +69,7 @@ impl Member for Obedient {
 pub(in crate::services::hub) struct Fan;
 
 impl Topic for Fan {
-    fn join(&self, _topic: &str, _params: Body<'_>) -> Result<Join, Refusal> {
+    fn join(&self, _topic: &str, _params: Body<'_>, _: &Peer) -> Result<Join, Refusal> {
         Ok(Join::new(Self))
     }
 }

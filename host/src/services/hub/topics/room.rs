@@ -5,10 +5,16 @@ use cloverleaf_core::json::{self, Kind};
 use cloverleaf_core::phoenix::wire::Body;
 use serde_json::value::RawValue;
 
-use crate::services::hub::channel::{Answer, Channel, Join, Member, Payload, Refusal, Topic};
+use crate::services::hub::channel::{Answer, Channel, Join, Member, Payload, Peer, Refusal, Topic};
 use crate::services::hub::events::{Meta, Shout};
 use crate::services::hub::history::History;
 use crate::timeline::Value;
+
+/// The longest username, as JSON, in bytes: everybody present is sent all of them.
+const USERNAME: usize = 1024;
+
+/// The longest shout that is shown on the timeline as it is, in bytes.
+const SHOWN: usize = 4096;
 
 /// The behaviour of all rooms.
 pub(in crate::services::hub) struct Rooms {
@@ -24,7 +30,7 @@ struct User {
     key: String,
     /// The username as it was sent, which the meta repeats.
     username: Box<RawValue>,
-    /// Strict only: a username that is no key crashes whatever tracks it.
+    /// Strict only: a username that is no key crashes all presence.
     unprintable: bool,
     history: Option<History>,
     replay: bool,
@@ -32,11 +38,14 @@ struct User {
 }
 
 impl Topic for Rooms {
-    fn join(&self, _topic: &str, params: Body<'_>) -> Result<Join, Refusal> {
+    fn join(&self, _topic: &str, params: Body<'_>, _: &Peer) -> Result<Join, Refusal> {
         // Phoenix has no clause for a join without a username.
         let Body::Json(params) = params else { return Err(Refusal::Crashed) };
         let username = json::member(params, "username").ok_or(Refusal::Crashed)?;
-        let key = printable(username);
+        if username.len() > USERNAME && !self.strict {
+            return Err(Refusal::reason("username must be at most 1024 bytes long"));
+        }
+        let key = printable(username, self.strict);
         if key.is_none() && !self.strict {
             return Err(Refusal::reason("username must be a string, a number, a boolean or null"));
         }
@@ -55,7 +64,7 @@ impl Member for User {
     fn joined(&mut self, channel: &mut Channel<'_>) {
         channel.push_presence();
         if self.unprintable {
-            channel.fail();
+            channel.crash_presence();
             return;
         }
         channel.track(&self.key, &meta(RawValue::FALSE, &self.username));
@@ -77,18 +86,13 @@ impl Member for User {
 impl User {
     fn shout<'a>(&self, channel: &mut Channel<'_>, body: Body<'a>) -> Answer<'a> {
         if let Body::Json(payload) = body {
-            // Version 2 cannot be sent anything but objects: Phoenix fails on the first such receiver.
-            if json::kind(payload) != Kind::Object && channel.has_v2() {
-                return self.defect("payload must be an object");
-            }
             if let (Some(history), Some(shout)) = (&self.history, Shout::valid(payload)) {
                 history.keep(shout);
             }
-            if channel.is_watched()
-                && let Some(payload) = raw(payload)
-            {
-                channel.publish("shout", Value::from(payload));
-            }
+            channel.publish("shout", || match raw(payload) {
+                Some(payload) if payload.get().len() <= SHOWN => Value::from(payload),
+                _ => Value::Text(format!("{} bytes", payload.len())),
+            });
         }
         match channel.broadcast("shout", &Payload::from(body)) {
             Ok(()) => Answer::Silence,
@@ -104,6 +108,9 @@ impl User {
         else {
             return Answer::Fail("typing without username or typing");
         };
+        if username.len() + typing.len() > USERNAME && !self.strict {
+            return Answer::error("username and typing must be at most 1024 bytes long");
+        }
         let (Some(username), Some(typing)) = (raw(username), raw(typing)) else {
             return Answer::Fail("typing that is no JSON");
         };
@@ -112,22 +119,42 @@ impl User {
             Err(_) => Answer::Fail("typing before being present"),
         }
     }
+}
 
-    /// Where Phoenix fails, we say what is wrong.
-    fn defect(&self, reason: &'static str) -> Answer<'static> {
-        if self.strict { Answer::Fail(reason) } else { Answer::error(reason) }
+/// A username as a presence key, which Elixir's `to_string` makes: the text of a scalar. An object has none, and an array
+/// only in strict mode: there one of texts and code points is the text that they come to.
+fn printable(username: &[u8], strict: bool) -> Option<String> {
+    match json::kind(username) {
+        Kind::String => Some(json::characters(username).collect()),
+        Kind::Null => Some(String::new()),
+        Kind::Bool => Some(String::from_utf8_lossy(username).into_owned()),
+        Kind::Number => number(std::str::from_utf8(username).ok()?),
+        Kind::Array if strict => json::elements(username)
+            .map(|element| match json::kind(element) {
+                Kind::Number => {
+                    let point = std::str::from_utf8(element).ok()?.parse().ok()?;
+                    char::from_u32(point).map(String::from)
+                }
+                Kind::String | Kind::Array => printable(element, strict),
+                Kind::Null | Kind::Bool | Kind::Object => None,
+            })
+            .collect(),
+        Kind::Array | Kind::Object => None,
     }
 }
 
-/// A username as a presence key: the text of a scalar. Objects and arrays have none.
-fn printable(username: &[u8]) -> Option<String> {
-    match json::kind(username) {
-        Kind::String => Some(json::characters(username).collect()),
-        // `to_string(nil)` is empty.
-        Kind::Null => Some(String::new()),
-        Kind::Bool | Kind::Number => Some(String::from_utf8_lossy(username).into_owned()),
-        Kind::Array | Kind::Object => None,
+/// A number as Erlang writes it: floats in the shorter of both notations.
+fn number(text: &str) -> Option<String> {
+    if !text.contains(['.', 'e', 'E']) {
+        return Some(if text == "-0" { "0" } else { text }.to_owned());
     }
+    let value: f64 = text.parse().ok()?;
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e')?;
+    let scientific = if digits.contains('.') { scientific.clone() } else { format!("{digits}.0e{exponent}") };
+    let decimal = format!("{value:?}");
+    let is_decimal = !decimal.contains('e') && decimal.len() <= scientific.len();
+    Some(if is_decimal { decimal } else { scientific })
 }
 
 fn raw(value: &[u8]) -> Option<Box<RawValue>> {
@@ -137,4 +164,36 @@ fn raw(value: &[u8]) -> Option<Box<RawValue>> {
 
 fn meta(typing: &RawValue, username: &RawValue) -> Vec<u8> {
     serde_json::to_vec(&Meta { typing, username }).unwrap_or_else(|_| b"{}".to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn usernames_become_the_keys_that_elixir_makes_of_them() {
+        for (username, lax, strict) in [
+            (r#""gr\u00fcn""#, Some("grün"), Some("grün")),
+            ("null", Some(""), Some("")),
+            ("true", Some("true"), Some("true")),
+            ("123", Some("123"), Some("123")),
+            ("-0", Some("0"), Some("0")),
+            ("1.50", Some("1.5"), Some("1.5")),
+            ("1e3", Some("1.0e3"), Some("1.0e3")),
+            ("1.0", Some("1.0"), Some("1.0")),
+            ("-1234.5", Some("-1234.5"), Some("-1234.5")),
+            ("1e-7", Some("1.0e-7"), Some("1.0e-7")),
+            ("1.25e22", Some("1.25e22"), Some("1.25e22")),
+            ("[]", None, Some("")),
+            (r#"["a",["b",[]],99]"#, None, Some("abc")),
+            ("[null]", None, None),
+            ("[1.5]", None, None),
+            ("[55296]", None, None),
+            ("[{}]", None, None),
+            ("{}", None, None),
+        ] {
+            assert_eq!(printable(username.as_bytes(), false).as_deref(), lax, "{username}");
+            assert_eq!(printable(username.as_bytes(), true).as_deref(), strict, "{username} strictly");
+        }
+    }
 }

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use cloverleaf::auth::Key;
 use cloverleaf::config::{Exposure, Options};
 use cloverleaf::services::Context;
-use cloverleaf::services::hub::channel::{Answer, Channel, Join, Member, Payload, Refusal, Topic};
-use cloverleaf::services::hub::client::{Chat, Told};
-use cloverleaf::services::hub::history::History;
+use cloverleaf::services::hub::channel::{Answer, Channel, Join, Member, Payload, Peer, Refusal, Topic};
+use cloverleaf::services::hub::client::{Chat, ConnectError, Told};
+use cloverleaf::services::hub::history::{History, KEPT, TRIMMED_EVERY};
 use cloverleaf::services::hub::{self, Hub, Shout, Topics};
 use cloverleaf::timeline::Bus;
 use cloverleaf_core::phoenix::presence::Presence;
@@ -100,6 +101,67 @@ async fn messages_are_kept_for_an_hour() {
 }
 
 #[tokio::test]
+async fn no_more_is_kept_than_there_is_room_for() {
+    let history = History::open("sqlite::memory:").await.unwrap();
+    let now = Timestamp::now();
+    let (kept, spare) = (usize::try_from(KEPT).unwrap(), TRIMMED_EVERY);
+    for index in 0..kept + 2 * spare {
+        let time = now - jiff::SignedDuration::from_millis((kept + 2 * spare - index) as i64);
+        history.keep_at(time, Shout { channel: (index / spare).to_string(), ..shout("a", "b") });
+        // The queue is bounded: wait for what is in it.
+        if index % 1000 == 0 {
+            history.recent("none").await;
+        }
+    }
+    let mut found = Vec::new();
+    for channel in 0..kept / spare + 2 {
+        found.push(history.recent(&channel.to_string()).await.len());
+    }
+    assert_eq!(found[..2], [0, 0], "the oldest have been deleted, without waiting to be swept");
+    assert_eq!(found[2..].iter().sum::<usize>(), kept);
+}
+
+#[tokio::test]
+async fn what_is_too_long_to_be_kept_is_still_said() {
+    let server = Server::start(&Options::default()).await;
+    let mut robin = connect(&server).await;
+    send(&mut robin, json!(["1", "1", "room:lobby", "phx_join", {"username": "robin"}])).await;
+    let spare = Shout::LONGEST - r#""robin""lobby""""#.len();
+    for (length, body) in [(spare, "a"), (spare + 1, "b")] {
+        let payload = json!({"name": "robin", "body": body.repeat(length), "channel": "lobby"});
+        send(&mut robin, json!(["1", null, "room:lobby", "shout", payload])).await;
+        assert_eq!(expect(&mut robin, "shout").await[4], payload);
+    }
+    let get = "GET /c/lobby HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let page = exchange(server.address, get).await.2;
+    assert!(page.contains("aaa") && !page.contains("bbb"));
+}
+
+#[tokio::test]
+async fn of_many_kept_messages_the_newest_are_replayed_as_far_as_the_queue_goes() {
+    let mut options = Options::default();
+    options.hub.hub_replay = true;
+    options.hub.hub_queue = 16 * 1024;
+    let server = Server::start(&options).await;
+    let mut robin = connect(&server).await;
+    send(&mut robin, json!(["1", "1", "room:lobby", "phx_join", {"username": "robin"}])).await;
+    for index in 0..40 {
+        let body = format!("{index:0>1000}");
+        let payload = json!({"name": "robin", "body": body, "channel": "lobby"});
+        send(&mut robin, json!(["1", null, "room:lobby", "shout", payload])).await;
+        expect(&mut robin, "shout").await;
+    }
+    let mut late = connect(&server).await;
+    send(&mut late, json!(["1", "1", "room:lobby", "phx_join", {"username": "late"}])).await;
+    let mut replayed = Vec::new();
+    while replayed.last() != Some(&39) {
+        let said = expect(&mut late, "shout").await;
+        replayed.push(said[4]["body"].as_str().unwrap().parse::<u32>().unwrap());
+    }
+    assert_eq!(replayed, (35..40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_database_file_outlives_the_hub() {
     let file = std::env::temp_dir().join(format!("cloverleaf-{}.db", uuid::Uuid::new_v4()));
     let url = format!("sqlite://{}", file.display());
@@ -124,9 +186,9 @@ async fn our_client_chats_and_comes_back_after_a_restart() {
     let server = Server::start(&Options::default()).await;
     let address = server.address;
     let url = format!("ws://{address}");
-    let mut ann = Chat::start(&url, "lobby", "ann");
+    let mut ann = Chat::connect(&url, "lobby", "ann", None).await.expect("a hub");
     until(&mut ann, &Told::Joined).await;
-    let mut ben = Chat::start(&url, "lobby", "ben");
+    let mut ben = Chat::connect(&url, "lobby", "ben", None).await.expect("a hub");
     until(&mut ann, &Told::Came { name: "ben".into() }).await;
     until(&mut ben, &Told::Joined).await;
     ben.typing(true).await;
@@ -150,6 +212,35 @@ async fn our_client_chats_and_comes_back_after_a_restart() {
     ann.say("back").await;
     until(&mut ann, &Told::Shout { name: "ann".into(), body: "back".into(), kept: false }).await;
     server.abort();
+}
+
+#[tokio::test]
+async fn our_client_presents_a_token_and_says_why_it_cannot_connect() {
+    let mut options = Options::default();
+    options.hub.hub_key = Some(Key::new("s3cret?>"));
+    let server = Server::start(&options).await;
+    let url = server.url();
+    let mut ann = Chat::connect(&url, "lobby", "ann", Some("s3cret?>")).await.expect("a token that is right");
+    until(&mut ann, &Told::Joined).await;
+    let by_parameter = format!("{url}?token=s3cret%3F%3E");
+    let mut ben = Chat::connect(&by_parameter, "lobby", "ben", None).await.expect("the same in the URL");
+    until(&mut ben, &Told::Joined).await;
+    for token in [None, Some("secret")] {
+        let error = Chat::connect(&url, "lobby", "ann", token).await.unwrap_err();
+        assert!(matches!(error, ConnectError::Refused(status) if status == 403), "{error}");
+    }
+    let address = server.address;
+    server.stop().await;
+    let error = Chat::connect(&format!("ws://{address}"), "lobby", "ann", None).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Transport(_)), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn our_client_does_not_wait_for_ever() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let error = Chat::connect(&url, "lobby", "ann", None).await.unwrap_err();
+    assert!(matches!(error, ConnectError::Timeout), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -200,13 +291,69 @@ async fn a_crowd_that_joins_and_leaves_at_once_is_seen_alike_by_all() {
     }
 }
 
-/// A channel that panics wherever it is told to.
-struct Careless;
+/// Serves a hub with topics of its own.
+async fn serve(topics: Topics) -> (Hub, String) {
+    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
+    let hub = Hub::new(&hub::Options::default(), &context, topics).await.unwrap();
+    let origins = cloverleaf::origin::Origins::new(&[], Exposure::Loopback);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/socket/websocket?vsn=2.0.0", listener.local_addr().unwrap());
+    let router = hub.router(&origins);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (hub, url)
+}
+
+/// A channel that tells who its client is, and takes its time to answer.
+struct Thoughtful;
+
+impl Topic for Thoughtful {
+    fn join(&self, _topic: &str, _params: Body<'_>, peer: &Peer) -> Result<Join, Refusal> {
+        match peer.parameter("name") {
+            Some(name) => Ok(Join { response: Payload::of(&name), ..Join::new(Self) }),
+            None => Err(Refusal::reason("who are you?")),
+        }
+    }
+}
+
+impl Member for Thoughtful {
+    fn joined(&mut self, channel: &mut Channel<'_>) {
+        assert!(channel.replier().is_none(), "nothing has been asked");
+    }
+
+    fn handle<'a>(&mut self, channel: &mut Channel<'_>, _event: &str, _body: Body<'a>) -> Answer<'a> {
+        let replier = channel.replier().expect("an event");
+        tokio::spawn(async move { replier.reply("ok", &Payload::of(&"at last")) });
+        Answer::Silence
+    }
+}
+
+#[tokio::test]
+async fn a_channel_knows_its_client_and_may_answer_later() {
+    let (_hub, url) = serve(Topics::new().with("*", Thoughtful)).await;
+    let (mut nobody, _) = connect_async(&url).await.unwrap();
+    send(&mut nobody, json!(["1", "1", "phoenix", "phx_join", {}])).await;
+    assert_eq!(expect(&mut nobody, "phx_reply").await[4]["response"]["reason"], "who are you?");
+    let (mut ann, _) = connect_async(format!("{url}&name=ann")).await.unwrap();
+    send(&mut ann, json!(["1", "1", "phoenix", "phx_join", {}])).await;
+    assert_eq!(expect(&mut ann, "phx_reply").await[4]["response"], "ann");
+    send(&mut ann, json!(["1", 2, "phoenix", "why", {}])).await;
+    let answer = json!(["1", 2, "phoenix", "phx_reply", {"response": "at last", "status": "ok"}]);
+    assert_eq!(expect(&mut ann, "phx_reply").await, answer);
+}
+
+/// A channel that panics wherever it is told to, and when it ends.
+struct Careless(bool);
+
+impl Drop for Careless {
+    fn drop(&mut self) {
+        assert!(!self.0, "told to");
+    }
+}
 
 impl Topic for Careless {
-    fn join(&self, _topic: &str, params: Body<'_>) -> Result<Join, Refusal> {
+    fn join(&self, _topic: &str, params: Body<'_>, _: &Peer) -> Result<Join, Refusal> {
         assert_ne!(params, Body::Json(b"1"), "told to");
-        Ok(Join::new(Self))
+        Ok(Join::new(Self(true)))
     }
 }
 
@@ -224,16 +371,8 @@ impl Member for Careless {
 
 #[tokio::test]
 async fn a_channel_that_panics_fails_alone() {
-    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
-    let hub = Hub::new(&hub::Options::default(), &context, Topics::new().with("careless:*", Careless))
-        .await
-        .unwrap();
-    let origins = cloverleaf::origin::Origins::new(&[], Exposure::Loopback);
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let router = hub.router(&origins);
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    let (mut client, _) = connect_async(format!("ws://{address}/socket/websocket?vsn=2.0.0")).await.unwrap();
+    let (hub, url) = serve(Topics::new().with("careless:*", Careless(false))).await;
+    let (mut client, _) = connect_async(&url).await.unwrap();
     send(&mut client, json!(["1", "1", "careless:a", "phx_join", 1])).await;
     assert_eq!(expect(&mut client, "phx_reply").await[4]["response"]["reason"], "join crashed");
     send(&mut client, json!(["2", "2", "careless:a", "phx_join", {}])).await;
@@ -250,4 +389,12 @@ async fn a_channel_that_panics_fails_alone() {
     assert_eq!(expect(&mut client, "phx_reply").await[4]["response"], "careless:a");
     hub.broadcast("careless:a", "news", &Payload::of(&json!({"a": 1}))).unwrap();
     assert_eq!(expect(&mut client, "news").await, json!([null, null, "careless:a", "news", {"a": 1}]));
+    // It panics once more when its client has gone.
+    drop(client);
+    let gone = async {
+        while !hub.census().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, gone).await.expect("nothing of it is left");
 }

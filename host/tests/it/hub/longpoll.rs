@@ -36,7 +36,12 @@ async fn request(address: SocketAddr, method: &str, query: &str, head: &str, bod
 /// A request that is answered 200 whatever the body says.
 async fn call(address: SocketAddr, method: &str, query: &str, head: &str, body: &str) -> Value {
     let (head, body) = request(address, method, query, head, body).await;
-    for line in ["http/1.1 200 ok", "cache-control: no-store", "access-control-allow-origin: *"] {
+    for line in [
+        "http/1.1 200 ok",
+        "content-type: application/json; charset=utf-8",
+        "cache-control: no-store",
+        "access-control-allow-origin: *",
+    ] {
         assert!(head.contains(line), "{head}");
     }
     serde_json::from_str(&body).expect("JSON")
@@ -102,19 +107,105 @@ async fn a_line_in_base64_is_a_binary_push() {
     assert_eq!(refs, ["1", "3"]);
 }
 
+/// A session that has gone: nobody may say anything in it, and whoever polls gets a new one.
+async fn assert_gone(address: SocketAddr, token: &str, case: &str) {
+    assert_eq!(call(address, "POST", token, "", JOIN).await, json!({"status": 410}), "{case}");
+    let gone = call(address, "GET", token, "", "").await;
+    assert_eq!((&gone["status"], &gone["messages"]), (&json!(410), &json!([])), "{case}");
+    assert_ne!(format!("&token={}", gone["token"].as_str().expect("a token")), token, "{case}");
+}
+
 #[tokio::test]
 async fn what_is_no_message_is_answered_and_ends_the_session() {
     let server = start().await;
     let address = server.address;
-    assert_eq!(call(address, "POST", "&token=wrong", "", JOIN).await, json!({"status": 410}));
-    assert_eq!(call(address, "POST", "", "", JOIN).await, json!({"status": 410}));
-    let too_many = "[null,\"1\",\"phoenix\",\"heartbeat\",{}]\n".repeat(101);
-    for (head, body) in [("", "garbage"), (LINES, "!!"), (LINES, "AQ=="), (LINES, too_many.as_str())] {
+    for token in ["&token=wrong", ""] {
+        assert_eq!(call(address, "POST", token, "", JOIN).await, json!({"status": 410}));
+    }
+    for (head, body) in [("", "garbage"), (LINES, "AQ=="), (LINES, "[]\n")] {
         let token = open(address).await;
         assert_eq!(call(address, "POST", &token, head, body).await, json!({"status": 400}), "{body}");
-        let gone = call(address, "GET", &token, "", "").await;
-        assert_eq!(gone["status"], 410, "{body}");
+        assert_gone(address, &token, body).await;
     }
+    let token = open(address).await;
+    assert_eq!(call(address, "POST", &token, LINES, "!!").await, json!({"status": 400}));
+    let lines = "[null,\"1\",\"phoenix\",\"heartbeat\",{}]\n".repeat(101);
+    assert_eq!(call(address, "POST", &token, LINES, &lines).await, json!({"status": 200}));
+    let polled = call(address, "GET", &token, "", "").await;
+    assert_eq!(messages(&polled).len(), 100, "of a batch");
+}
+
+#[tokio::test]
+async fn strictly_phoenix_is_less_forgiving() {
+    let mut options = Options::default();
+    options.hub.hub_test_channels = true;
+    options.hub.strict_phoenix = true;
+    let server = Server::start(&options).await;
+    let address = server.address;
+    let heartbeat = "[null,\"1\",\"phoenix\",\"heartbeat\",{}]";
+    let with_charset = "Content-Type: application/x-ndjson; charset=utf-8\r\n";
+    for (head, body) in [
+        ("", "garbage"),
+        (LINES, "AQ=="),
+        (LINES, &format!("{heartbeat}\n")),
+        (with_charset, &format!("{heartbeat}\n{heartbeat}")),
+    ] {
+        let token = open(address).await;
+        assert_eq!(call(address, "POST", &token, head, body).await, json!({"status": 408}), "{body}");
+        assert_gone(address, &token, body).await;
+    }
+    let token = open(address).await;
+    assert!(request(address, "POST", &token, LINES, "!!").await.0.contains(" 500 "));
+    // A join, then `echo` with what is text and what is none; the answers are binary.
+    let lines = "[\"1\",\"1\",\"test:lp\",\"phx_join\",{}]\nAAEBBwQxMnRlc3Q6bHBlY2hvYQ==";
+    assert_eq!(call(address, "POST", &token, LINES, lines).await["status"], 200);
+    let polled = call(address, "GET", &token, "", "").await;
+    assert_eq!(polled["messages"][1], "\u{1}\u{1}\u{1}\u{7}\u{2}12test:lpoka");
+    assert_eq!(call(address, "POST", &token, LINES, "AAEBBwQxMnRlc3Q6bHBlY2hv/w==").await["status"], 200);
+    assert!(request(address, "GET", &token, "", "").await.0.contains(" 500 "));
+    for origin in ["http://localhost", "http://elsewhere.example"] {
+        let allowed = origin.ends_with("localhost");
+        let head = format!("Origin: {origin}\r\n");
+        let (_, body) = request(address, "OPTIONS", "", &head, "").await;
+        assert_eq!(body, if allowed { "" } else { "{\"status\":403}" }, "{origin}");
+        let (head, _) = request(address, "PUT", "", &head, "").await;
+        assert!(head.contains(if allowed { " 400 " } else { " 200 " }), "{origin}: {head}");
+    }
+}
+
+#[tokio::test]
+async fn the_session_of_a_connection_that_is_closed_makes_way_for_a_new_one() {
+    let mut options = Options::default();
+    options.hub.hub_test_channels = true;
+    let server = Server::start(&options).await;
+    let token = open(server.address).await;
+    let lines = "[\"1\",\"1\",\"test:lp\",\"phx_join\",{}]\n[\"1\",\"2\",\"test:lp\",\"drain\",{}]";
+    assert_eq!(call(server.address, "POST", &token, LINES, lines).await["status"], 200);
+    assert_eq!(messages(&call(server.address, "GET", &token, "", "").await).len(), 1);
+    let closed = call(server.address, "GET", &token, "", "").await;
+    assert_eq!((&closed["status"], closed["token"].is_string()), (&json!(410), true));
+    assert_gone(server.address, &token, "drained").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_slowed_down() {
+    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
+    let options = hub::Options {
+        hub_longpoll: true,
+        hub_database: "none".to_owned(),
+        hub_rate: 2,
+        ..Default::default()
+    };
+    let hub = Hub::new(&options, &context, Topics::new()).await.expect("no database to fail");
+    let mut router = hub.router(&Origins::new(&[], Exposure::Loopback));
+    let opened = ask(&mut router, Method::GET, "", "").await;
+    let token = format!("&token={}", opened["token"].as_str().expect("a token"));
+    let start = tokio::time::Instant::now();
+    for _ in 0..12 {
+        let heartbeat = r#"[null,"1","phoenix","heartbeat",{}]"#;
+        assert_eq!(ask(&mut router, Method::POST, &token, heartbeat).await["status"], 200);
+    }
+    assert_eq!(start.elapsed().as_secs(), 5, "two at once, then two a second");
 }
 
 #[tokio::test]

@@ -117,8 +117,8 @@ struct Member {
 }
 
 impl Member {
-    fn new(url: &str, name: &'static str) -> Self {
-        let chat = Chat::start(url, "proxy", name);
+    async fn new(url: &str, name: &'static str) -> Self {
+        let chat = Chat::connect(url, "proxy", name, None).await.expect("a hub");
         Self { chat, name, people: BTreeSet::new(), own: 0, unsent: 0, heard: Vec::new() }
     }
 
@@ -158,8 +158,8 @@ async fn whatever_the_proxy_does_everybody_ends_up_knowing_the_same() {
     for seed in [1, 7, 42, 2026] {
         let server = Server::start(&Options::default()).await;
         let (url, mischief) = proxy(server.address, seed).await;
-        let mut ann = Member::new(&url, "ann");
-        let mut ben = Member::new(&format!("ws://{}", server.address), "ben");
+        let mut ann = Member::new(&url, "ann").await;
+        let mut ben = Member::new(&format!("ws://{}", server.address), "ben").await;
         ben.until(|ben| ben.people.contains("ben")).await;
         // Both say numbers until the proxy has done everything, several times.
         let mut said = 0;

@@ -145,16 +145,20 @@ impl App {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
+        let patience = Patience::default();
         let (hub, dfx, io) = (self.hub.clone(), self.dfx.clone(), self.io.clone());
         let shutdown = async move {
             shutdown.await;
             hub.drain();
             dfx.drain();
             self.end.cancel();
-            // Polling clients would otherwise hold the shutdown for their whole poll.
-            io.close().await;
+            // Polling clients would otherwise hold the shutdown for their whole poll. It waits for everything to be
+            // sent, and some do not read.
+            if tokio::time::timeout(patience.grace, io.close()).await.is_err() {
+                tracing::debug!("some Socket.IO clients do not read that this is the end");
+            }
         };
-        serve(listener, self.router, Patience::default(), shutdown).await
+        serve(listener, self.router, patience, shutdown).await
     }
 }
 

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use axum::Router;
 use cloverleaf::config::Options;
+use cloverleaf::serve::{Patience, serve};
 use cloverleaf::socketio::{self, Incoming};
 use futures_util::{SinkExt, StreamExt};
 use socketioxide::extract::SocketRef;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
@@ -113,4 +115,53 @@ async fn a_session_that_polled_moves_to_a_websocket() {
     client.send(Message::text("5")).await.unwrap();
     client.send(Message::text("40/octane,")).await.unwrap();
     while !receive(&mut client).await.starts_with("40/octane,") {}
+}
+
+/// So many bytes, this many times, are more than the buffers of a connection hold and less than a client is given up for.
+const FLOOD: [usize; 2] = [100_000, 70];
+
+#[tokio::test]
+async fn who_reads_nothing_more_is_let_go() {
+    let (layer, io) = socketio::server();
+    let (leave, mut left) = mpsc::unbounded_channel();
+    io.ns("/", move |socket: SocketRef| {
+        let leave = leave.clone();
+        socket.on_disconnect(async move || leave.send(()).expect("somebody waits"));
+        let [length, packets] = FLOOD;
+        let text = "-".repeat(length);
+        (0..packets).for_each(|_| socket.emit("x", &text).expect("room in the queue"));
+        ready(())
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", listener.local_addr().unwrap());
+    let patience = Patience { stall: Duration::from_millis(200), ..Patience::default() };
+    tokio::spawn(serve(listener, socketio::attach(Router::new(), layer), patience, std::future::pending()));
+    let (mut client, _) = connect_async(url).await.unwrap();
+    client.send(Message::text("40")).await.unwrap();
+    // The heartbeat is not what finds it out: its pings are waited for longer than that.
+    tokio::time::timeout(Duration::from_secs(20), left.recv()).await.expect("it is given up");
+}
+
+#[tokio::test]
+async fn the_server_ends_although_a_client_does_not_read() {
+    let server = Server::start(&Options::default()).await;
+    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address);
+    let join = async || {
+        let (mut client, _) = connect_async(&url).await.unwrap();
+        client.send(Message::text("40/octane,")).await.unwrap();
+        while !receive(&mut client).await.starts_with("40/octane,") {}
+        // The first event of a client lets it in.
+        client.send(Message::text(r#"42/octane,["join",{"channel":"ipc"}]"#)).await.unwrap();
+        while receive(&mut client).await != r#"42/octane,["join",{"join":"ipc"}]"# {}
+        client
+    };
+    let (mut stuck, mut reader) = (join().await, join().await);
+    let [length, packets] = FLOOD;
+    let text = "-".repeat(length);
+    for _ in 0..packets {
+        // Everybody on the channel hears it, also who says it.
+        stuck.send(Message::text(format!(r#"42/octane,["ipc_message","{text}"]"#))).await.unwrap();
+        while !receive(&mut reader).await.contains("ipc_message") {}
+    }
+    tokio::time::timeout(Duration::from_secs(30), server.stop()).await.expect("it ends");
 }

@@ -1,8 +1,10 @@
 //! The accept loop: HTTP/1.1 with upgrades on one listener, under bounds that `axum::serve` has not.
 //!
-//! A client that is slow to say what it wants is cut off, and a response that never ends (the dashboard's stream) does
-//! not keep the server from ending: see [`Patience`]. When the process has as many files open as it may, accepting
+//! A client that is slow to say what it wants is cut off, so is one that does not read what it is told, and a response
+//! that never ends (the dashboard's stream) does not keep the server from ending: see [`Patience`]. When the process has as many files open as it may, accepting
 //! waits a second.
+
+mod stall;
 
 use std::io::{self, ErrorKind};
 use std::pin::pin;
@@ -17,19 +19,23 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use stall::StallGuard;
+
 /// How long clients may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
     /// To send the head of a request, the first or the next.
     pub head: Duration,
+    /// To read something of what has been sent to them; this holds for WebSockets, too.
+    pub stall: Duration,
     /// To end once the server shuts down; then they are cut off.
     pub grace: Duration,
 }
 
 impl Default for Patience {
-    /// A minute for a head, three seconds at the end.
+    /// A minute for a head, 45 seconds without reading (as long as Engine.IO's heartbeat), three seconds at the end.
     fn default() -> Self {
-        Self { head: Duration::from_secs(60), grace: Duration::from_secs(3) }
+        Self { head: Duration::from_secs(60), stall: Duration::from_secs(45), grace: Duration::from_secs(3) }
     }
 }
 
@@ -55,7 +61,8 @@ pub async fn serve(
         let (router, builder, stop) = (router.clone(), builder.clone(), stop.clone());
         connections.spawn(async move {
             let service = TowerToHyperService::new(router.into_service::<Incoming>());
-            let connection = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+            let stream = TokioIo::new(StallGuard::new(stream, patience.stall));
+            let connection = builder.serve_connection(stream, service).with_upgrades();
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,

@@ -194,7 +194,7 @@ struct Root {
 }
 
 impl Member for Root {
-    fn handle(&self, incoming: Incoming) {
+    fn handle(&self, incoming: Incoming<'_>) {
         if self.relay.knows(&incoming) {
             self.relay.handle(incoming);
         } else if self.car.knows(&incoming) {

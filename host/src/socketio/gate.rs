@@ -3,36 +3,40 @@
 use std::convert::Infallible;
 use std::future::ready;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use socketioxide::SocketIo;
+use socketioxide::adapter::LocalAdapter;
 use socketioxide::extract::{SocketRef, TryData};
-use socketioxide::handler::ConnectHandler;
-use tokio::time::Instant;
+use socketioxide::handler::{ConnectHandler, DisconnectHandler, FromConnectParts, MessageHandler};
+use socketioxide::socket::{DisconnectReason, Socket};
+use socketioxide_core::Value;
 
 use super::Incoming;
 
 /// What a service keeps of one connected socket.
 pub trait Member: Send + Sync + 'static {
-    /// Handles an event before returning.
-    fn handle(&self, incoming: Incoming);
+    /// Handles an event before returning: whatever is left to a task loses its place in the order.
+    fn handle(&self, incoming: Incoming<'_>);
 
     /// The socket is gone.
     fn leave(&self);
 }
 
 /// How many events may come before their socket counts as connected; a client that sends more has not waited to be
-/// let in, and they are dropped.
+/// let in, and is sent away.
 const EARLY: usize = 64;
 
-/// How long a socket may take to count as connected once it is let in.
-const CONNECTING: Duration = Duration::from_secs(10);
-
 /// The way of a socket's events to its member.
-enum Gate<M> {
-    /// Not connected yet: events wait.
-    Early(Vec<Incoming>),
-    Open(M),
+struct Gate<M> {
+    stage: Mutex<Stage<M>>,
+}
+
+enum Stage<M> {
+    /// Not connected yet: packets wait, as they are, with the numbers of their acknowledgements.
+    Early(Vec<(Value, Option<i64>)>),
+    /// Too many waited.
+    Flooded,
+    In(M),
     Gone,
 }
 
@@ -46,55 +50,87 @@ pub fn serve<M: Member>(
     namespace: &'static str,
     join: impl Fn(&SocketRef, serde_json::Value) -> M + Clone + Send + Sync + 'static,
 ) {
-    let before = move |socket: SocketRef, TryData(auth): TryData<serde_json::Value>| {
-        let gate = Arc::new(Mutex::new(Gate::<M>::Early(Vec::new())));
-        let entering = Arc::clone(&gate);
-        socket.on_fallback(move |incoming: Incoming| {
-            match &mut *lock(&entering) {
-                Gate::Open(member) => member.handle(incoming),
-                Gate::Early(waiting) if waiting.len() < EARLY => waiting.push(incoming),
-                Gate::Early(_) | Gate::Gone => {}
+    let before = |socket: SocketRef| {
+        let gate = Arc::new(Gate::<M> { stage: Mutex::new(Stage::Early(Vec::new())) });
+        socket.on_fallback(Entrance(Arc::clone(&gate)));
+        socket.on_disconnect(Exit(Arc::clone(&gate)));
+        socket.extensions.insert(gate);
+        ready(Ok::<(), Infallible>(()))
+    };
+    let connected = move |Whole(it): Whole, socket: SocketRef, TryData(auth): TryData<serde_json::Value>| {
+        if let Some(gate) = socket.extensions.get::<Arc<Gate<M>>>() {
+            gate.open(&it, || join(&socket, auth.unwrap_or_default()));
+        }
+        ready(())
+    };
+    io.ns(namespace, connected.with(before));
+}
+
+impl<M: Member> Gate<M> {
+    fn lock(&self) -> MutexGuard<'_, Stage<M>> {
+        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, socket: &Arc<Socket>, join: impl FnOnce() -> M) {
+        let mut stage = self.lock();
+        match std::mem::replace(&mut *stage, Stage::Gone) {
+            Stage::Early(waiting) => {
+                let member = join();
+                for (mut packet, ack) in waiting {
+                    member.handle(Incoming::new(socket, &mut packet, ack));
+                }
+                *stage = Stage::In(member);
             }
-            ready(())
-        });
-        let leaving = Arc::clone(&gate);
-        // As a task: whoever disconnects the socket may be holding the gate.
-        socket.on_disconnect(move || async move {
-            if let Gate::Open(member) = std::mem::replace(&mut *lock(&leaving), Gate::Gone) {
+            Stage::Flooded => {
+                tracing::debug!(id = %socket.id, "a client sends without waiting to be let in");
+                // It is on its way out; a failure to say so changes nothing.
+                let _ = Arc::clone(socket).disconnect();
+            }
+            other @ (Stage::In(_) | Stage::Gone) => *stage = other,
+        }
+    }
+}
+
+/// A socket as acknowledgements need it.
+struct Whole(Arc<Socket>);
+
+impl FromConnectParts<LocalAdapter> for Whole {
+    type Error = Infallible;
+
+    fn from_connect_parts(socket: &Arc<Socket>, _: &Option<Value>) -> Result<Self, Infallible> {
+        Ok(Self(Arc::clone(socket)))
+    }
+}
+
+/// Takes a socket's events.
+struct Entrance<M>(Arc<Gate<M>>);
+
+// Not a closure: socketioxide would spawn what that returns, for each event.
+impl<M: Member> MessageHandler<LocalAdapter, ()> for Entrance<M> {
+    fn call(&self, socket: Arc<Socket>, mut packet: Value, ack: Option<i64>) {
+        let mut stage = self.0.lock();
+        match &mut *stage {
+            Stage::In(member) => member.handle(Incoming::new(&socket, &mut packet, ack)),
+            Stage::Early(waiting) if waiting.len() < EARLY => waiting.push((packet, ack)),
+            Stage::Early(_) => *stage = Stage::Flooded,
+            Stage::Flooded | Stage::Gone => {}
+        }
+    }
+}
+
+/// Hears of a socket's end.
+struct Exit<M>(Arc<Gate<M>>);
+
+impl<M: Member> DisconnectHandler<LocalAdapter, ()> for Exit<M> {
+    fn call_with_defer(&self, socket: Arc<Socket>, _: DisconnectReason, remove: fn(Arc<Socket>)) {
+        // At once: a client may connect again right behind, and while the old socket is there that is ignored.
+        remove(socket);
+        let gate = Arc::clone(&self.0);
+        // As a task: whoever ends the connection may be holding what the member locks.
+        tokio::spawn(async move {
+            if let Stage::In(member) = std::mem::replace(&mut *gate.lock(), Stage::Gone) {
                 member.leave();
             }
         });
-        tokio::spawn(open(socket, auth.unwrap_or_default(), gate, join));
-        ready(Ok::<(), Infallible>(()))
-    };
-    io.ns(namespace, (|| ready(())).with(before));
-}
-
-/// Opens the gate as soon as the socket can be answered.
-async fn open<M: Member>(
-    socket: SocketRef,
-    auth: serde_json::Value,
-    gate: Arc<Mutex<Gate<M>>>,
-    join: impl Fn(&SocketRef, serde_json::Value) -> M,
-) {
-    let deadline = Instant::now() + CONNECTING;
-    while !socket.connected() {
-        if Instant::now() > deadline || matches!(*lock(&gate), Gate::Gone) {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
-    let mut gate = lock(&gate);
-    if let Gate::Early(waiting) = &mut *gate {
-        let waiting = std::mem::take(waiting);
-        let member = join(&socket, auth);
-        for incoming in waiting {
-            member.handle(incoming);
-        }
-        *gate = Gate::Open(member);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::Router;
 use cloverleaf::config::Options;
 use cloverleaf::serve::{Patience, serve};
-use cloverleaf::socketio::{self, Incoming};
+use cloverleaf::socketio::{self, Incoming, Member};
 use futures_util::{SinkExt, StreamExt};
 use socketioxide::extract::SocketRef;
 use tokio::net::{TcpListener, TcpStream};
@@ -16,16 +16,22 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::support::Server;
 
-/// A server that echoes every event's arguments, raw, and acknowledges with nothing.
+/// Echoes every event's first argument, and acknowledges with nothing.
+struct Echo(SocketRef);
+
+impl Member for Echo {
+    fn handle(&self, incoming: Incoming<'_>) {
+        self.0.emit(&incoming.event, incoming.data).expect("room in the queue");
+        incoming.ack.send(&socketio::NOTHING).expect("room in the queue");
+    }
+
+    fn leave(&self) {}
+}
+
+/// A client of a server that echoes.
 async fn echo() -> WebSocketStream<MaybeTlsStream<TcpStream>> {
     let (layer, io) = socketio::server();
-    io.ns("/", async |socket: SocketRef| {
-        socket.on_fallback(|socket: SocketRef, incoming: Incoming| {
-            socket.emit(&incoming.event, incoming.raw()).expect("room in the buffer");
-            incoming.ack.send(&socketio::NOTHING).expect("room in the buffer");
-            ready(())
-        });
-    });
+    socketio::serve(&io, "/", |socket, _| Echo(socket.clone()));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(axum::serve(listener, Router::new().layer(layer)).into_future());
@@ -164,4 +170,34 @@ async fn the_server_ends_although_a_client_does_not_read() {
         while !receive(&mut reader).await.contains("ipc_message") {}
     }
     tokio::time::timeout(Duration::from_secs(30), server.stop()).await.expect("it ends");
+}
+
+#[tokio::test]
+async fn who_leaves_a_namespace_and_comes_back_at_once_is_let_in() {
+    let server = Server::start(&Options::default()).await;
+    let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", server.address);
+    #[rustfmt::skip]
+    let namespaces = [
+        ("/",       "41",         "40",         r#"427["command send",{}]"#,                "43"),
+        ("/obd",    "41/obd,",    "40/obd,",    r#"42/obd,7["status"]"#,                   "43/obd,"),
+        ("/relay",  "41/relay,",  "40/relay,",  r#"42/relay,7["command send",{}]"#,         "43/relay,"),
+        ("/octane", "41/octane,", "40/octane,", r#"42/octane,7["join",{"channel":"ipc"}]"#, "43/octane,"),
+    ];
+    for (namespace, leave, join, event, answer) in namespaces {
+        let (mut client, _) = connect_async(&url).await.unwrap();
+        client.send(Message::text(join)).await.unwrap();
+        while !receive(&mut client).await.starts_with(join) {}
+        for round in 0..50 {
+            client.feed(Message::text(leave)).await.unwrap();
+            client.send(Message::text(join)).await.unwrap();
+            let patience = Duration::from_secs(20);
+            let comes = async { while !receive(&mut client).await.starts_with(join) {} };
+            let back = tokio::time::timeout(patience, comes).await;
+            back.unwrap_or_else(|_| panic!("{namespace} ignores who comes back, round {round}"));
+            client.send(Message::text(event)).await.unwrap();
+            let comes = async { while !receive(&mut client).await.starts_with(answer) {} };
+            let heard = tokio::time::timeout(patience, comes).await;
+            heard.unwrap_or_else(|_| panic!("{namespace} does not answer who came back, round {round}"));
+        }
+    }
 }

@@ -105,7 +105,7 @@ pub struct Client {
 impl Client {
     /// Whether an event is for this service: by its name, and a `query` by its argument, because the relay's carry
     /// an object.
-    pub fn knows(&self, incoming: &Incoming) -> bool {
+    pub fn knows(&self, incoming: &Incoming<'_>) -> bool {
         self.inner.lock().state.knows(&incoming.event)
             && (incoming.event != "query" || !incoming.value().is_object())
     }
@@ -113,7 +113,7 @@ impl Client {
 
 impl Member for Client {
     /// Handles an event and acknowledges it, if the client wants that.
-    fn handle(&self, incoming: Incoming) {
+    fn handle(&self, incoming: Incoming<'_>) {
         let argument = incoming.value();
         let mut clients = self.inner.lock();
         let input = Input::Event(self.id, &incoming.event, &argument);

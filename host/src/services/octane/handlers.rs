@@ -1,7 +1,5 @@
 //! Carries out what [`state`](super::state) decides: sockets, keys, clock, timeline.
 
-use std::convert::Infallible;
-use std::future::ready;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,20 +9,17 @@ use super::events::Credentials;
 use super::fanout::Fanout;
 use super::keys::{Grant, Keys};
 use super::state::{ClientId, Input, Output, State};
-use crate::socketio::Incoming;
+use crate::socketio::{self, Incoming, Member};
 use crate::timeline::{Bus, Source, Value};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use socketioxide::SocketIo;
-use socketioxide::extract::{AckSender, SocketRef, TryData};
-use socketioxide::handler::ConnectHandler;
+use socketioxide::extract::{AckSender, SocketRef};
 
 /// The namespace, in lower case only.
 pub const NAMESPACE: &str = "/octane";
-/// Events that may come between the acknowledgement of CONNECT and the moment the client is known; more are dropped.
-const MAX_EARLY: usize = 64;
 
 /// The service at work. Its lock is held for the time it takes to decide and to fill queues, never for I/O.
 pub struct Octane {
@@ -37,12 +32,6 @@ struct Inner {
     state: State,
     keys: Keys,
     fanout: Fanout,
-}
-
-/// A client whose CONNECT is being acknowledged: its events wait until it is known.
-struct Gate {
-    client: ClientId,
-    early: Mutex<Option<Vec<Incoming>>>,
 }
 
 impl std::fmt::Debug for Octane {
@@ -126,67 +115,17 @@ impl Octane {
 
     /// Takes clients on the namespace.
     pub(super) fn attach(self: &Arc<Self>, io: &SocketIo) {
-        let (before, after) = (Arc::clone(self), Arc::clone(self));
-        // The handlers are in place before CONNECT is acknowledged, or a client's first event could be missed.
-        let middleware = move |socket: SocketRef| {
-            before.open_gate(&socket);
-            ready(Ok::<(), Infallible>(()))
-        };
-        let connected = move |socket: SocketRef, TryData(auth): TryData<Credentials>| {
-            let key = auth.ok().map(|it| it.key).or_else(|| key_of_request(&socket));
-            after.opened(&socket, key);
-            ready(())
-        };
-        io.ns(NAMESPACE, connected.with(middleware));
+        let octane = Arc::clone(self);
+        socketio::serve(io, NAMESPACE, move |socket, auth| octane.join(socket, auth));
     }
 
-    fn open_gate(self: &Arc<Self>, socket: &SocketRef) {
-        let client = self.clients.fetch_add(1, Ordering::Relaxed);
-        let gate = Arc::new(Gate { client, early: Mutex::new(Some(Vec::new())) });
-        socket.extensions.insert(Arc::clone(&gate));
-        let this = Arc::clone(self);
-        socket.on_fallback(move |incoming: Incoming| {
-            this.incoming(&gate, incoming);
-            ready(())
-        });
-        let this = Arc::clone(self);
-        // Not in the synchronous part: that may run while this very service, locked, ends the connection.
-        socket.on_disconnect(async move || {
-            let mut inner = this.lock();
-            inner.fanout.remove(client);
-            let outputs = inner.state.handle(Timestamp::now(), Input::Closed { client });
-            this.carry_out(&mut inner, outputs, &mut None);
-        });
-    }
-
-    fn opened(&self, socket: &SocketRef, key: Option<String>) {
-        let Some(gate) = socket.extensions.get::<Arc<Gate>>() else { return };
-        let client = gate.client;
-        self.lock().fanout.add(client, socket.clone());
-        self.handle(Input::Opened { client, key });
-        // Whoever comes now waits for this lock, and then for its turn behind those who came before.
-        let mut early = gate.early.lock().unwrap_or_else(PoisonError::into_inner);
-        for incoming in early.take().into_iter().flatten() {
-            self.event(client, incoming);
-        }
-    }
-
-    fn incoming(&self, gate: &Gate, incoming: Incoming) {
-        let mut early = gate.early.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *early {
-            None => {
-                drop(early);
-                self.event(gate.client, incoming);
-            }
-            Some(early) if early.len() < MAX_EARLY => early.push(incoming),
-            Some(_) => tracing::debug!(client = gate.client, "too many events before the connection stood"),
-        }
-    }
-
-    fn event(&self, client: ClientId, incoming: Incoming) {
-        let data = incoming.raw().to_owned();
-        let Incoming { event, ack, .. } = incoming;
-        self.handle_event(Input::Event { client, name: &event, data: &data }, Some((client, ack)));
+    fn join(self: &Arc<Self>, socket: &SocketRef, auth: serde_json::Value) -> Client {
+        let key = serde_json::from_value(auth).ok().map(|it: Credentials| it.key);
+        let key = key.or_else(|| key_of_request(socket));
+        let id = self.clients.fetch_add(1, Ordering::Relaxed);
+        self.lock().fanout.add(id, socket.clone());
+        self.handle(Input::Opened { client: id, key });
+        Client { octane: Arc::clone(self), id }
     }
 
     fn handle_event(&self, input: Input<'_>, ack: Option<(ClientId, AckSender)>) {
@@ -242,6 +181,26 @@ impl Octane {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A client on the namespace.
+struct Client {
+    octane: Arc<Octane>,
+    id: ClientId,
+}
+
+impl Member for Client {
+    fn handle(&self, incoming: Incoming<'_>) {
+        let Incoming { event, data, ack } = incoming;
+        self.octane.handle_event(Input::Event { client: self.id, name: &event, data }, Some((self.id, ack)));
+    }
+
+    fn leave(&self) {
+        let mut inner = self.octane.lock();
+        inner.fanout.remove(self.id);
+        let outputs = inner.state.handle(Timestamp::now(), Input::Closed { client: self.id });
+        self.octane.carry_out(&mut inner, outputs, &mut None);
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::Weak;
 use std::time::Duration;
 
 use socketioxide::extract::SocketRef;
-use socketioxide::socket::Sid;
 use socketioxide::{SendError, SocketError};
 use tokio::sync::mpsc;
 
@@ -19,16 +18,9 @@ const MAX_OVERFLOW: usize = 65_536;
 /// How often a client with a full queue is tried again.
 const RETRY: Duration = Duration::from_millis(2);
 
-/// A client of the relay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Peer {
-    /// A socket on `/`.
-    Root(Sid),
-    /// A socket on `/relay`.
-    Own(Sid),
-    /// A monitor within this program.
-    Local(u64),
-}
+/// A client of the relay, by a number that is never used again: who leaves and comes back on the same connection is
+/// another.
+pub(super) type Peer = u64;
 
 /// The way to a client.
 #[derive(Debug)]
@@ -137,6 +129,8 @@ impl Outlet {
                     _ => Refusal::Gone,
                 })
             }
+            // Whoever has left may have come back on the same connection, which is not meant.
+            (Self::Socket(socket), Parcel::Close) if !socket.connected() => Ok(()),
             (Self::Socket(socket), Parcel::Close) => {
                 // Through the same queue as the messages before: they are flushed first.
                 SocketRef::clone(socket).disconnect().map_err(|_| Refusal::Full)

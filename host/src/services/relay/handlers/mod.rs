@@ -55,7 +55,7 @@ struct Inner {
     out: Vec<Output<Peer>>,
     /// Whether the timers' task is awake.
     ticking: bool,
-    next_local: u64,
+    next: Peer,
 }
 
 impl Switchboard {
@@ -68,7 +68,7 @@ impl Switchboard {
             links: HashMap::new(),
             out: Vec::new(),
             ticking: false,
-            next_local: 0,
+            next: 0,
         };
         let switchboard = Arc::new(Self {
             inner: Mutex::new(inner),
@@ -83,11 +83,10 @@ impl Switchboard {
 
     /// A socket has connected, perhaps with a token.
     pub(super) fn join(self: &Arc<Self>, socket: &SocketRef, token: Option<String>) -> Client {
-        let peer = if socket.ns() == NAMESPACE { Peer::Own(socket.id) } else { Peer::Root(socket.id) };
         let outlet = Outlet::Socket(socket.clone());
         let audible = pulse(socket).is_some();
-        self.locked(|switchboard, inner| inner.open(switchboard.now(), peer, outlet, token, audible));
-        Client { switchboard: self.clone(), peer }
+        let peer = self.locked(|switchboard, inner| inner.open(switchboard.now(), outlet, token, audible));
+        Client { switchboard: self.clone(), peer, is_alone: socket.ns() == NAMESPACE }
     }
 
     /// Become a monitor within this program: what it must do comes out of the receiver. `None` when the id
@@ -99,9 +98,7 @@ impl Switchboard {
     ) -> Option<(LocalReports, mpsc::Receiver<Message>)> {
         let (sender, queue) = mpsc::channel(room);
         let peer = self.locked(|switchboard, inner| {
-            let peer = Peer::Local(inner.next_local);
-            inner.next_local += 1;
-            inner.open(switchboard.now(), peer, Outlet::Local(sender), None, false);
+            let peer = inner.open(switchboard.now(), Outlet::Local(sender), None, false);
             let attached = inner.state.attach(peer, id, &mut inner.out);
             if !attached {
                 inner.forget(switchboard.now(), peer);
@@ -242,9 +239,12 @@ impl Drop for Switchboard {
 }
 
 impl Inner {
-    fn open(&mut self, now: Duration, peer: Peer, outlet: Outlet, token: Option<String>, audible: bool) {
+    fn open(&mut self, now: Duration, outlet: Outlet, token: Option<String>, audible: bool) -> Peer {
+        let peer = self.next;
+        self.next += 1;
         self.links.insert(peer, Link::new(outlet));
         self.state.handle(now, peer, Input::Opened { token, audible }, &mut self.out);
+        peer
     }
 
     fn forget(&mut self, now: Duration, peer: Peer) {
@@ -255,7 +255,7 @@ impl Inner {
     /// The client does not read: close it, and free its monitor's id at once.
     fn drop_slow(&mut self, now: Duration, peer: Peer) {
         if let Some(link) = self.links.remove(&peer) {
-            tracing::debug!(?peer, "a relay client does not read; disconnecting it");
+            tracing::debug!(peer, "a relay client does not read; disconnecting it");
             tokio::spawn(link.close());
         }
         self.state.handle(now, peer, Input::Closed, &mut self.out);
@@ -320,14 +320,16 @@ pub struct Client {
     // Not the socket: its event handlers own this, and it would keep itself alive.
     switchboard: Arc<Switchboard>,
     peer: Peer,
+    /// On the relay's own namespace, which no other service shares.
+    is_alone: bool,
 }
 
 impl Client {
     /// Whether an event is the relay's. `query` is only with a payload that is no string.
     #[must_use]
-    pub fn knows(&self, incoming: &Incoming) -> bool {
-        match incoming.event.as_str() {
-            "query" => matches!(self.peer, Peer::Own(_)) || events::is_relay_query(incoming.raw()),
+    pub fn knows(&self, incoming: &Incoming<'_>) -> bool {
+        match &*incoming.event {
+            "query" => self.is_alone || events::is_relay_query(incoming.data),
             event => Request::EVENTS.contains(&event),
         }
     }
@@ -335,8 +337,8 @@ impl Client {
 
 impl Member for Client {
     /// Answers an acknowledgement last; of events of others it answers only that.
-    fn handle(&self, incoming: Incoming) {
-        if let Some(request) = Request::parse(&incoming.event, incoming.raw()) {
+    fn handle(&self, incoming: Incoming<'_>) {
+        if let Some(request) = Request::parse(&incoming.event, incoming.data) {
             self.switchboard.input(self.peer, Input::Request(request));
         }
         if incoming.ack.send(&NOTHING).is_err() {
@@ -347,8 +349,6 @@ impl Member for Client {
 
     /// However it went: its monitor's id is free, its monitor's commands fail.
     fn leave(&self) {
-        // As a task: the relay itself may just be closing the socket, and then holds its lock.
-        let Self { switchboard, peer } = self.clone();
-        tokio::spawn(async move { switchboard.input(peer, Input::Closed) });
+        self.switchboard.input(self.peer, Input::Closed);
     }
 }

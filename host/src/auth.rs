@@ -48,10 +48,18 @@ impl Key {
 
     /// Whether `presented` is this key, in time that does not depend on where they differ.
     pub fn matches(&self, presented: &str) -> bool {
-        let presented: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
-        self.hash.ct_eq(&presented).into()
+        *self == Self::new(presented)
     }
 }
+
+impl PartialEq for Key {
+    /// In time that does not depend on where they differ.
+    fn eq(&self, other: &Self) -> bool {
+        self.hash.ct_eq(&other.hash).into()
+    }
+}
+
+impl Eq for Key {}
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -3,11 +3,15 @@
 //!
 //! Servers run on one core and the load on another, if `taskset` is there.
 
+#![allow(dead_code, reason = "each bench uses a part of it")]
+
 use std::process::Stdio;
 use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
+use cloverleaf::serve::{self, Patience};
+use cloverleaf::socketio;
 use futures_util::{SinkExt, StreamExt};
 use socketioxide::layer::SocketIoLayer;
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -47,15 +51,21 @@ pub(crate) async fn listen() -> TcpListener {
     listener
 }
 
-/// Serves nothing but Socket.IO.
-pub(crate) async fn serve(layer: SocketIoLayer) {
+/// Serves nothing but Socket.IO, as `cloverleaf serve` does.
+pub(crate) async fn serve_ours(layer: SocketIoLayer) {
+    let router = socketio::attach(Router::new(), layer);
+    serve::serve(listen().await, router, Patience::default(), std::future::pending()).await.expect("serves");
+}
+
+/// Serves nothing but Socket.IO, as its documentation does.
+pub(crate) async fn serve_bare(layer: SocketIoLayer) {
     let listener = listen().await.tap_io(|stream| stream.set_nodelay(true).expect("a socket"));
     axum::serve(listener, Router::new().layer(layer)).await.expect("serves");
 }
 
 /// A server in a process of its own, for as long as it is kept.
 pub(crate) struct Server {
-    _child: Child,
+    child: Child,
     /// Where it listens on the loopback interface.
     pub(crate) port: u16,
 }
@@ -84,11 +94,19 @@ impl Server {
             let Ok(mut child) = command.spawn() else { continue };
             let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
             if let Ok(Some(port)) = lines.next_line().await {
-                return Some(Self { _child: child, port: port.parse().expect("a port") });
+                return Some(Self { child, port: port.parse().expect("a port") });
             }
         }
         println!("{name} is left out: it does not start");
         None
+    }
+}
+
+impl Server {
+    /// How much memory it has, in bytes; none where that is not told.
+    pub(crate) fn memory(&self) -> Option<u64> {
+        let told = std::fs::read_to_string(format!("/proc/{}/statm", self.child.id()?)).ok()?;
+        Some(told.split(' ').nth(1)?.parse::<u64>().ok()? * 4096)
     }
 }
 

@@ -1,5 +1,6 @@
-//! Fan-out: one client says something, a thousand hear it. This service, the simplest with bare socketioxide, and the
-//! simplest with Node's socket.io (if `.ci/peers` has installed it).
+//! Fan-out: one client says something, a thousand hear it; and telemetry at its usual rate while one of them does not
+//! read. This service, the simplest with bare socketioxide, and the simplest with Node's socket.io (if `.ci/peers` has
+//! installed it).
 //!
 //! ```sh
 //! cargo bench -p cloverleaf --bench octane             # all, in turns
@@ -9,6 +10,7 @@
 
 #[path = "../load/mod.rs"]
 mod load;
+mod telemetry;
 
 use std::time::Instant;
 
@@ -37,7 +39,7 @@ async fn serve(which: &str) {
     if which == "bare" {
         let (layer, io) = socketio::server();
         bare(&io);
-        load::serve(layer).await;
+        load::serve_bare(layer).await;
     } else {
         let mut options = Options::default();
         options.octane.keys = vec![KEY.parse().expect("a key")];
@@ -56,16 +58,25 @@ fn bare(io: &SocketIo) {
             sent.expect("ready at once").expect("room");
             std::future::ready(())
         });
+        socket.on("v2x_BSM", |socket: SocketRef, Data(data): Data<Value>| {
+            let sent = socket.within("user").emit("v2x_BSM", &data).now_or_never();
+            sent.expect("ready at once").expect("room");
+            std::future::ready(())
+        });
         socket.join("user");
         socket.emit("channels", &0).expect("room");
         std::future::ready(())
     });
 }
 
-/// A client that is in: `channels` is the last that is said on entry.
-async fn join(port: u16) -> Socket {
-    let mut socket = Socket::join(port, "/octane", &format!("&X-API-KEY={KEY}")).await;
+/// A client that is in: `channels` is the last that is said on entry. The road has news of its own for `facility`.
+async fn join(server: &Server, name: &str) -> Socket {
+    let mut socket = Socket::join(server.port, "/octane", &format!("&X-API-KEY={KEY}")).await;
     while !socket.hear().await.contains("\"channels\"") {}
+    if name == "cloverleaf" {
+        socket.say("42/octane,[\"leave\",{\"channel\":\"facility\"}]").await;
+        while !socket.hear().await.contains("\"leave\"") {}
+    }
     socket
 }
 
@@ -100,10 +111,10 @@ impl Contender {
         let server = Server::start("octane", name).await?;
         let (report, heard) = mpsc::unbounded_channel();
         for _ in 0..SUBSCRIBERS {
-            subscribe(join(server.port).await, report.clone());
+            subscribe(join(&server, name).await, report.clone());
         }
         let (speak, mut spoken) = mpsc::unbounded_channel::<Vec<String>>();
-        let mut publisher = join(server.port).await;
+        let mut publisher = join(&server, name).await;
         tokio::spawn(async move {
             loop {
                 // It hears itself, too, and has to answer heartbeats; only waiting for a frame may be cut short.
@@ -144,5 +155,9 @@ async fn compare() {
             it.measure(in_flight).await
         })
         .await;
+    }
+    drop(contenders);
+    for name in CONTENDERS {
+        telemetry::measure(name).await;
     }
 }

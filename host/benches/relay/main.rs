@@ -40,11 +40,13 @@ fn main() {
 async fn serve(which: &str) {
     let (layer, io) = socketio::server();
     let context = Context { timeline: Bus::remembering(), exposure: Exposure::Loopback };
-    match which {
-        "bare" => bare(&io),
-        _ => Relay::new(&Options::default().relay, &context).mount(&io),
+    if which == "bare" {
+        bare(&io);
+        load::serve_bare(layer).await;
+    } else {
+        Relay::new(&Options::default().relay, &context).mount(&io);
+        load::serve_ours(layer).await;
     }
-    load::serve(layer).await;
 }
 
 #[derive(Deserialize)]

@@ -1,6 +1,6 @@
 //! `cloverleaf octane`: talks to OCTANE servers.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -89,12 +89,12 @@ enum Verb {
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self.verb {
-            Verb::Facility => print!("{}", facility::BUILT_IN),
+            Verb::Facility => write!(std::io::stdout(), "{}", facility::BUILT_IN)?,
             Verb::Hash => {
                 let mut key = String::new();
                 std::io::stdin().read_to_string(&mut key).context("cannot read the key")?;
                 let key: Key = key.trim_end_matches(['\r', '\n']).parse()?;
-                println!("sha256 = \"{}\"", key.sha256());
+                writeln!(std::io::stdout(), "sha256 = \"{}\"", key.sha256())?;
             }
             Verb::Listen { server, count, channels } => super::block_on(listen(server, count, channels))?,
             Verb::Join { server, channels } => super::block_on(join(server, channels))?,
@@ -122,11 +122,11 @@ impl Server {
         connect(options).await.with_context(|| format!("cannot connect to {}", self.server))
     }
 
-    fn print(&self, name: &str, data: &Value) {
+    fn print(&self, name: &str, data: &Value) -> std::io::Result<()> {
         if self.json {
-            println!("{}", json!({"event": name, "data": data}));
+            writeln!(std::io::stdout(), "{}", json!({"event": name, "data": data}))
         } else {
-            println!("{name} {data}");
+            writeln!(std::io::stdout(), "{name} {data}")
         }
     }
 }
@@ -144,7 +144,7 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
             Some(Event::Message { name, .. })
                 if ["auth_ok", "join", "leave", "channels"].contains(&name.as_str()) => {}
             Some(Event::Message { name, data }) => {
-                server.print(&name, &data);
+                server.print(&name, &data)?;
                 left = left.map(|left| left - 1);
             }
         }
@@ -180,14 +180,14 @@ async fn join(server: Server, channels: Vec<String>) -> anyhow::Result<()> {
     let listing = listing.await.context("the server does not answer")??;
     client.disconnect().await;
     if server.json {
-        println!("{}", json!({"joined": joined, "channels": listing["channels"]}));
+        writeln!(std::io::stdout(), "{}", json!({"joined": joined, "channels": listing["channels"]}))?;
     } else {
         for channel in &joined {
-            println!("joined {channel}");
+            writeln!(std::io::stdout(), "joined {channel}")?;
         }
         for channel in listing["channels"].as_array().into_iter().flatten() {
             let mark = if channel["subscribed"] == true { "*" } else { " " };
-            println!("{mark} {}", channel["name"].as_str().unwrap_or_default());
+            writeln!(std::io::stdout(), "{mark} {}", channel["name"].as_str().unwrap_or_default())?;
         }
     }
     match channels.iter().find(|channel| !joined.contains(channel)) {
@@ -208,7 +208,7 @@ async fn send(server: Server, event: &str, data: Option<Value>) -> anyhow::Resul
     }
     client.disconnect().await;
     if server.json {
-        println!("{}", json!({"sent": event}));
+        writeln!(std::io::stdout(), "{}", json!({"sent": event}))?;
     }
     Ok(())
 }

@@ -3,12 +3,12 @@
 //! The file that is built in describes a test track with eleven intersections and is the example to copy:
 //! `cloverleaf octane facility > my.toml`, edit, `cloverleaf serve --octane-facility my.toml`.
 
-use std::collections::HashSet;
+mod check;
 
 use cloverleaf_core::tscbm::Phases;
 use serde::Deserialize;
 
-use super::controller::{self, PHASES};
+use super::controller;
 use super::crossing;
 use super::mover::Place;
 
@@ -401,77 +401,6 @@ impl Facility {
         facility.check()?;
         Ok(facility)
     }
-
-    fn check(&self) -> Result<(), FacilityError> {
-        unique("intersection", self.intersections.iter().map(|it| it.id.to_string()))?;
-        unique("radio", self.intersections.iter().map(|it| it.v2x.clone()))?;
-        unique("crosswalk", self.crosswalks.iter().map(|it| it.id.to_string()))?;
-        unique("rail_crossing", self.rail_crossings.iter().map(|it| it.id.to_string()))?;
-        unique("gate", self.gates.iter().map(|it| it.id.to_string()))?;
-        unique("garage", self.garages.iter().map(|it| it.id.clone()))?;
-        unique("light", self.lights.iter().map(|it| it.id.to_string()))?;
-        unique("sensor", self.sensors.iter().map(|it| it.id.clone()))?;
-        unique("robot", self.robots.iter().map(|it| it.id.to_string()))?;
-        unique("beacon", self.beacons.iter().map(|it| it.id.clone()))?;
-        unique("vehicle", self.vehicles.iter().map(|it| it.id.clone()))?;
-        unique("lawn_mower", self.lawn_mowers.iter().map(|it| it.id.to_string()))?;
-        unique("safety_equipment", self.safety_equipment.iter().map(|it| it.id.clone()))?;
-        unique("weather_station", self.weather_stations.iter().map(|it| it.id.clone()))?;
-        for it in &self.intersections {
-            let range =
-                |what| Err(FacilityError::Range { kind: "intersection", id: it.id.to_string(), what });
-            let known = |phases: &[u8]| phases.iter().all(|phase| (1..=PHASES).contains(phase));
-            let times = &it.timing;
-            let longest = [times.min_green, times.max_green, times.passage, times.yellow, times.red_clear]
-                .into_iter()
-                .chain([times.walk, times.pedestrian_clear])
-                .max();
-            if it.phases.is_empty() || !known(&it.phases) || !it.preempts.iter().all(|it| known(it)) {
-                return range("phases are 1 to 8, and at least one");
-            }
-            if longest.is_none_or(|longest| longest > 6_000) || times.yellow < 30 || times.min_green == 0 {
-                return range("no time is over 600 s, a yellow is 3 s or more, a green is not empty");
-            }
-            if !(0.0..=60.0).contains(&it.traffic) {
-                return range("traffic is 0 to 60 vehicles a minute");
-            }
-            if it.v2x.is_empty()
-                || it.v2x.len() > 16
-                || !it.v2x.bytes().all(|byte| byte.is_ascii_alphanumeric())
-            {
-                return range("v2x is 1 to 16 letters and digits");
-            }
-            // A radio's channel goes by either of its names, so one's number cannot be another's v2x.
-            if self.intersections.iter().any(|other| other.id != it.id && other.id.to_string() == it.v2x) {
-                return range("v2x is the number of another intersection");
-            }
-        }
-        for it in &self.rail_crossings {
-            let Some((id, preempt)) = it.preempts else { continue };
-            let junction = self.intersections.iter().find(|junction| junction.id == id);
-            if junction.is_none_or(|junction| !(1..=junction.preempts.len()).contains(&preempt)) {
-                let what = format!("preemption {preempt} of intersection {id}");
-                return Err(FacilityError::Missing { kind: "rail_crossing", id: it.id.to_string(), what });
-            }
-        }
-        let movers = self.beacons.iter().map(|it| ("beacon", &it.id, &it.path, it.speed));
-        let movers = movers.chain(self.vehicles.iter().map(|it| ("vehicle", &it.id, &it.path, it.speed)));
-        let scenarios = self.robots.iter().flat_map(|it| &it.scenarios);
-        let movers = movers.chain(scenarios.map(|it| ("scenario", &it.name, &it.path, it.speed)));
-        for (kind, id, path, speed) in movers {
-            if path.is_empty() || !(0.0..=100.0).contains(&speed) {
-                let what = "a path has a place and a speed of 0 to 100 m/s";
-                return Err(FacilityError::Range { kind, id: id.clone(), what });
-            }
-        }
-        for it in &self.vehicles {
-            if it.id.len() != 8 || u32::from_str_radix(&it.id, 16).is_err() {
-                let what = "id is eight hexadecimal digits";
-                return Err(FacilityError::Range { kind: "vehicle", id: it.id.clone(), what });
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Intersection {
@@ -485,16 +414,6 @@ impl Intersection {
         let pairs = [[1, 5], [2, 6], [3, 7], [4, 8]].map(|pair| Phases::of(&pair).and(self.phases()));
         pairs.into_iter().filter(|pair| !pair.is_empty()).collect()
     }
-}
-
-fn unique(kind: &'static str, ids: impl Iterator<Item = String>) -> Result<(), FacilityError> {
-    let mut seen = HashSet::new();
-    for id in ids {
-        if !seen.insert(id.clone()) {
-            return Err(FacilityError::Twice { kind, id });
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -524,5 +443,25 @@ mod tests {
         bad(format!("{head}{junction}v2x = 'a'\nphases = [9]\n"), "phases are 1 to 8");
         bad(format!("{head}{junction}v2x = 'a_b'\nphases = [2]\n"), "letters and digits");
         bad(format!("{head}colour = 'red'\n"), "colour");
+        bad(format!("{head}utc_offset_minutes = 2000\n"), "a day at most");
+        bad(format!("{head}{gate}travel = 0\n"), "gate 1: travel is a tenth of a second or more");
+        bad(
+            format!("{head}{}travel = 0\n", gate.replace("gate", "garage").replace("id = 1", "id = 'g'")),
+            "garage g: travel",
+        );
+        let crosswalk = "[[crosswalk]]\nid = 11\nname = 'n'\nplace = [0.0, 0.0]\n";
+        bad(
+            format!("{head}{junction}v2x = 'a'\nphases = [2]\n{crosswalk}"),
+            "crosswalk 11 is described twice",
+        );
+        let vehicle = "[[vehicle]]\nid = '00000001'\nspeed = 1.0\npath = [[0.0, 0.0]]\n";
+        bad(
+            format!("{head}{junction}v2x = 'a'\nphases = [2]\n{vehicle}"),
+            "radio number 1 is described twice",
+        );
+        let train = crossing.replace("preempts = [4, 1]", "train_every = 10\ntrain_for = 11");
+        bad(format!("{head}{train}"), "train_for is not longer than train_every");
+        let beacon = "[[beacon]]\nid = 'b'\nkind = 'tree'\nspeed = 1.0\npath = [[0.0, 0.0]]\n";
+        bad(format!("{head}{beacon}"), "beacon b: kind is pedestrian");
     }
 }

@@ -31,7 +31,7 @@ struct Heard {
 pub struct Junction {
     /// What stands there.
     pub site: facility::Intersection,
-    /// Its controller. With a feed of datagrams it runs unseen.
+    /// Its controller; with a feed of datagrams it stands still, and nobody asks it for anything.
     pub controller: Controller,
     /// Whether it listens to commands.
     pub enabled: bool,
@@ -65,6 +65,8 @@ impl Junction {
 
     /// From now on only datagrams say what it shows.
     pub fn feed_by_datagrams(&mut self) {
+        self.controller = Controller::new(self.site.phases(), [self.site.timing; PHASES as usize]);
+        self.reset();
         self.feed = Feed::Datagrams { last: None };
     }
 
@@ -106,6 +108,9 @@ impl Junction {
 
     /// Lets a tenth of a second pass, which ends at `now`; a train may ask for one of the preemptions.
     pub fn step(&mut self, now: Timestamp, by_rail: Option<usize>) {
+        if !self.is_simulated() {
+            return;
+        }
         if let Some(left) = &mut self.clear_left {
             *left = left.saturating_sub(1);
             if *left == 0 {

@@ -15,11 +15,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1::Builder;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use stall::StallGuard;
+
+/// How many bytes the kernel keeps for a client that reads slowly, about. Left to itself it keeps megabytes, and what
+/// such a client is told is as old as they are.
+const SEND_BUFFER: usize = 262_144;
 
 /// How long clients may take.
 #[derive(Clone, Copy, Debug)]
@@ -92,6 +97,9 @@ async fn accept(listener: &mut TcpListener) -> io::Result<TcpStream> {
                 // Without TCP_NODELAY bursts wait for delayed acknowledgements of up to 40 ms.
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY was refused");
+                }
+                if let Err(error) = SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER) {
+                    tracing::debug!(%error, "the size of the send buffer was refused");
                 }
                 return Ok(stream);
             }

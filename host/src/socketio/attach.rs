@@ -19,7 +19,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tower::{Layer, Service};
 
 use super::connect_query::{Watched, polled};
-use super::pulse::{Beating, Pulse, Pulses};
+use super::line::{Line, Lines};
+use super::pulse::Beating;
 
 /// How long the answer to the first poll may be: `0{"sid":…}`.
 const MAX_OPEN: usize = 4096;
@@ -28,28 +29,28 @@ const MAX_OPEN: usize = 4096;
 pub fn attach(router: Router, layer: SocketIoLayer) -> Router {
     // One service behind both ways in, for it owns the sessions.
     let sockets = layer.layer(router);
-    let pulses = Pulses::default();
+    let lines = Lines::default();
     Router::new().fallback_service(sockets.clone()).layer(from_fn(move |mut request: Request, next: Next| {
-        let (mut sockets, pulses) = (sockets.clone(), pulses.clone());
+        let (mut sockets, lines) = (sockets.clone(), lines.clone());
         async move {
             if !request.uri().path().starts_with("/socket.io") {
                 return next.run(request).await;
             }
             let session = parameter(&request, "sid").map(str::to_owned);
-            let pulse = match &session {
-                Some(session) => pulses.of(session),
-                None => Some(Arc::<Pulse>::default()),
+            let line = match &session {
+                Some(session) => lines.of(session),
+                None => Some(Arc::<Line>::default()),
             };
-            if let Some(pulse) = &pulse {
-                pulse.beat();
-                request.extensions_mut().insert(Arc::clone(pulse));
+            if let Some(line) = &line {
+                line.pulse.beat();
+                request.extensions_mut().insert(Arc::clone(line));
             }
             let is_old = parameter(&request, "EIO") == Some("3");
             if let Some((accept, upgrade, request)) = take_upgrade(&mut request) {
                 tokio::spawn(async move {
                     let (until_dropped, dropped) = oneshot::channel();
                     let stream = match upgrade.await {
-                        Ok(upgraded) => stream(upgraded, is_old && session.is_none(), pulse, until_dropped),
+                        Ok(upgraded) => stream(upgraded, is_old, line, until_dropped),
                         Err(error) => return tracing::debug!(%error, "a WebSocket did not come about"),
                     };
                     if let Err(error) = Service::call(&mut sockets, (stream, request)).await {
@@ -68,8 +69,13 @@ pub fn attach(router: Router, layer: SocketIoLayer) -> Router {
             if is_old && *request.method() == Method::POST {
                 return polled(request, next).await;
             }
-            match (session, pulse) {
-                (None, Some(pulse)) => learn(&pulses, &pulse, next.run(request).await).await,
+            match (session, line) {
+                (None, Some(line)) => learn(&lines, &line, next.run(request).await).await,
+                (Some(_), Some(line)) if *request.method() == Method::GET => {
+                    // Whoever polls again has received what the last poll was answered with.
+                    line.flow.drain();
+                    next.run(request).await
+                }
                 _ => next.run(request).await,
             }
         }
@@ -100,16 +106,16 @@ fn take_upgrade(request: &mut Request) -> Option<(String, hyper::upgrade::OnUpgr
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// An old client that begins with a WebSocket has its first frames looked at.
+/// An old client has its frames looked at.
 fn stream(
     upgraded: Upgraded,
     has_queries: bool,
-    pulse: Option<Arc<Pulse>>,
+    line: Option<Arc<Line>>,
     until_dropped: oneshot::Sender<Infallible>,
 ) -> Box<dyn Stream> {
     let stream = TokioIo::new(upgraded);
-    // A session that is not known has no pulse, and no future.
-    let stream = Beating::new(stream, pulse.unwrap_or_default(), until_dropped);
+    // A session that is not known has no line, and no future.
+    let stream = Beating::new(stream, line.unwrap_or_default(), until_dropped);
     if has_queries { Box::new(Watched::new(stream)) } else { Box::new(stream) }
 }
 
@@ -124,7 +130,7 @@ fn farewell(session: &str, is_old: bool) -> Request {
 }
 
 /// Reads the id of a new session from the answer to its first poll.
-async fn learn(pulses: &Pulses, pulse: &Arc<Pulse>, response: Response) -> Response {
+async fn learn(lines: &Lines, line: &Arc<Line>, response: Response) -> Response {
     if response.status() != StatusCode::OK {
         return response;
     }
@@ -136,7 +142,7 @@ async fn learn(pulses: &Pulses, pulse: &Arc<Pulse>, response: Response) -> Respo
     if let Some((session, _)) =
         open.and_then(|open| open.split_once("\"sid\":\"")).and_then(|(_, rest)| rest.split_once('"'))
     {
-        pulses.remember(session, pulse);
+        lines.remember(session, line);
     }
     Response::from_parts(parts, Body::from(body))
 }

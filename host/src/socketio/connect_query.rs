@@ -2,9 +2,9 @@
 //!
 //! Such a client puts the query of a namespace's URL into the CONNECT packet: `40/octane?X-API-KEY=secret,`. The
 //! server below takes all of that for the namespace's name. Here the query becomes the payload of CONNECT,
-//! `40/octane,{"X-API-KEY":"secret"}`, before the server sees it: in polling bodies, and in the first frames of a
-//! WebSocket that begins as one, [`FRAMES`] of them at most. Everything else passes untouched, and clients of Engine.IO 4 are not looked
-//! at.
+//! `40/octane,{"X-API-KEY":"secret"}`, before the server sees it: in polling bodies and in the frames of WebSockets, for
+//! as long as those last, because a client opens further namespaces whenever it likes. Everything else passes untouched,
+//! and clients of Engine.IO 4 are not looked at.
 
 use std::io;
 use std::pin::Pin;
@@ -19,10 +19,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::MAX_MESSAGE;
 
-/// How many frames of a WebSocket are looked at: a probe, an upgrade, pings, and CONNECT packets of a few namespaces.
-const FRAMES: u8 = 16;
-/// A longer frame ends the looking: a CONNECT packet is short.
-const MAX_FRAME: usize = 4096;
+/// A longer frame is passed on as it comes: a CONNECT packet is short.
+const MAX_FRAME: u64 = 4096;
 
 /// Passes on a polling body, with its CONNECT packets rewritten.
 pub(super) async fn polled(request: Request, next: Next) -> Response {
@@ -78,26 +76,31 @@ pub(super) struct Watched<S> {
     /// Bytes to be read, from `taken` on.
     ready: Vec<u8>,
     taken: usize,
-    /// How many more frames to look at.
-    left: u8,
+    /// Bytes of a long frame that are still to come.
+    passing: u64,
+    /// These are no frames of a client, or there are no more of them.
+    blind: bool,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S) -> Self {
-        Self { stream, raw: Vec::new(), ready: Vec::new(), taken: 0, left: FRAMES }
+        Self { stream, raw: Vec::new(), ready: Vec::new(), taken: 0, passing: 0, blind: false }
     }
 
     fn take(&mut self, bytes: &[u8]) {
         self.raw.extend_from_slice(bytes);
-        while self.left > 0 {
+        while !self.blind {
+            let here = self.raw.len().min(usize::try_from(self.passing).unwrap_or(usize::MAX));
+            self.passing -= here as u64;
+            self.ready.extend(self.raw.drain(..here));
             match frame_length(&self.raw) {
                 Length::Unknown => return,
-                Length::TooLong => self.left = 0,
-                Length::Known(length) if length > self.raw.len() => return,
+                Length::NoFrame => self.blind = true,
+                Length::Known(length) if length > MAX_FRAME => self.passing = length,
+                Length::Known(length) if length > self.raw.len() as u64 => return,
                 Length::Known(length) => {
-                    let frame: Vec<u8> = self.raw.drain(..length).collect();
+                    let frame: Vec<u8> = self.raw.drain(..length as usize).collect();
                     self.ready.extend(rewrite_frame(&frame).unwrap_or(frame));
-                    self.left -= 1;
                 }
             }
         }
@@ -107,8 +110,8 @@ impl<S> Watched<S> {
 
 enum Length {
     Unknown,
-    Known(usize),
-    TooLong,
+    Known(u64),
+    NoFrame,
 }
 
 fn header_length(frame: &[u8]) -> Option<usize> {
@@ -122,16 +125,16 @@ fn header_length(frame: &[u8]) -> Option<usize> {
 /// The length of the masked frame that begins here.
 fn frame_length(bytes: &[u8]) -> Length {
     let Some(second) = bytes.get(1) else { return Length::Unknown };
-    let length = match (second & 0x80, second & 0x7F) {
+    let extended = match (second & 0x80, second & 0x7F) {
         // Clients must mask; whoever does not is the server's to refuse.
-        (0, _) | (_, 127) => return Length::TooLong,
-        (_, 126) => match (bytes.get(2), bytes.get(3)) {
-            (Some(high), Some(low)) => 8 + usize::from(u16::from_be_bytes([*high, *low])),
-            _ => return Length::Unknown,
-        },
-        (_, short) => 6 + usize::from(short),
+        (0, _) => return Length::NoFrame,
+        (_, 127) => 8,
+        (_, 126) => 2,
+        (_, short) => return Length::Known(6 + u64::from(short)),
     };
-    if length > MAX_FRAME { Length::TooLong } else { Length::Known(length) }
+    let Some(digits) = bytes.get(2..2 + extended) else { return Length::Unknown };
+    let payload = digits.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
+    Length::Known(payload.saturating_add(6 + extended as u64))
 }
 
 fn rewrite_frame(frame: &[u8]) -> Option<Vec<u8>> {
@@ -176,7 +179,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
                 }
                 return Poll::Ready(Ok(()));
             }
-            if this.left == 0 {
+            if this.blind {
                 return Pin::new(&mut this.stream).poll_read(cx, buf);
             }
             let mut chunk = [0; 1024];
@@ -184,7 +187,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             ready!(Pin::new(&mut this.stream).poll_read(cx, &mut chunk))?;
             if chunk.filled().is_empty() {
                 // The end: what is left of a frame is passed on as it is.
-                this.left = 0;
+                this.blind = true;
                 this.ready.append(&mut this.raw);
                 if this.ready.is_empty() {
                     return Poll::Ready(Ok(()));
@@ -230,11 +233,16 @@ mod tests {
     fn masked_frame(text: &str) -> Vec<u8> {
         let mask = [1, 2, 3, 4];
         let mut frame = vec![0x81];
-        if text.len() < 126 {
-            frame.push(0x80 | text.len() as u8);
-        } else {
-            frame.push(0x80 | 126);
-            frame.extend((text.len() as u16).to_be_bytes());
+        match text.len() {
+            length @ 0..126 => frame.push(0x80 | length as u8),
+            length @ 126..=0xFFFF => {
+                frame.push(0x80 | 126);
+                frame.extend((length as u16).to_be_bytes());
+            }
+            length => {
+                frame.push(0x80 | 127);
+                frame.extend((length as u64).to_be_bytes());
+            }
         }
         frame.extend(mask);
         frame.extend(text.bytes().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
@@ -271,25 +279,24 @@ mod tests {
     #[tokio::test]
     async fn frames_are_rewritten_however_they_are_cut() {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let long = format!("42[\"{}\"]", "x".repeat(300));
-        let sent =
-            [masked_frame("2probe"), masked_frame("40/octane?X-API-KEY=goodkey,"), masked_frame(&long)]
-                .concat();
-        let expected = [
-            masked_frame("2probe"),
-            masked_frame(r#"40/octane,{"X-API-KEY":"goodkey"}"#),
-            masked_frame(&long),
-        ]
-        .concat();
+        let long =
+            [300, 5_000, 70_000].map(|length| masked_frame(&format!("42[\"{}\"]", "x".repeat(length))));
+        let pings = masked_frame("2").repeat(20);
+        let exchange = |connect: &str| {
+            let connect = masked_frame(connect);
+            [&*masked_frame("2probe"), &*connect, &*long.concat(), &*pings, &*connect].concat()
+        };
+        let sent = exchange("40/octane?X-API-KEY=goodkey,");
+        let expected = exchange(r#"40/octane,{"X-API-KEY":"goodkey"}"#);
         for size in [1, 2, 7, 64, sent.len()] {
-            let (mut client, server) = tokio::io::duplex(8192);
+            let (mut client, server) = tokio::io::duplex(200_000);
             for piece in sent.chunks(size) {
                 client.write_all(piece).await.unwrap();
             }
             drop(client);
             let mut received = Vec::new();
             Watched::new(server).read_to_end(&mut received).await.unwrap();
-            assert_eq!(received, expected, "in pieces of {size}");
+            assert!(received == expected, "in pieces of {size}");
         }
     }
 

@@ -20,13 +20,16 @@ pub struct Incoming<'a> {
     /// The first argument as it came; `null` when there is none, or when the packet was not the JSON array that
     /// Socket.IO demands.
     pub data: &'a RawValue,
-    /// Answers the acknowledgement, if the client asked for one.
-    pub ack: AckSender,
+    /// Sends the acknowledgement, if the client asked for one.
+    pub ack: Option<AckSender>,
 }
 
 impl<'a> Incoming<'a> {
     pub(super) fn new(socket: &Arc<Socket>, packet: &'a mut Value, ack: Option<i64>) -> Self {
-        let Ok(ack) = AckSender::from_message_parts(socket, packet, &ack);
+        let ack = ack.map(|number| {
+            let Ok(ack) = AckSender::from_message_parts(socket, packet, &Some(number));
+            ack
+        });
         let Parts { event, data } = match packet {
             Value::Str(text, _) => serde_json::from_str(text).unwrap_or_default(),
             Value::Bytes(_) => Parts::default(),

@@ -2,14 +2,19 @@
 //! from a client.
 //!
 //! ```text
-//!  attach   the server in front of a router          gate    from a socket to a member of a service
-//!  pulse    whether a client still lives             connect_query   what clients of Socket.IO 2 say
+//!  attach     the server in front of a router             gate    from a socket to a member of a service
+//!  incoming   an event of a client                        outlet  the way back, on which nothing is lost
+//!  line       a connection: its pulse (does it live?) and its flow (how much is on its way?)
+//!  connect_query   what clients of Socket.IO 2 put into CONNECT
 //! ```
 
 mod attach;
 mod connect_query;
+mod flow;
 mod gate;
 mod incoming;
+mod line;
+mod outlet;
 mod pulse;
 
 use std::time::Duration;
@@ -20,14 +25,17 @@ use socketioxide::layer::SocketIoLayer;
 use socketioxide::socket::Socket;
 
 pub use attach::attach;
+pub use flow::Flow;
 pub use gate::{Member, serve};
 pub use incoming::Incoming;
+pub use line::Line;
+pub use outlet::{MAX_WAITING, Message, Outlet, Overflow, catch_up};
 pub use pulse::Pulse;
 
 /// The largest WebSocket message or polling body a client may send, in bytes.
 pub const MAX_MESSAGE: usize = 1_000_000;
 
-/// How many packets may wait for a slow client; a service decides what happens to the next one.
+/// How many packets fit into a client's queue. A [`Flow`] sees to it that there are fewer.
 pub const MAX_QUEUE: usize = 4096;
 
 /// The argument list `[]`: for events without data, and for acknowledgements, which clients with callbacks of no

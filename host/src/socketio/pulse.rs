@@ -1,22 +1,22 @@
-//! Whether a client's connection still leads to somebody.
+//! Whether a client's connection still leads to somebody, and the stream in which that shows.
 //!
 //! A client that loses its power or its network says nothing, and its connection stands until the heartbeat misses it.
 //! Who must know earlier asks: a WebSocket is sent a ping, which every implementation answers by itself; a client that
 //! polls answers whatever it is sent by coming back. Everything that comes from the client counts.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, oneshot};
 
-/// The signs of life of one client. A [socket](socketioxide::extract::SocketRef) that came through
-/// [`attach`](super::attach()) has it among the extensions of its request.
+use super::Line;
+
+/// The signs of life of one client.
 #[derive(Debug, Default)]
 pub struct Pulse {
     heard: Arc<Notify>,
@@ -37,6 +37,12 @@ impl Pulse {
         heard
     }
 
+    /// Whether a ping is wanted. It is not asked twice.
+    fn is_asked(&self) -> bool {
+        // Read first: this is looked at with every write, and nearly never so.
+        self.asked.load(Ordering::Acquire) && self.asked.swap(false, Ordering::AcqRel)
+    }
+
     /// Something came from the client.
     pub(super) fn beat(&self) {
         if self.listening.load(Ordering::Acquire) {
@@ -45,47 +51,14 @@ impl Pulse {
     }
 }
 
-/// The pulses of the sessions that began by polling, by session id.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Pulses {
-    sessions: Arc<Mutex<Sessions>>,
-}
-
-#[derive(Debug, Default)]
-struct Sessions {
-    pulses: HashMap<String, Weak<Pulse>>,
-    /// With so many, those that are over are forgotten.
-    sweep_at: usize,
-}
-
-impl Pulses {
-    /// The pulse of a session, as long as that lasts.
-    pub(super) fn of(&self, session: &str) -> Option<Arc<Pulse>> {
-        self.lock().pulses.get(session)?.upgrade()
-    }
-
-    /// Remembers the pulse of a session, which keeps it itself.
-    pub(super) fn remember(&self, session: &str, pulse: &Arc<Pulse>) {
-        let mut sessions = self.lock();
-        if sessions.pulses.len() >= sessions.sweep_at {
-            sessions.pulses.retain(|_, pulse| pulse.strong_count() > 0);
-            sessions.sweep_at = 2 * sessions.pulses.len() + 64;
-        }
-        sessions.pulses.insert(session.to_owned(), Arc::downgrade(pulse));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Sessions> {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A ping without payload, as a server sends it.
 const PING: &[u8] = &[0x89, 0x00];
 
-/// The stream of a client's WebSocket, which reports what comes and sends pings between frames.
+/// The stream of a client's WebSocket, which reports what comes and what has been written, and sends pings between
+/// frames.
 pub(super) struct Beating<S> {
     stream: S,
-    pulse: Arc<Pulse>,
+    line: Arc<Line>,
     written: Frames,
     /// Bytes of a ping that are still to be sent.
     owed: &'static [u8],
@@ -93,16 +66,15 @@ pub(super) struct Beating<S> {
 }
 
 impl<S> Beating<S> {
-    pub(super) fn new(stream: S, pulse: Arc<Pulse>, until_dropped: oneshot::Sender<Infallible>) -> Self {
-        Self { stream, pulse, written: Frames::default(), owed: &[], _until_dropped: until_dropped }
+    pub(super) fn new(stream: S, line: Arc<Line>, until_dropped: oneshot::Sender<Infallible>) -> Self {
+        Self { stream, line, written: Frames::default(), owed: &[], _until_dropped: until_dropped }
     }
 }
 
 impl<S: AsyncWrite + Unpin> Beating<S> {
     /// Sends the ping that is wanted, if a frame has just ended.
     fn poll_ping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.owed.is_empty() && self.written.is_between() && self.pulse.asked.swap(false, Ordering::AcqRel)
-        {
+        if self.owed.is_empty() && self.written.is_between() && self.line.pulse.is_asked() {
             self.owed = PING;
         }
         while !self.owed.is_empty() {
@@ -125,7 +97,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Beating<S> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.pulse.beat();
+            self.line.pulse.beat();
         }
         Poll::Ready(Ok(()))
     }
@@ -142,7 +114,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Beating<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_ping(cx))?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+        self.line.flow.drain();
+        Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -184,7 +158,7 @@ impl Frames {
                 127 => 8,
                 _ => 0,
             };
-            if self.length == 2 + extended && self.length > 1 {
+            if self.length == 2 + extended {
                 self.payload = match extended {
                     0 => u64::from(self.head[1] & 0x7F),
                     _ => self.head[2..2 + extended].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
@@ -224,12 +198,12 @@ mod tests {
             let frame = frame(length);
             let moments = [0, 1, 2, 3, frame.len() / 2, frame.len() - 1, frame.len()];
             for asked_at in moments.into_iter().filter(|moment| *moment <= frame.len()) {
-                let pulse = Arc::new(Pulse::default());
+                let line = Arc::<Line>::default();
                 let (server, mut client) = duplex(200_000);
-                let mut stream = Beating::new(server, Arc::clone(&pulse), oneshot::channel().0);
+                let mut stream = Beating::new(server, Arc::clone(&line), oneshot::channel().0);
                 let (first, rest) = frame.split_at(asked_at);
                 stream.write_all(first).await.unwrap();
-                drop(pulse.ask());
+                drop(line.pulse.ask());
                 stream.write_all(rest).await.unwrap();
                 stream.flush().await.unwrap();
                 drop(stream);
@@ -245,24 +219,25 @@ mod tests {
 
     #[tokio::test]
     async fn whatever_comes_is_a_sign_of_life() {
-        let pulse = Arc::new(Pulse::default());
+        let line = Arc::<Line>::default();
         let (server, mut client) = duplex(64);
-        let mut stream = Beating::new(server, Arc::clone(&pulse), oneshot::channel().0);
-        let heard = pulse.ask();
+        let mut stream = Beating::new(server, Arc::clone(&line), oneshot::channel().0);
+        let heard = line.pulse.ask();
         client.write_all(&[0x8A, 0x80, 1, 2, 3, 4]).await.unwrap();
         stream.read_u8().await.unwrap();
         heard.await;
     }
 
-    #[test]
-    fn sessions_that_are_over_are_forgotten() {
-        let pulses = Pulses::default();
-        let lasting = Arc::new(Pulse::default());
-        pulses.remember("lasting", &lasting);
-        for number in 0..10_000 {
-            pulses.remember(&number.to_string(), &Arc::new(Pulse::default()));
-        }
-        assert!(pulses.of("lasting").is_some() && pulses.of("9999").is_none());
-        assert!(pulses.lock().pulses.len() < 200);
+    #[tokio::test]
+    async fn a_flush_that_has_got_everything_out_drains_the_line() {
+        let line = Arc::<Line>::default();
+        let (server, mut client) = duplex(64);
+        let mut stream = Beating::new(server, Arc::clone(&line), oneshot::channel().0);
+        line.flow.charge(super::super::flow::WINDOW);
+        stream.write_all(&frame(10)).await.unwrap();
+        assert!(!line.flow.take(0), "written, and perhaps only in part");
+        stream.flush().await.unwrap();
+        assert!(line.flow.take(0));
+        client.read_exact(&mut [0; 12]).await.unwrap();
     }
 }

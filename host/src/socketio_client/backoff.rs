@@ -10,7 +10,8 @@ pub struct Backoff {
     pub first: Duration,
     /// The longest wait. A connection that lived this long starts again at `first`.
     pub max: Duration,
-    /// Give up after this many failed attempts in a row; `None` never gives up.
+    /// Give up after this many attempts in a row none of which led to a connection that lived for `max`; `None` never
+    /// gives up.
     pub attempts: Option<u32>,
 }
 

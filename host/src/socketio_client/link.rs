@@ -114,7 +114,14 @@ impl Link {
                 if self.refuse_orders_until(sleep(delay)).await.is_break() {
                     return;
                 }
-                match handshake::connect(&self.options).await {
+                let mut tried = None;
+                let options = self.options.clone();
+                let trying = async { tried = Some(handshake::connect(&options).await) };
+                if self.refuse_orders_until(trying).await.is_break() {
+                    return;
+                }
+                let Some(tried) = tried else { return };
+                match tried {
                     Ok(connection) => break connection,
                     Err(ConnectError::Refused { message, .. }) => {
                         return self.end(Disconnect::Refused(message)).await;

@@ -82,13 +82,19 @@ impl Value {
 
 impl From<Box<RawValue>> for Value {
     fn from(json: Box<RawValue>) -> Self {
+        Self::Written(Written(json.into()))
+    }
+}
+
+impl From<Arc<RawValue>> for Value {
+    fn from(json: Arc<RawValue>) -> Self {
         Self::Written(Written(json))
     }
 }
 
 /// JSON that is written once and passed on as it is.
 #[derive(Clone, Debug)]
-pub struct Written(Box<RawValue>);
+pub struct Written(Arc<RawValue>);
 
 impl Serialize for Written {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

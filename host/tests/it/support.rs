@@ -20,9 +20,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on a free port of the loopback interface.
     pub(crate) async fn start(options: &Options) -> Self {
+        Self::serve(App::new(options).await.expect("the options are good")).await
+    }
+
+    /// The same, of what has been built already.
+    pub(crate) async fn serve(app: App) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let app = App::new(options).await.expect("the options are good");
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(app.serve(listener, async {
             // Also ends when the test panics and drops the sender.

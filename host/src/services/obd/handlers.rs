@@ -117,7 +117,7 @@ impl Member for Client {
         let argument = incoming.value();
         let mut clients = self.inner.lock();
         let input = Input::Event(self.id, &incoming.event, &argument);
-        let ack = self.inner.handle(&mut clients, input, Some(incoming.ack));
+        let ack = self.inner.handle(&mut clients, input, incoming.ack);
         let socket = clients.sockets.get(&self.id).cloned();
         drop(clients);
         if let Some(ack) = ack

@@ -169,6 +169,22 @@ impl Client {
         self.client.disconnect().await;
     }
 
+    /// A connection that is lost meanwhile is told of by the next event.
+    async fn show_key(self, key: String) {
+        if let Err(error) = self.send("auth", &[json!({"x-api-key": key})]).await {
+            tracing::debug!(%error, "the key was not sent");
+        }
+    }
+
+    async fn join_all(self) {
+        let channels: Vec<String> = self.joined().iter().cloned().collect();
+        for channel in channels {
+            if let Err(error) = self.send("join", &[json!({"channel": channel})]).await {
+                tracing::debug!(%error, channel, "not joined again");
+            }
+        }
+    }
+
     fn joined(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
         self.joined.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -176,18 +192,19 @@ impl Client {
 
 impl Events {
     /// What happens next; none once the connection is over for good. Logs in and joins again on the way, so it has to
-    /// be called for that to happen.
+    /// be called for that to happen. Nothing is lost when it is dropped before it is ready.
     pub async fn next(&mut self) -> Option<Event> {
         match self.events.next().await? {
             socketio_client::Event::Message(message) => {
                 if message.event == "auth_ok" {
-                    self.join_all().await;
+                    // As a task, like the login: whoever drops this future must not stop half way.
+                    tokio::spawn(self.client.clone().join_all());
                 }
                 let data = message.data().clone();
                 Some(Event::Message { name: message.event, data })
             }
             socketio_client::Event::Connected { .. } => {
-                self.show_key().await;
+                tokio::spawn(self.client.clone().show_key(self.key.clone()));
                 Some(Event::Back)
             }
             socketio_client::Event::Disconnected { reason, retrying } => {
@@ -197,7 +214,7 @@ impl Events {
     }
 
     async fn log_in(&mut self) -> Result<(), ConnectError> {
-        self.show_key().await;
+        self.client.clone().show_key(self.key.clone()).await;
         while let Some(event) = self.next().await {
             match event {
                 Event::Message { name, .. } if name == "auth_ok" => return Ok(()),
@@ -209,21 +226,5 @@ impl Events {
             }
         }
         Err(ConnectError::Silent)
-    }
-
-    /// A connection that is lost meanwhile is told of by the next event.
-    async fn show_key(&self) {
-        if let Err(error) = self.client.send("auth", &[json!({"x-api-key": self.key})]).await {
-            tracing::debug!(%error, "the key was not sent");
-        }
-    }
-
-    async fn join_all(&self) {
-        let channels: Vec<String> = self.client.joined().iter().cloned().collect();
-        for channel in channels {
-            if let Err(error) = self.client.send("join", &[json!({"channel": channel})]).await {
-                tracing::debug!(%error, channel, "not joined again");
-            }
-        }
     }
 }

@@ -1,7 +1,9 @@
 //! Carries out what [`state`](super::state) decides: sockets, keys, clock, timeline.
 
+use std::future::ready;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use super::channel::Channel;
@@ -9,7 +11,7 @@ use super::events::Credentials;
 use super::fanout::Fanout;
 use super::keys::{Grant, Keys};
 use super::state::{ClientId, Input, Output, State};
-use crate::socketio::{self, Incoming, Member};
+use crate::socketio::{self, Incoming, Member, Message, catch_up};
 use crate::timeline::{Bus, Source, Value};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -17,6 +19,7 @@ use jiff::Timestamp;
 use serde_json::value::RawValue;
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, SocketRef};
+use tokio::sync::oneshot;
 
 /// The namespace, in lower case only.
 pub const NAMESPACE: &str = "/octane";
@@ -26,6 +29,7 @@ pub struct Octane {
     inner: Mutex<Inner>,
     timeline: Bus,
     clients: AtomicU64,
+    this: Weak<Self>,
 }
 
 struct Inner {
@@ -43,7 +47,7 @@ impl std::fmt::Debug for Octane {
 impl Octane {
     pub(super) fn new(state: State, keys: Keys, timeline: Bus) -> Arc<Self> {
         let inner = Mutex::new(Inner { state, keys, fanout: Fanout::default() });
-        Arc::new(Self { inner, timeline, clients: AtomicU64::new(0) })
+        Arc::new_cyclic(|this| Self { inner, timeline, clients: AtomicU64::new(0), this: Weak::clone(this) })
     }
 
     /// What is known of a key presented to REST.
@@ -96,21 +100,20 @@ impl Octane {
     ///
     /// Robots of the original return values from their handlers of `robot_proxy`; those reach only a server that
     /// asks for an acknowledgement.
-    pub async fn ask_robot(&self, command: &RawValue, patience: Duration) -> Option<serde_json::Value> {
-        let sockets = self.lock().fanout.sockets(&Channel::known("robot"));
-        let mut answers: FuturesUnordered<_> = sockets
-            .iter()
-            .filter_map(|socket| {
-                socket.timeout(patience).emit_with_ack::<_, serde_json::Value>("robot_proxy", command).ok()
-            })
-            .collect();
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok(serde_json::Value::Null) | Err(_) => {}
-                Ok(answer) => return Some(answer),
+    pub async fn ask_robot(&self, command: Arc<RawValue>, patience: Duration) -> Option<serde_json::Value> {
+        let answers = FuturesUnordered::new();
+        {
+            let mut inner = self.lock();
+            for robot in inner.fanout.members(&Channel::known("robot")) {
+                let (ask, asked) = oneshot::channel();
+                let question = Message::Question("robot_proxy", Arc::clone(&command), patience, ask);
+                inner.fanout.send(robot, question);
+                answers.push(async move { asked.await.ok()?.await.ok() });
             }
+            self.look_after_slow_readers(&mut inner);
         }
-        None
+        let given = answers.filter_map(ready).filter(|answer| ready(!answer.is_null()));
+        tokio::time::timeout(patience, pin!(given).next()).await.ok()?
     }
 
     /// Takes clients on the namespace.
@@ -123,7 +126,7 @@ impl Octane {
         let key = serde_json::from_value(auth).ok().map(|it: Credentials| it.key);
         let key = key.or_else(|| key_of_request(socket));
         let id = self.clients.fetch_add(1, Ordering::Relaxed);
-        self.lock().fanout.add(id, socket.clone());
+        self.lock().fanout.add(id, socket);
         self.handle(Input::Opened { client: id, key });
         Client { octane: Arc::clone(self), id }
     }
@@ -132,18 +135,6 @@ impl Octane {
         let mut inner = self.lock();
         let outputs = inner.state.handle(Timestamp::now(), input);
         self.carry_out(&mut inner, outputs, &mut { ack });
-    }
-
-    /// Lets time pass.
-    pub(super) fn tick(&self) {
-        self.handle(Input::Tick);
-    }
-
-    /// Sends slow readers what they have room for by now; answers whether anybody is still behind.
-    pub(super) fn catch_up(&self) -> bool {
-        let mut inner = self.lock();
-        inner.fanout.flush();
-        inner.fanout.is_behind()
     }
 
     fn carry_out(&self, inner: &mut Inner, outputs: Vec<Output>, ack: &mut Option<(ClientId, AckSender)>) {
@@ -155,19 +146,24 @@ impl Octane {
                     let outputs = inner.state.handle(now, Input::Verdict { client, grant });
                     self.carry_out(inner, outputs, &mut None);
                 }
-                Output::Emit { client, event, data } => inner.fanout.emit(client, event, data),
+                Output::Emit { client, event, data } => {
+                    inner.fanout.send(client, Message::Event(event, data));
+                }
                 Output::Acknowledge => {
                     if let Some((client, ack)) = ack.take() {
-                        inner.fanout.acknowledge(client, ack);
+                        inner.fanout.send(client, Message::Ack(ack));
                     }
                 }
                 Output::Publish(publication) => {
                     if publication.record {
-                        let topic =
-                            publication.signal.clone().unwrap_or_else(|| publication.event.to_owned());
-                        self.timeline.publish(Source::Road, topic, Value::from(publication.data.clone()));
+                        let topic = publication.signal.as_deref().unwrap_or(publication.event);
+                        self.timeline.publish(
+                            Source::Road,
+                            topic,
+                            Value::from(Arc::clone(&publication.data)),
+                        );
                     }
-                    inner.fanout.publish(&publication);
+                    inner.fanout.publish(publication);
                 }
                 Output::Join { client, channel } => inner.fanout.join(client, channel),
                 Output::Leave { client, channel } => inner.fanout.leave(client, &channel),
@@ -176,6 +172,18 @@ impl Octane {
                     self.timeline.publish(Source::Road, topic, Value::Json(value));
                 }
             }
+        }
+        self.look_after_slow_readers(inner);
+    }
+
+    /// Sees to it that whoever has been set apart gets what waits for them.
+    fn look_after_slow_readers(&self, inner: &mut Inner) {
+        for (client, line) in inner.fanout.take_fallen_behind() {
+            tracing::debug!(client, "reads slowly: its telemetry is conflated");
+            let octane = Weak::clone(&self.this);
+            let work_off =
+                move || octane.upgrade().is_none_or(|octane| octane.lock().fanout.work_off(client));
+            tokio::spawn(catch_up(line, work_off));
         }
     }
 
@@ -193,7 +201,8 @@ struct Client {
 impl Member for Client {
     fn handle(&self, incoming: Incoming<'_>) {
         let Incoming { event, data, ack } = incoming;
-        self.octane.handle_event(Input::Event { client: self.id, name: &event, data }, Some((self.id, ack)));
+        let input = Input::Event { client: self.id, name: &event, data };
+        self.octane.handle_event(input, ack.map(|ack| (self.id, ack)));
     }
 
     fn leave(&self) {

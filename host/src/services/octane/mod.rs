@@ -30,7 +30,8 @@
 //! | `v2x_new` | announced | sent when a client has a radio send that nobody knew of |
 //! | a source that falls silent | its last state lives on | `"stale": true` in updates and REST, a `facility_message` |
 //! | a reader that is too slow | unbounded memory, or lost messages | telemetry conflates by signal, messages never; then disconnected |
-//! | reports of beacons | of any length | 16 kB at most, or an event `error` |
+//! | reports of beacons, ids of beacons and radios | of any length | 16 kB, 64 bytes at most, or an event `error` |
+//! | what is asked of an intersection with a controller of its own (`--octane-tscbm`) | passed on to it | refused |
 //! | return values of a robot's handlers | lost | `POST /api/robot/{id}/proxy` answers with them |
 //! | a request outside of what a key allows | not defined | REST 403 |
 //! | `/sensor/{id}`, `/intersection/{id}/rsus`, `/requests/job/{id}` | answer under `gate`, `crosswalks`, `failedRequests` | under `sensor`, `rsus`, `job` |
@@ -63,7 +64,7 @@ use tokio::time::MissedTickBehavior;
 use self::handlers::Octane;
 use self::keys::{Keys, KeysError};
 use self::source::Feed;
-use self::state::{Settings, State};
+use self::state::{Input, Settings, State};
 use self::view::{IdsAs, PhasesAs};
 use super::Context;
 use crate::auth::Key;
@@ -73,21 +74,13 @@ use crate::road::facility::{BUILT_IN, Facility, FacilityError};
 
 /// The road's rhythm.
 const TICK: Duration = Duration::from_millis(100);
-/// How often slow readers are looked after while there are any.
-const CATCH_UP: Duration = Duration::from_millis(5);
 
 /// The options of the road.
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Options {
     /// An API key that OCTANE clients may use (repeatable)
-    #[arg(
-        long = "octane-key",
-        env = "CLOVERLEAF_OCTANE_KEY",
-        value_name = "KEY",
-        value_delimiter = ',',
-        hide_env_values = true
-    )]
+    #[arg(long = "octane-key", env = "CLOVERLEAF_OCTANE_KEY", value_name = "KEY", hide_env_values = true)]
     pub keys: Vec<Key>,
 
     /// A file of API keys with scopes and dates
@@ -222,17 +215,10 @@ pub async fn start(options: &Options, context: &Context, io: &SocketIo) -> Resul
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut somebody_is_behind = false;
         loop {
-            let is_tick = tokio::select! {
-                _ = ticks.tick() => true,
-                () = tokio::time::sleep(CATCH_UP), if somebody_is_behind => false,
-            };
+            ticks.tick().await;
             let Some(octane) = ticking.upgrade() else { break };
-            if is_tick {
-                octane.tick();
-            }
-            somebody_is_behind = octane.catch_up();
+            octane.handle(Input::Tick);
         }
     });
     Ok(octane)

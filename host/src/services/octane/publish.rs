@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::channel::Channel;
 use super::resource::{Kind, id_of};
-use super::state::{Output, Publication, State, publication};
+use super::state::{Output, Publication, State, publication, raw};
 use super::view::radio_number;
 use crate::road::junction::Junction;
 
@@ -31,16 +31,24 @@ pub struct Published {
 impl State {
     /// Lets the road go on until `now` and tells what is to be told.
     pub(super) fn publish(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        let tenths = self.road.advance(now);
-        if tenths == self.published.tenths {
+        let before = std::mem::replace(&mut self.published.tenths, self.road.advance(now));
+        let tenths = self.published.tenths;
+        if tenths == before {
             return;
         }
-        self.published.tenths = tenths;
-        self.publish_radios(tenths, outputs);
-        if tenths.is_multiple_of(BEACONS_EVERY) {
+        // A late tick covers several tenths, and whatever was due within them.
+        let is_due = |every: u64| tenths / every > before / every;
+        let simulated = self.road.junctions.values().filter(|it| it.is_simulated());
+        for id in simulated.map(|it| it.site.id).collect::<Vec<_>>() {
+            self.publish_spat(id, outputs);
+        }
+        self.publish_vehicles(outputs);
+        if is_due(BEACONS_EVERY) {
+            self.publish_pedestrians(outputs);
             self.publish_beacons(outputs);
         }
-        if tenths.is_multiple_of(INTERSECTIONS_EVERY) {
+        if is_due(INTERSECTIONS_EVERY) {
+            self.publish_v2x(outputs);
             if self.records.polling {
                 self.publish_intersections(outputs);
             }
@@ -92,40 +100,56 @@ impl State {
         self.published.silent = silent;
     }
 
-    fn publish_radios(&self, tenths: u64, outputs: &mut Vec<Output>) {
-        let view = self.view();
-        let is_on = |number: &u32| !self.road.radios_off.contains(number);
-        // A silent controller's radio is silent, too.
-        for junction in self.road.junctions.values().filter(|it| !view.is_silent(it) && is_on(&it.site.id)) {
-            let id = &junction.site.v2x;
-            if let Some(channels) = self.rsu_audience(junction, "parsed")
-                && let Some(spat) = view.spat(junction)
+    /// What an intersection shows, on the channels of its radio: of a simulated one ten times a second, of a real
+    /// controller each time that it says something.
+    pub(super) fn publish_spat(&self, intersection: u32, outputs: &mut Vec<Output>) {
+        let (view, junction) = (self.view(), self.road.junctions.get(&intersection));
+        let Some(junction) = junction.filter(|_| !self.road.radios_off.contains(&intersection)) else {
+            return;
+        };
+        let id = &junction.site.v2x;
+        if let Some(channels) = self.rsu_listeners(junction, "parsed")
+            && let Some(spat) = view.spat(junction)
+        {
+            outputs.push(telemetry(channels, "v2x_SPaT", id, &spat));
+        }
+        if let Some(channels) = self.rsu_listeners(junction, "raw")
+            && let Some(raw) = view.spat_raw(junction)
+        {
+            outputs.push(telemetry(channels, "v2x_raw", id, &raw));
+        }
+    }
+
+    fn is_on(&self, radio: &str) -> bool {
+        radio_number(&self.road, radio).is_none_or(|number| !self.road.radios_off.contains(&number))
+    }
+
+    fn publish_vehicles(&self, outputs: &mut Vec<Output>) {
+        for (vehicle, position) in self.road.vehicles().filter(|(it, _)| self.is_on(&it.id)) {
+            if let Some(channels) = self.listeners("obu", &[&vehicle.id], "parsed") {
+                outputs.push(telemetry(
+                    channels,
+                    "v2x_BSM",
+                    &vehicle.id,
+                    &self.view().bsm(vehicle, position),
+                ));
+            }
+        }
+    }
+
+    fn publish_pedestrians(&self, outputs: &mut Vec<Output>) {
+        for (at, (beacon, position)) in self.road.beacons().enumerate() {
+            let psm = self.view().psm(at + 1, beacon, position);
+            if self.is_on(&psm.id)
+                && let Some(channels) = self.listeners("vru", &[&psm.id], "parsed")
             {
-                outputs.push(telemetry(channels, "v2x_SPaT", id, &spat));
-            }
-            if let Some(channels) = self.rsu_audience(junction, "raw")
-                && let Some(raw) = view.spat_raw(junction)
-            {
-                outputs.push(telemetry(channels, "v2x_raw", id, &raw));
+                outputs.push(telemetry(channels, "v2x_PSM", &psm.id, &psm));
             }
         }
-        let is_on = |id: &str| radio_number(&self.road, id).is_none_or(|number| is_on(&number));
-        for (vehicle, position) in self.road.vehicles().filter(|(it, _)| is_on(&it.id)) {
-            if let Some(channels) = self.audience("obu", &[&vehicle.id], "parsed") {
-                outputs.push(telemetry(channels, "v2x_BSM", &vehicle.id, &view.bsm(vehicle, position)));
-            }
-        }
-        if tenths.is_multiple_of(BEACONS_EVERY) {
-            for (at, (beacon, position)) in self.road.beacons().enumerate() {
-                let psm = view.psm(at + 1, beacon, position);
-                if is_on(&psm.id)
-                    && let Some(channels) = self.audience("vru", &[&psm.id], "parsed")
-                {
-                    outputs.push(telemetry(channels, "v2x_PSM", &psm.id, &psm));
-                }
-            }
-        }
-        if tenths.is_multiple_of(INTERSECTIONS_EVERY) && self.has_audience(&Channel::known("v2x")) {
+    }
+
+    fn publish_v2x(&self, outputs: &mut Vec<Output>) {
+        if self.has_audience(&Channel::known("v2x")) {
             let items = self.view().items(Kind::V2x);
             // The original knows no updates of pedestrians.
             let told = items.iter().filter(|item| item["type"] != "VRU");
@@ -134,12 +158,12 @@ impl State {
     }
 
     /// The channels of an intersection's radio that anybody has joined: it goes by its name and by its number.
-    fn rsu_audience(&self, junction: &Junction, form: &str) -> Option<Vec<Channel>> {
-        self.audience("rsu", &[&junction.site.v2x, &junction.site.id.to_string()], form)
+    fn rsu_listeners(&self, junction: &Junction, form: &str) -> Option<Vec<Channel>> {
+        self.listeners("rsu", &[&junction.site.v2x, &junction.site.id.to_string()], form)
     }
 
     /// The channels of a radio, known by these ids, that anybody has joined.
-    fn audience(&self, family: &str, ids: &[&str], form: &str) -> Option<Vec<Channel>> {
+    fn listeners(&self, family: &str, ids: &[&str], form: &str) -> Option<Vec<Channel>> {
         let all = [format!("v2x_{family}_{form}")];
         let own = ids.iter().map(|id| format!("v2x_{family}_{id}_{form}"));
         let channels = all.into_iter().chain(own).filter_map(|name| Channel::parse(&name));
@@ -194,12 +218,8 @@ impl State {
 }
 
 fn telemetry(channels: Vec<Channel>, event: &'static str, id: &str, data: &impl serde::Serialize) -> Output {
-    let mut output = publication(&[], event, data, Some(format!("{event}/{id}")));
-    if let Output::Publish(Publication { channels: to, record, .. }) = &mut output {
-        *to = channels;
-        *record = false;
-    }
-    output
+    let signal = Some(format!("{event}/{id}").into());
+    Output::Publish(Publication { channels, except: None, event, data: raw(data), signal, record: false })
 }
 
 /// A state without what changes although nothing has happened: dates, and the time that is left.

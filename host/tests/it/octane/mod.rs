@@ -1,6 +1,7 @@
-//! The road: what is decided (state), what goes over the wire (wire), what it looks like (schema), and REST.
+//! The road: what is decided (state, resources), what goes over the wire (wire), what it looks like (schema), and REST.
 
 mod client;
+mod resources;
 mod rest;
 mod schema;
 mod state;

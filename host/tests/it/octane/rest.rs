@@ -127,6 +127,9 @@ async fn what_is_wrong_is_said_in_one_shape() {
         (Method::POST,  "/api/v2x/rsu/none/bsm",         Some("{}"),                              404),
         (Method::POST,  "/api/v2x/rsu/0124/bsm",         Some("7"),                               400),
         (Method::POST,  "/api/facility/chat",            Some("[]"),                              400),
+        (Method::POST,  "/api/robot/99/proxy",           Some("{}"),                              404),
+        (Method::POST,  "/api/robot/1/proxy",            Some(r#"{"id":2,"type":"get_batt"}"#),   400),
+        (Method::POST,  "/api/robot/1/proxy",            Some("7"),                               400),
         (Method::POST,  "/api/facility/notification",    Some(r#"{"message":"m","type":"X"}"#),   400),
     ];
     for (method, path, body, status) in wrong {

@@ -25,11 +25,18 @@ pub fn control(road: &mut Road, kind: Kind, id: &str, patch: &RawValue) -> Resul
         Kind::Intersection => {
             let asked: IntersectionControl = state_in(patch)?;
             let junction = road.junctions.get_mut(&number()?).ok_or_else(unknown)?;
-            command(junction, &asked)
+            command(simulated(junction)?, &asked)
         }
         Kind::Signal => {
             let (asked, id): (SignalControl, _) = (state_in(patch)?, number()?);
             let (junction, straight, left) = at(road, id).ok_or_else(unknown)?;
+            let junction = simulated(junction)?;
+            if asked.left.is_some() && !junction.site.phases().has(left) {
+                return Err(ControlError::Malformed(format!("left: signal {id} has no left turn")));
+            }
+            if !junction.enabled {
+                return Ok(());
+            }
             if asked.reset {
                 junction.reset();
             }
@@ -54,7 +61,8 @@ pub fn control(road: &mut Road, kind: Kind, id: &str, patch: &RawValue) -> Resul
                 return Ok(());
             }
             let (junction, phase, _) = at(road, id).ok_or_else(unknown)?;
-            if asked.call_pedestrian {
+            let junction = simulated(junction)?;
+            if asked.call_pedestrian && junction.enabled {
                 junction.controller.call_pedestrian(PhaseSet::of(&[phase]));
             }
             Ok(())
@@ -133,8 +141,13 @@ pub fn preempt(road: &mut Road, id: &str, preempt: &str, patch: &RawValue) -> Re
     let junction = id.parse().ok().and_then(|id: u32| road.junctions.get_mut(&id)).ok_or_else(unknown)?;
     let known = preempt.parse().ok().filter(|it| (1..=junction.site.preempts.len()).contains(it));
     let number = known.ok_or_else(|| ControlError::Unknown("preemption", preempt.to_owned()))?;
-    junction.preempt = asked.enabled.then_some(number);
+    simulated(junction)?.preempt = asked.enabled.then_some(number);
     Ok(())
+}
+
+/// A junction that obeys: nobody tells a real controller what is asked here.
+fn simulated(junction: &mut Junction) -> Result<&mut Junction, ControlError> {
+    if junction.is_simulated() { Ok(junction) } else { Err(ControlError::Heard(junction.site.id)) }
 }
 
 fn command(junction: &mut Junction, asked: &IntersectionControl) -> Result<(), ControlError> {

@@ -89,6 +89,7 @@ impl View<'_> {
 
     fn intersection_item(&self, junction: &Junction) -> Value {
         let site = &junction.site;
+        let updated = junction.updated().map(|at| self.date(at));
         let phases: Vec<Value> = site
             .phases()
             .iter()
@@ -101,7 +102,8 @@ impl View<'_> {
                     4 | 7 => "west",
                     _ => "east",
                 };
-                json!({"number": phase, "bound": bound, "turn": if phase % 2 == 0 { "through" } else { "left" }})
+                let turn = if phase % 2 == 0 { "through" } else { "left" };
+                json!({"number": phase, "bound": bound, "turn": turn, "updated": updated})
             })
             .collect();
         let stages: Vec<Value> = site

@@ -131,6 +131,9 @@ pub enum ControlError {
     /// It cannot be asked of this kind.
     #[error("a {0} cannot be controlled")]
     Fixed(&'static str),
+    /// Its real controller is only listened to.
+    #[error("intersection {0} has a controller of its own, which is only listened to")]
+    Heard(u32),
     /// There is no room for more.
     #[error("{0}")]
     Full(String),

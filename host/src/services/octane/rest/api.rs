@@ -5,10 +5,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::Router;
-use axum::body::to_bytes;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -21,7 +20,7 @@ use uuid::Uuid;
 use super::Refusal;
 use crate::services::octane::handlers::Octane;
 use crate::services::octane::keys::{Act, Grant};
-use crate::services::octane::resource::{ControlError, Patch, Resource};
+use crate::services::octane::resource::{ControlError, Kind, Patch, Resource};
 use crate::services::octane::state::{self, Output};
 
 /// The longest body of a request, in bytes.
@@ -73,6 +72,12 @@ impl Call {
             state.request(number.clone(), &self.grant, kind, work).map(|outputs| ((), outputs))
         });
         done.map(|()| number).map_err(Refusal::from)
+    }
+
+    /// Asks the same of every resource of a kind, each under a new number, and answers those.
+    pub(super) fn request_all(&self, kind: Kind, asked: &RawValue) -> Result<Vec<String>, Refusal> {
+        let new_number = || Uuid::new_v4().to_string();
+        Ok(self.octane.with(|state| state.control_all(kind, new_number, &self.grant, asked))?)
     }
 }
 
@@ -240,11 +245,7 @@ impl Api {
         let (method, act) = (route.method, route.act);
         let work = Arc::new(work);
         let handler = async move |State(octane): State<Arc<Octane>>, request: Request| {
-            let (mut parts, body) = request.into_parts();
-            let call = admit(octane, &mut parts, act).await?;
-            let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
-                Refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has {MAX_BODY} bytes at most"))
-            })?;
+            let (call, body) = admit(octane, request, act).await?;
             work(&call, &body).map(Json)
         };
         self.serve(route, on(method, handler));
@@ -316,8 +317,9 @@ fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-/// Lets in who shows a key that allows it.
-pub(super) async fn admit(octane: Arc<Octane>, parts: &mut Parts, act: Act) -> Result<Call, Refusal> {
+/// Lets in who shows a key that allows it, and only then reads what they send.
+pub(super) async fn admit(octane: Arc<Octane>, request: Request, act: Act) -> Result<(Call, Bytes), Refusal> {
+    let (mut parts, body) = request.into_parts();
     let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
     let grant = octane.check(key);
     let grant =
@@ -325,10 +327,13 @@ pub(super) async fn admit(octane: Arc<Octane>, parts: &mut Parts, act: Act) -> R
     if !grant.scopes.allow(act) {
         return Err(Refusal(StatusCode::FORBIDDEN, act.refusal().into()));
     }
-    let parameters = RawPathParams::from_request_parts(parts, &()).await;
+    let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
     let parameters = parameters.map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.body_text()))?;
     let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let query = axum::extract::Query::<Vec<(String, String)>>::try_from_uri(&parts.uri);
     let query = query.map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.body_text()))?.0;
-    Ok(Call { octane, grant, parameters, query })
+    let body = to_bytes(body, MAX_BODY).await.map_err(|_| {
+        Refusal(StatusCode::PAYLOAD_TOO_LARGE, format!("a body has {MAX_BODY} bytes at most"))
+    })?;
+    Ok((Call { octane, grant, parameters, query }, body))
 }

@@ -68,7 +68,9 @@ impl From<ControlError> for Refusal {
         let status = match error {
             ControlError::Unknown(..) => StatusCode::NOT_FOUND,
             ControlError::Full(_) => StatusCode::CONFLICT,
-            ControlError::Malformed(_) | ControlError::Fixed(_) => StatusCode::BAD_REQUEST,
+            ControlError::Malformed(_) | ControlError::Fixed(_) | ControlError::Heard(_) => {
+                StatusCode::BAD_REQUEST
+            }
         };
         Self(status, error.to_string())
     }

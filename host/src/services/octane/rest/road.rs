@@ -4,15 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::request::Parts;
 use axum::routing::{MethodFilter, on};
 use jiff::Timestamp;
 use jiff::civil;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::api::{Route, admit};
 use super::{Answer, Api, Call, Refusal, Shape, accepted, found, malformed, number, value};
@@ -27,7 +25,7 @@ use crate::services::octane::resource::{
     self, ControlError, CrosswalkControl, GarageControl, GateControl, IntersectionControl, Kind,
     LightControl, RailCrossingControl, RobotControl, SignalControl, SwitchControl,
 };
-use crate::services::octane::state::{MAX_REPORT, Output, Radio, State as Service};
+use crate::services::octane::state::{Output, Radio, State as Service, raw};
 
 /// How long a robot may take to answer.
 const ROBOT_PATIENCE: Duration = Duration::from_secs(5);
@@ -115,12 +113,7 @@ fn kinds(api: &mut Api, kind: Kind) {
         let shapes = (control_of(kind), Shape::text().list().under("requestIDs"));
         let at = format!("/{plural}");
         api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, shapes, move |call, asked| {
-            let ids = call.look(|state| ids(state, kind, |_| true));
-            let requests: Result<Vec<_>, _> = ids
-                .iter()
-                .map(|id| call.request(kind.name(), |state| state.control(kind, id, asked)))
-                .collect();
-            Ok(json!({"requestIDs": requests?}))
+            Ok(json!({"requestIDs": call.request_all(kind, asked)?}))
         });
     }
 }
@@ -276,15 +269,25 @@ fn robots(api: &mut Api) {
     api.serve(route, on(MethodFilter::POST, ask_robot));
 }
 
-async fn ask_robot(
-    State(road): State<Arc<Octane>>,
-    mut parts: Parts,
-    body: Bytes,
-) -> Result<Json<Value>, Refusal> {
-    let call = admit(road, &mut parts, Act::Control).await?;
-    let command: Box<RawValue> =
-        serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
-    let answer = call.octane.ask_robot(&command, ROBOT_PATIENCE).await;
+/// Whoever plays the robot is on the channel and knows it by its id, which the command therefore carries.
+async fn ask_robot(State(road): State<Arc<Octane>>, request: Request) -> Result<Json<Value>, Refusal> {
+    let (call, body) = admit(road, request, Act::Control).await?;
+    let robot = one(&call, Kind::Robot)?;
+    let asked: Box<RawValue> = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+    let fields: Map<String, Value> =
+        serde_json::from_str(asked.get()).map_err(|_| malformed("a command is an object"))?;
+    let command = match fields.get("id") {
+        Some(id) if id.as_str().map_or_else(|| id.to_string(), str::to_owned) == call.part("id") => {
+            asked.into()
+        }
+        Some(_) => return Err(malformed("the id of the command is that of the robot, or is left out")),
+        None => {
+            let mut fields = fields;
+            fields.insert("id".into(), robot["id"].clone());
+            raw(&fields)
+        }
+    };
+    let answer = call.octane.ask_robot(command, ROBOT_PATIENCE).await;
     let answer = answer.ok_or_else(|| Refusal(StatusCode::GATEWAY_TIMEOUT, "no robot answered".into()))?;
     Ok(Json(json!({"answer": answer})))
 }
@@ -295,7 +298,7 @@ fn beacons(api: &mut Api) {
         #[serde(alias = "idString", alias = "id_string")]
         id: String,
         #[serde(default)]
-        state: serde_json::Map<String, Value>,
+        state: Map<String, Value>,
     }
     // The original's path ends in a slash.
     for path in ["/beacon", "/beacon/"] {
@@ -303,15 +306,9 @@ fn beacons(api: &mut Api) {
         let summary = "Report a beacon: id and state; they may be within `beacon`";
         api.take_raw((MethodFilter::POST, path), summary, Act::Report, shapes, |call, body| {
             let report: Report = within(body, "beacon")?;
-            let too_long = body.get().len() > MAX_REPORT;
-            if !(1..=64).contains(&report.id.len()) || too_long {
-                return Err(malformed(format!(
-                    "id is 1 to 64 characters, a report {MAX_REPORT} bytes at most"
-                )));
-            }
             let (id, state) = (report.id, Value::Object(report.state));
             let request =
-                call.request("beacon", |it| Ok(vec![it.report_beacon(Timestamp::now(), &id, state)]))?;
+                call.request("beacon", |it| Ok(vec![it.report_beacon(Timestamp::now(), &id, state)?]))?;
             let mut answer = call.look(|state| state.item(Kind::Beacon, &id)).unwrap_or_default();
             answer["requestID"] = json!(request);
             Ok(answer)
@@ -413,7 +410,8 @@ fn transmit(call: &Call, kind: Radio, body: &RawValue) -> Answer {
     }
     let request = call.request("v2x", |state| -> Result<Vec<Output>, ControlError> {
         let now = Timestamp::now();
-        Ok(messages.iter().flat_map(|message| state.transmit(now, kind, message)).collect())
+        let sent: Result<Vec<_>, _> = messages.iter().map(|it| state.transmit(now, kind, it)).collect();
+        Ok(sent?.into_iter().flatten().collect())
     });
     number(request?)
 }

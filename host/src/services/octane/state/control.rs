@@ -27,6 +27,33 @@ impl State {
         done
     }
 
+    /// Does what the same `PATCH` asks of every resource of a kind, each under a number of its own: of all or of none.
+    /// Those that are only listened to are left out.
+    ///
+    /// # Errors
+    /// What the first of them refuses; nothing has been changed then, and nobody hears anything.
+    pub fn control_all(
+        &mut self,
+        kind: Kind,
+        new_number: impl Fn() -> String,
+        by: &Grant,
+        patch: &RawValue,
+    ) -> Result<(Vec<String>, Vec<Output>), ControlError> {
+        let (mut trial, mut obeying) = (self.road.clone(), Vec::new());
+        for id in self.items(kind).iter().filter_map(resource::id_of) {
+            match resource::control(&mut trial, kind, &id.to_string(), patch) {
+                Ok(()) => obeying.push((id.to_string(), new_number())),
+                Err(ControlError::Heard(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let mut outputs = Vec::new();
+        for (id, number) in &obeying {
+            outputs.extend(self.request(number.clone(), by, kind.name(), |it| it.control(kind, id, patch))?);
+        }
+        Ok((obeying.into_iter().map(|(_, number)| number).collect(), outputs))
+    }
+
     /// Does what a `PATCH` of a resource asks; everybody on its channel hears of the request and of the new state.
     ///
     /// # Errors
@@ -34,7 +61,7 @@ impl State {
     pub fn control(&mut self, kind: Kind, id: &str, patch: &RawValue) -> Result<Vec<Output>, ControlError> {
         if kind == Kind::Beacon && self.is_posted(id) {
             let patch: Patch<Map<String, Value>> = resource::parse(patch)?;
-            return Ok(vec![self.report_beacon(self.road.now(), id, Value::Object(patch.state))]);
+            return Ok(vec![self.amend_beacon(self.road.now(), id, patch.state)?]);
         }
         if self.item(kind, id).is_none() {
             return Err(ControlError::Unknown(kind.name(), id.to_owned()));

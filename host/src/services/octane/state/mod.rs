@@ -11,6 +11,7 @@ mod session;
 mod speech;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use cloverleaf_core::tscbm;
 use jiff::{SignedDuration, Timestamp};
@@ -27,7 +28,7 @@ use crate::road::Road;
 use records::Records;
 use session::Session;
 pub use session::{MAX_CHANNELS, PARTING};
-pub use speech::{MAX_POSTED, MAX_REPORT, Radio};
+pub use speech::{MAX_ID, MAX_POSTED, MAX_REPORT, Radio};
 pub(super) use speech::{Posted, PostedRadio};
 
 /// A client, by a number that is never used again.
@@ -122,7 +123,7 @@ pub enum Output {
         /// The event.
         event: &'static str,
         /// Its argument.
-        data: Box<RawValue>,
+        data: Arc<RawValue>,
     },
     /// Acknowledge the event that is being handled, with an empty list: callbacks of clients take no arguments.
     Acknowledge,
@@ -166,10 +167,10 @@ pub struct Publication {
     /// The event.
     pub event: &'static str,
     /// Its argument.
-    pub data: Box<RawValue>,
+    pub data: Arc<RawValue>,
     /// For telemetry, whose: to a slow reader a newer value of the same signal replaces an older one. Messages have
     /// none, and are never replaced.
-    pub signal: Option<String>,
+    pub signal: Option<Arc<str>>,
     /// Whether it belongs on the timeline: ten values a second of every radio do not.
     pub record: bool,
 }
@@ -216,6 +217,7 @@ impl State {
             Input::Heard { intersection, message } => {
                 if let Some(junction) = self.road.junctions.get_mut(&intersection) {
                     junction.hear(*message, now);
+                    self.publish_spat(intersection, &mut outputs);
                 }
             }
             Input::Tick => {
@@ -254,9 +256,9 @@ impl State {
 }
 
 /// As JSON text.
-fn raw(value: &impl Serialize) -> Box<RawValue> {
+pub(in crate::services::octane) fn raw(value: &impl Serialize) -> Arc<RawValue> {
     // Every value here has string keys and finite numbers, which is all that serialising to JSON can fail on.
-    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    to_raw_value(value).unwrap_or_else(|_| RawValue::NULL.to_owned()).into()
 }
 
 /// As JSON.
@@ -277,5 +279,6 @@ pub(super) fn publication(
     signal: Option<String>,
 ) -> Output {
     let channels = channels.iter().filter_map(|name| Channel::parse(name)).collect();
+    let signal = signal.map(Arc::from);
     Output::Publish(Publication { channels, except: None, event, data: raw(data), signal, record: true })
 }

@@ -143,6 +143,11 @@ impl State {
         }
     }
 
+    /// How many have joined the channel of this name.
+    pub fn audience(&self, channel: &str) -> usize {
+        Channel::parse(channel).and_then(|channel| self.audience.get(&channel).copied()).unwrap_or_default()
+    }
+
     /// Whether anybody has joined a channel.
     pub(in crate::services::octane) fn has_audience(&self, channel: &Channel) -> bool {
         self.audience.contains_key(channel)

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::session::Standing;
 use super::{ClientId, Output, Publication, State, emit, publication, raw};
 use crate::services::octane::channel::Channel;
 use crate::services::octane::events::{Credentials, FacilityMessage, Id, MovingRadio, Refused, V2x};
 use crate::services::octane::keys::{Act, Keys};
-use crate::services::octane::resource::Kind;
+use crate::services::octane::resource::{ControlError, Kind};
 
 /// How many beacons, and how many radios, that only clients know of are remembered; the one unheard for longest is
 /// forgotten.
@@ -18,6 +18,9 @@ pub const MAX_POSTED: usize = 1024;
 
 /// How long the report of a beacon may be, in bytes: the last one of each is kept.
 pub const MAX_REPORT: usize = 16_384;
+
+/// How long the id of a beacon or radio may be that only clients know of, in bytes.
+pub const MAX_ID: usize = 64;
 
 /// A beacon that a client reports.
 #[derive(Debug)]
@@ -83,6 +86,13 @@ impl State {
             let refused = Refused { event: name, message: act.refusal().to_owned() };
             return outputs.extend([emit(client, "error", &refused), Output::Acknowledge]);
         }
+        let mut refused = None;
+        let mut done = |result: Result<Vec<Output>, ControlError>| {
+            result.unwrap_or_else(|error| {
+                refused = Some(Refused { event: name, message: error.to_string() });
+                Vec::new()
+            })
+        };
         match name {
             "channels" => outputs.push(self.listing(client)),
             "join" => self.join(client, data, outputs),
@@ -90,18 +100,18 @@ impl State {
             "user_message" => outputs.push(relayed("user", None, "user_message", data)),
             "ipc_message" => outputs.push(relayed("ipc", None, "ipc_message", data)),
             "robot_proxy" => outputs.push(relayed("robot", Some(client), "robot_proxy", data)),
-            "beacon_message" if data.get().len() > MAX_REPORT => {
-                let message = format!("a report of a beacon has {MAX_REPORT} bytes at most");
-                outputs.push(emit(client, "error", &Refused { event: name, message }));
-            }
-            "beacon_message" => outputs.extend(self.beacon_message(now, data)),
-            "v2x_BSM" => outputs.extend(self.carried(now, Radio::Vehicle, data)),
-            "v2x_PSM" => outputs.extend(self.carried(now, Radio::Pedestrian, data)),
-            "robot_activate" => outputs.extend(self.robot_activate(client, data)),
-            "disconnect_request" => self.part(client, outputs),
+            "beacon_message" => outputs.extend(done(self.beacon_message(now, data))),
+            "v2x_BSM" => outputs.extend(done(self.carried(now, Radio::Vehicle, data))),
+            "v2x_PSM" => outputs.extend(done(self.carried(now, Radio::Pedestrian, data))),
+            "robot_activate" => outputs.extend(done(self.robot_activate(data))),
             _ => {}
         }
+        outputs.extend(refused.map(|refused| emit(client, "error", &refused)));
         outputs.push(Output::Acknowledge);
+        if name == "disconnect_request" {
+            // Behind its acknowledgement: nothing follows the end.
+            self.part(client, outputs);
+        }
     }
 
     fn may(&self, client: ClientId, act: Act) -> bool {
@@ -123,7 +133,20 @@ impl State {
     }
 
     /// A client, or REST, reports where a beacon is.
-    pub fn report_beacon(&mut self, now: Timestamp, id: &str, mut state: Value) -> Output {
+    ///
+    /// # Errors
+    /// [`ControlError::Malformed`] when the id or the report is too long; nobody hears anything then.
+    pub fn report_beacon(
+        &mut self,
+        now: Timestamp,
+        id: &str,
+        mut state: Value,
+    ) -> Result<Output, ControlError> {
+        check_id(id)?;
+        if raw(&state).get().len() > MAX_REPORT {
+            let message = format!("a report of a beacon has {MAX_REPORT} bytes at most");
+            return Err(ControlError::Malformed(message));
+        }
         if !self.posted.contains_key(id) && self.posted.len() >= MAX_POSTED {
             let oldest = self.posted.iter().min_by_key(|(_, posted)| posted.heard).map(|(id, _)| id.clone());
             oldest.map(|id| self.posted.remove(&id));
@@ -135,7 +158,25 @@ impl State {
         }
         self.posted.insert(id.to_owned(), Posted { state: state.clone(), heard: now, stale: false });
         let update = json!({"id": id, "serviced": date, "state": state});
-        publication(&["beacon"], "beacon_update", &update, Some(format!("beacon/{id}")))
+        Ok(publication(&["beacon"], "beacon_update", &update, Some(format!("beacon/{id}"))))
+    }
+
+    /// A report of a beacon that changes only some of what was reported before.
+    ///
+    /// # Errors
+    /// [`ControlError`], when nobody reports such a beacon, or as [`report_beacon`](Self::report_beacon).
+    pub(super) fn amend_beacon(
+        &mut self,
+        now: Timestamp,
+        id: &str,
+        changes: Map<String, Value>,
+    ) -> Result<Output, ControlError> {
+        let unknown = || ControlError::Unknown("reported beacon", id.to_owned());
+        let mut state = self.posted.get(id).ok_or_else(unknown)?.state.clone();
+        if let Value::Object(state) = &mut state {
+            state.extend(changes);
+        }
+        self.report_beacon(now, id, state)
     }
 
     /// Forgets a beacon that clients reported; answers what it was.
@@ -153,9 +194,20 @@ impl State {
     }
 
     /// A client, or REST, has a radio send a message: everybody who listens to such radios hears it.
-    pub fn transmit(&mut self, now: Timestamp, kind: Radio, payload: &RawValue) -> Vec<Output> {
+    ///
+    /// # Errors
+    /// [`ControlError::Malformed`] when its id is too long; nobody hears anything then.
+    pub fn transmit(
+        &mut self,
+        now: Timestamp,
+        kind: Radio,
+        payload: &RawValue,
+    ) -> Result<Vec<Output>, ControlError> {
         let value: Value = serde_json::from_str(payload.get()).unwrap_or_default();
         let id = id_in(&value, &["id"]).unwrap_or_default();
+        if !id.is_empty() {
+            check_id(&id)?;
+        }
         let (family, event) = match kind {
             Radio::Vehicle => ("obu", "v2x_BSM"),
             Radio::Pedestrian => ("vru", "v2x_PSM"),
@@ -167,13 +219,13 @@ impl State {
             channels: channels.iter().filter_map(|name| Channel::parse(name)).collect(),
             except: None,
             event,
-            data: payload.to_owned(),
+            data: payload.to_owned().into(),
             // Without an id nobody can tell whose value a newer one would replace.
-            signal: (!id.is_empty()).then(|| format!("{event}/{family}/{id}")),
+            signal: (!id.is_empty()).then(|| format!("{event}/{family}/{id}").into()),
             record: false,
         });
         let new = (!raw && !id.is_empty()).then(|| self.remember_radio(now, kind, id, &value)).flatten();
-        new.into_iter().chain([message]).collect()
+        Ok(new.into_iter().chain([message]).collect())
     }
 
     /// Remembers where a radio is that only a client knows of; the first time everybody on `v2x` hears of it.
@@ -213,18 +265,20 @@ impl State {
     }
 
     // { "id" | "id_string": ID, "payload": { "state": STATE } }      or   { "id": ID, "state": STATE }
-    fn beacon_message(&mut self, now: Timestamp, data: &RawValue) -> Option<Output> {
+    fn beacon_message(&mut self, now: Timestamp, data: &RawValue) -> Result<Vec<Output>, ControlError> {
         let mut value: Value = serde_json::from_str(data.get()).unwrap_or_default();
-        let id = id_in(&value, &["id", "id_string"]).filter(|id| (1..=64).contains(&id.len()))?;
         let state = ["/payload/state", "/state"]
             .into_iter()
             .find_map(|path| value.pointer_mut(path).map(Value::take))
-            .filter(Value::is_object)?;
-        Some(self.report_beacon(now, &id, state))
+            .filter(Value::is_object);
+        match (id_in(&value, &["id", "id_string"]), state) {
+            (Some(id), Some(state)) if !id.is_empty() => Ok(vec![self.report_beacon(now, &id, state)?]),
+            _ => Ok(Vec::new()),
+        }
     }
 
     // { "id": RSU, "payload": MESSAGE }      or MESSAGE itself
-    fn carried(&mut self, now: Timestamp, kind: Radio, data: &RawValue) -> Vec<Output> {
+    fn carried(&mut self, now: Timestamp, kind: Radio, data: &RawValue) -> Result<Vec<Output>, ControlError> {
         #[derive(serde::Deserialize)]
         struct Carried {
             payload: Box<RawValue>,
@@ -232,24 +286,27 @@ impl State {
         match serde_json::from_str::<Carried>(data.get()) {
             Ok(carried) if is_object(&carried.payload) => self.transmit(now, kind, &carried.payload),
             Err(_) if is_object(data) => self.transmit(now, kind, data),
-            _ => Vec::new(),
+            _ => Ok(Vec::new()),
         }
     }
 
     // { "id": ROBOT, "payload": { "activated", "scenario": { "id" } } }      or with all that in "payload"."state"
-    fn robot_activate(&mut self, client: ClientId, data: &RawValue) -> Vec<Output> {
+    fn robot_activate(&mut self, data: &RawValue) -> Result<Vec<Output>, ControlError> {
         let value: Value = serde_json::from_str(data.get()).unwrap_or_default();
-        let Some(id) = id_in(&value, &["id"]) else { return Vec::new() };
-        let Some(state) = ["/payload/state", "/payload"].into_iter().find_map(|path| value.pointer(path))
-        else {
-            return Vec::new();
-        };
-        let patch = raw(&json!({"state": state}));
-        self.control(Kind::Robot, &id, &patch).unwrap_or_else(|error| {
-            let refused = Refused { event: "robot_activate", message: error.to_string() };
-            vec![emit(client, "error", &refused)]
-        })
+        let state = ["/payload/state", "/payload"].into_iter().find_map(|path| value.pointer(path));
+        match (id_in(&value, &["id"]), state) {
+            (Some(id), Some(state)) => self.control(Kind::Robot, &id, &raw(&json!({"state": state}))),
+            _ => Ok(Vec::new()),
+        }
     }
+}
+
+/// Ids that only clients know of are remembered, and are names of signals.
+fn check_id(id: &str) -> Result<(), ControlError> {
+    if (1..=MAX_ID).contains(&id.len()) {
+        return Ok(());
+    }
+    Err(ControlError::Malformed(format!("id is 1 to {MAX_ID} bytes")))
 }
 
 /// What a key has to allow for an event; none for an event that does not exist.
@@ -294,7 +351,7 @@ fn relayed(channel: &str, except: Option<ClientId>, event: &'static str, data: &
         channels,
         except,
         event,
-        data: data.to_owned(),
+        data: data.to_owned().into(),
         signal: None,
         record: true,
     })

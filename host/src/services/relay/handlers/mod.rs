@@ -21,7 +21,7 @@ use self::link::{Link, Outlet, Parcel, Passed, Peer, drain};
 use super::NAMESPACE;
 use super::events::{self, Message, MonitorId, Reason, Request, Text, Times, decode, reason};
 use super::state::{Census, Input, Output, Record, Settings, State};
-use crate::socketio::{Incoming, Member, NOTHING, Pulse};
+use crate::socketio::{Incoming, Line, Member, NOTHING};
 use crate::timeline::{Bus, Source, Value};
 
 pub use self::local::LocalReports;
@@ -84,7 +84,7 @@ impl Switchboard {
     /// A socket has connected, perhaps with a token.
     pub(super) fn join(self: &Arc<Self>, socket: &SocketRef, token: Option<String>) -> Client {
         let outlet = Outlet::Socket(socket.clone());
-        let audible = pulse(socket).is_some();
+        let audible = Line::of(socket).is_some();
         let peer = self.locked(|switchboard, inner| inner.open(switchboard.now(), outlet, token, audible));
         Client { switchboard: self.clone(), peer, is_alone: socket.ns() == NAMESPACE }
     }
@@ -204,7 +204,7 @@ impl Switchboard {
             return;
         };
         // Silence is judged by the claim's deadline; a probe that finds no room is silence too.
-        let heard = pulse(socket).map(|pulse| pulse.ask());
+        let heard = Line::of(socket).map(|line| line.pulse.ask());
         let socket = socket.timeout(self.probing);
         let Ok(answer) = socket.emit_with_ack::<_, serde_json::Value>(PROBE, &NOTHING) else { return };
         let switchboard = Arc::downgrade(self);
@@ -225,11 +225,6 @@ impl Switchboard {
             }
         });
     }
-}
-
-/// What tells whether anybody is behind a socket, if it came by way of [`socketio::attach`](crate::socketio::attach).
-fn pulse(socket: &SocketRef) -> Option<Arc<Pulse>> {
-    socket.req_parts().extensions.get().cloned()
 }
 
 impl Drop for Switchboard {
@@ -341,7 +336,7 @@ impl Member for Client {
         if let Some(request) = Request::parse(&incoming.event, incoming.data) {
             self.switchboard.input(self.peer, Input::Request(request));
         }
-        if incoming.ack.send(&NOTHING).is_err() {
+        if incoming.ack.is_some_and(|ack| ack.send(&NOTHING).is_err()) {
             // No room even for the acknowledgement (or nobody is there any more).
             self.switchboard.locked(|switchboard, inner| inner.drop_slow(switchboard.now(), self.peer));
         }

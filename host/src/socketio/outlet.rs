@@ -1,0 +1,160 @@
+//! The way to a client, on which nothing is lost or overtaken.
+//!
+//! What finds no room in the client's [window](super::Flow) waits here, in order: messages, acknowledgements, the end.
+//! [`MAX_WAITING`] bytes may wait; what comes then is refused with [`Overflow`], and the service ends the connection,
+//! because losing something silently would be worse. Nobody blocks: [`catch_up`] goes on once there is room.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use socketioxide::ack::AckStream;
+use socketioxide::extract::{AckSender, SocketRef};
+use socketioxide::{SendError, SocketError};
+use tokio::sync::oneshot;
+
+use super::flow::PACKET;
+use super::{Line, NOTHING};
+
+/// How many bytes may wait, each message with what it counts beyond its data. One message alone is never too long.
+pub const MAX_WAITING: usize = 4_194_304;
+
+/// Something that must not be lost.
+pub enum Message {
+    /// An event with its argument.
+    Event(&'static str, Arc<RawValue>),
+    /// An event that the client is to answer, and where the answer is awaited once it has been asked.
+    Question(&'static str, Arc<RawValue>, Duration, oneshot::Sender<AckStream<serde_json::Value>>),
+    /// The empty acknowledgement of what the client said.
+    Ack(AckSender),
+    /// The end of the connection; what is sent after it is dropped.
+    End,
+}
+
+/// More waits for a client than may: it does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a client that reads too slowly: more than {MAX_WAITING} bytes wait for it")]
+pub struct Overflow;
+
+impl Message {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Event(_, data) | Self::Question(_, data, ..) => data.get().len(),
+            Self::Ack(_) | Self::End => 0,
+        }
+    }
+}
+
+/// The way to one client.
+pub struct Outlet {
+    socket: SocketRef,
+    /// None of a socket that did not come through [`attach`](super::attach()): its queue is all the room there is.
+    line: Option<Arc<Line>>,
+    waiting: VecDeque<Message>,
+    bytes: usize,
+}
+
+impl Outlet {
+    /// The way to a socket.
+    pub fn new(socket: &SocketRef) -> Self {
+        Self { socket: socket.clone(), line: Line::of(socket), waiting: VecDeque::new(), bytes: 0 }
+    }
+
+    /// The socket.
+    pub fn socket(&self) -> &SocketRef {
+        &self.socket
+    }
+
+    /// The line it goes over.
+    pub fn line(&self) -> Option<&Arc<Line>> {
+        self.line.as_ref()
+    }
+
+    /// Whether something waits.
+    pub fn is_behind(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// Sends a message, behind those that wait.
+    ///
+    /// # Errors
+    /// When there is no room for it to wait.
+    pub fn send(&mut self, message: Message) -> Result<(), Overflow> {
+        let refused = if self.is_behind() { Some(message) } else { self.attempt(message) };
+        let Some(message) = refused else { return Ok(()) };
+        if matches!(self.waiting.back(), Some(Message::End)) {
+            return Ok(());
+        }
+        let bytes = self.bytes + message.bytes() + PACKET;
+        if bytes > MAX_WAITING && self.is_behind() && !matches!(message, Message::End) {
+            return Err(Overflow);
+        }
+        self.bytes = bytes;
+        self.waiting.push_back(message);
+        Ok(())
+    }
+
+    /// Sends an event that need not wait, if nothing does and there is room.
+    pub fn try_send(&mut self, event: &'static str, data: &Arc<RawValue>) -> bool {
+        !self.is_behind() && self.attempt(Message::Event(event, Arc::clone(data))).is_none()
+    }
+
+    /// Sends of what waits as much as there is room for; answers whether that was all.
+    pub fn work_off(&mut self) -> bool {
+        while let Some(message) = self.waiting.pop_front() {
+            let bytes = message.bytes() + PACKET;
+            if let Some(message) = self.attempt(message) {
+                self.waiting.push_front(message);
+                return false;
+            }
+            self.bytes -= bytes;
+        }
+        true
+    }
+
+    /// Sends, or gives back what there is no room for. What cannot be sent to anybody any more counts as sent.
+    fn attempt(&self, message: Message) -> Option<Message> {
+        if self.line.as_ref().is_some_and(|line| !line.flow.take(message.bytes())) {
+            return Some(message);
+        }
+        let sent = match message {
+            Message::Event(event, data) => self.socket.emit(event, &*data),
+            Message::Question(event, data, patience, asked) => {
+                self.socket.timeout(patience).emit_with_ack(event, &*data).map(|answer| {
+                    // Whoever asked may have gone.
+                    let _ = asked.send(answer);
+                })
+            }
+            Message::Ack(ack) => ack.send(&NOTHING),
+            // Whoever has left may have come back on the same connection, which is not meant.
+            Message::End if !self.socket.connected() => Ok(()),
+            Message::End => self.socket.clone().disconnect().map_err(SendError::Socket),
+        };
+        if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
+            tracing::error!(id = %self.socket.id, "a packet was lost: the queue is full beyond its window");
+        }
+        None
+    }
+}
+
+impl Drop for Outlet {
+    /// Whoever [catches up](catch_up) need not wait for somebody who is gone.
+    fn drop(&mut self) {
+        if let Some(line) = &self.line {
+            line.flow.wake();
+        }
+    }
+}
+
+/// Has what waits for a client worked off whenever its line drains, until `work_off` answers that this was all, or that
+/// there is nobody to send it to.
+pub async fn catch_up(line: Arc<Line>, mut work_off: impl FnMut() -> bool) {
+    loop {
+        let drained = line.flow.drained();
+        if work_off() {
+            return;
+        }
+        drained.await;
+    }
+}

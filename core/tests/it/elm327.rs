@@ -88,7 +88,7 @@ fn ask(line: &str) -> Ask<Elm> {
     let hex = |word: &str| u32::from_str_radix(word, 16).unwrap();
     match words[0].as_str() {
         "connect" => Box::new(|elm, now| elm.connect(now)),
-        // request DATA [n LINES] [to HEADER] [from ADDRESS] [via EXTENDED] [within MILLIS] [bare on]
+        // request DATA [n LINES] [to HEADER] [from ADDRESS] [via EXTENDED] [slow MILLIS] [within MILLIS] [bare on]
         "request" => {
             let data = bytes(&words[1]);
             let mut lines = None;
@@ -104,6 +104,10 @@ fn ask(line: &str) -> Ask<Elm> {
                     "bare" => bare = value == "on",
                     "from" => physical.as_mut().unwrap().reply = Some(Address(hex(value))),
                     "via" => physical.as_mut().unwrap().extended = Some(hex(value) as u8),
+                    "slow" => {
+                        let span = Duration::from_millis(value.parse().unwrap());
+                        physical.as_mut().unwrap().timeout = Some(span);
+                    }
                     other => panic!("{other}?"),
                 }
             }

@@ -204,7 +204,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         }
         if self.patient {
             self.patient = false;
-            let _ = self.todo.push_back(Command::Timeout(None));
+            let _ = self.todo.push_back(Command::Timeout(self.target.and_then(Target::timeout)));
         }
         self.job = None;
         self.job_begun = false;

@@ -41,6 +41,14 @@ pub enum Target {
 }
 
 impl Target {
+    /// How long an answer may take, where the adapter must be told.
+    pub(super) const fn timeout(self) -> Option<Duration> {
+        match self {
+            Self::Functional => None,
+            Self::Physical(one) => one.timeout,
+        }
+    }
+
     /// Whose answers count; `None`: everyone's.
     pub(super) const fn reply(self) -> Option<Address> {
         match self {
@@ -62,6 +70,8 @@ pub struct Physical {
     pub extended: Option<u8>,
     /// Our own address, if it is not the usual F1.
     pub tester: Option<u8>,
+    /// How long it may take to answer, if that is longer than the adapter waits by itself: up to 1020 ms.
+    pub timeout: Option<Duration>,
 }
 
 impl Physical {
@@ -73,7 +83,7 @@ impl Physical {
             0x18DA_0000..=0x18DA_FFFF => Some(Address(swap(request))),
             _ => None,
         };
-        Self { request, reply, extended: None, tester: None }
+        Self { request, reply, extended: None, tester: None, timeout: None }
     }
 
     /// The ECU that answers from this address, where a standard says how to ask it.
@@ -113,7 +123,7 @@ pub(super) type Changes = heapless::Deque<Command, 12>;
 /// Appends what the adapter must be told so that requests go to `to`; `from` is what it is set for, if known.
 pub(super) fn change(from: Option<Target>, to: Target, protocol: Protocol, out: &mut Changes) {
     let mut push = |command| {
-        // Twelve slots; no change needs more than nine.
+        // Twelve slots; no change needs more than ten.
         let _ = out.push_back(command);
     };
     let was = from.map(|from| Needs::of(from, protocol));
@@ -126,6 +136,10 @@ pub(super) fn change(from: Option<Target>, to: Target, protocol: Protocol, out: 
     let extended = differs(|needs| key(needs.extended));
     if from.is_some() && differs(|needs| key(needs.tester)) {
         push(Command::TesterAddress(is.tester.unwrap_or(0xF1)));
+    }
+    let timeout = differs(|needs| key(needs.timeout.map(Duration::as_millis)));
+    if timeout && (from.is_some() || is.timeout.is_some()) {
+        push(Command::Timeout(is.timeout));
     }
     if header && wide {
         push(Command::Priority((is.header >> 24) as u8 & 0x1F));
@@ -167,6 +181,7 @@ struct Needs {
     reply: Option<u32>,
     extended: Option<u8>,
     tester: Option<u8>,
+    timeout: Option<Duration>,
     /// Whether flow control frames must be spelled out.
     flow: bool,
 }
@@ -175,12 +190,15 @@ impl Needs {
     fn of(target: Target, protocol: Protocol) -> Self {
         let header = functional(protocol);
         match target {
-            Target::Functional => Self { header, reply: None, extended: None, tester: None, flow: false },
+            Target::Functional => {
+                Self { header, reply: None, extended: None, tester: None, timeout: None, flow: false }
+            }
             Target::Physical(one) => Self {
                 header: one.request,
                 reply: one.reply.map(|Address(id)| id),
                 extended: one.extended,
                 tester: one.tester,
+                timeout: one.timeout,
                 flow: !one.is_standard(),
             },
         }

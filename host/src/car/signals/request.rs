@@ -12,10 +12,10 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
 
 use cloverleaf_core::bus::Address;
 use cloverleaf_core::elm327::session::{Physical, Target};
+use cloverleaf_core::time;
 
 /// The most bytes that a request can have: what fits one CAN frame.
 pub const MAX_DATA: usize = 7;
@@ -199,7 +199,7 @@ pub struct Route {
     /// `AT TA`: who the tester is.
     pub tester: Option<u8>,
     /// `AT ST`: how long to wait for an answer.
-    pub timeout: Option<Duration>,
+    pub timeout: Option<time::Duration>,
 }
 
 impl Request {
@@ -210,7 +210,7 @@ impl Request {
             receive: self.receive_address(),
             extended: self.properties.extended,
             tester: self.properties.tester,
-            timeout: self.properties.timeout.map(|ticks| Duration::from_millis(4 * u64::from(ticks))),
+            timeout: self.properties.timeout.map(|ticks| time::Duration::from_millis(4 * u64::from(ticks))),
         }
     }
 
@@ -228,6 +228,7 @@ impl Request {
             reply: route.receive.or(usual.reply),
             extended: route.extended,
             tester: route.tester,
+            timeout: route.timeout,
             ..usual
         })
     }

@@ -111,7 +111,10 @@ fn names_are_signals_or_requests() {
         panic!("{request} is a command");
     };
     let route = command.request.route();
-    assert_eq!((route.extended, route.timeout), (Some(0x2A), Some(Duration::from_millis(200))));
+    assert_eq!(
+        (route.extended, route.timeout),
+        (Some(0x2A), Some(cloverleaf_core::time::Duration::from_millis(200)))
+    );
     assert_eq!(signals.find("7E2.221001", None), None, "another ECU is another command");
     assert_eq!(signals.find("MEADOW", None), None);
 }

@@ -1,6 +1,7 @@
 //! The hub's rooms beyond what was recorded: kept messages, the page, our own client, large rooms,
 //! and channels that fail.
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use cloverleaf::auth::Key;
@@ -16,6 +17,7 @@ use cloverleaf_core::phoenix::wire::Body;
 use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
@@ -233,6 +235,35 @@ async fn our_client_presents_a_token_and_says_why_it_cannot_connect() {
     server.stop().await;
     let error = Chat::connect(&format!("ws://{address}"), "lobby", "ann", None).await.unwrap_err();
     assert!(matches!(error, ConnectError::Transport(_)), "{error}");
+}
+
+/// What `hub chat` says on its standard output or error, and its exit code, after it was given a line to say.
+async fn chat(url: &str) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
+    command.args(["hub", "chat", "--name", "ann", "--url", url]).kill_on_drop(true);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program of this package");
+    // It may have ended by then.
+    let _ = child.stdin.take().expect("a pipe").write_all(b"hi\n").await;
+    let output = tokio::time::timeout(PATIENCE, child.wait_with_output()).await.expect("it ends");
+    let output = output.expect("an exit code");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(said).expect("text"))
+}
+
+#[tokio::test]
+async fn a_chat_in_a_pipe_ends_with_its_input_and_fails_without_a_hub() {
+    let server = Server::start(&Options::default()).await;
+    let url = server.url();
+    let (code, said) = chat(&url).await;
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("you are in lobby"), "{said}");
+    server.stop().await;
+    for (url, reason) in [(url.as_str(), "no connection"), ("ftp://localhost", "no URL of a hub")] {
+        let (code, said) = chat(url).await;
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(reason), "{said}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -106,6 +106,8 @@ pub struct Events {
     events: socketio_client::Events,
     client: Client,
     key: String,
+    /// What has happened and was not handed out yet.
+    next: Option<Event>,
 }
 
 /// Connects, logs in, and joins.
@@ -119,7 +121,7 @@ pub async fn connect(options: Options) -> Result<(Client, Events), ConnectError>
     let (client, events) = socketio_client::connect(socket).await?;
     let joined = Arc::new(Mutex::new(options.channels.into_iter().collect()));
     let client = Client { client, joined };
-    let mut events = Events { events, client: client.clone(), key: options.key };
+    let mut events = Events { events, client: client.clone(), key: options.key, next: None };
     tokio::time::timeout(PATIENCE, events.log_in()).await.unwrap_or(Err(ConnectError::Silent))?;
     Ok((client, events))
 }
@@ -170,13 +172,13 @@ impl Client {
     }
 
     /// A connection that is lost meanwhile is told of by the next event.
-    async fn show_key(self, key: String) {
+    async fn show_key(&self, key: &str) {
         if let Err(error) = self.send("auth", &[json!({"x-api-key": key})]).await {
             tracing::debug!(%error, "the key was not sent");
         }
     }
 
-    async fn join_all(self) {
+    async fn join_all(&self) {
         let channels: Vec<String> = self.joined().iter().cloned().collect();
         for channel in channels {
             if let Err(error) = self.send("join", &[json!({"channel": channel})]).await {
@@ -194,27 +196,27 @@ impl Events {
     /// What happens next; none once the connection is over for good. Logs in and joins again on the way, so it has to
     /// be called for that to happen. Nothing is lost when it is dropped before it is ready.
     pub async fn next(&mut self) -> Option<Event> {
-        match self.events.next().await? {
-            socketio_client::Event::Message(message) => {
-                if message.event == "auth_ok" {
-                    // As a task, like the login: whoever drops this future must not stop half way.
-                    tokio::spawn(self.client.clone().join_all());
+        if self.next.is_none() {
+            self.next = Some(match self.events.next().await? {
+                socketio_client::Event::Message(message) => {
+                    let data = message.data().clone();
+                    Event::Message { name: message.event, data }
                 }
-                let data = message.data().clone();
-                Some(Event::Message { name: message.event, data })
-            }
-            socketio_client::Event::Connected { .. } => {
-                tokio::spawn(self.client.clone().show_key(self.key.clone()));
-                Some(Event::Back)
-            }
-            socketio_client::Event::Disconnected { reason, retrying } => {
-                Some(Event::Lost { reason, retrying })
-            }
+                socketio_client::Event::Connected { .. } => Event::Back,
+                socketio_client::Event::Disconnected { reason, retrying } => Event::Lost { reason, retrying },
+            });
         }
+        // This may be cut short, and is begun anew by the next call: it does no harm when it is said twice.
+        match &self.next {
+            Some(Event::Message { name, .. }) if name == "auth_ok" => self.client.join_all().await,
+            Some(Event::Back) => self.client.show_key(&self.key).await,
+            _ => {}
+        }
+        self.next.take()
     }
 
     async fn log_in(&mut self) -> Result<(), ConnectError> {
-        self.client.clone().show_key(self.key.clone()).await;
+        self.client.show_key(&self.key).await;
         while let Some(event) = self.next().await {
             match event {
                 Event::Message { name, .. } if name == "auth_ok" => return Ok(()),

@@ -66,6 +66,7 @@ async fn a_controllers_datagrams_become_the_intersections_state() {
     let channels = vec!["v2x_rsu_0124_parsed".into()];
     let (_client, mut events) =
         connect(Options { channels, ..Options::new(&server.url(), "goodkey") }).await.unwrap();
+    while next(&mut events, "join").await["join"] != "v2x_rsu_0124_parsed" {}
     let controller = UdpSocket::bind("127.0.0.1:0").await.unwrap();
     let message = Message { green: Phases::of(&[3, 7]), sequence: 9, ..Message::default() };
     // What is not a TSCBM before it changes nothing.

@@ -1,5 +1,6 @@
 //! The road: what is decided (state, resources), what goes over the wire (wire), what it looks like (schema), and REST.
 
+mod cli;
 mod client;
 mod resources;
 mod rest;

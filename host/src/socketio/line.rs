@@ -22,6 +22,13 @@ impl Line {
     pub fn of(socket: &SocketRef) -> Option<Arc<Self>> {
         socket.req_parts().extensions.get().cloned()
     }
+
+    /// Counts a short packet that a service sends without asking for room: others on the same connection ask.
+    pub fn charge(socket: &SocketRef) {
+        if let Some(line) = socket.req_parts().extensions.get::<Arc<Self>>() {
+            line.flow.charge(0);
+        }
+    }
 }
 
 /// The lines of the sessions that began by polling, by session id.

@@ -17,12 +17,14 @@ use super::events::Response;
 use super::state::{Body, Input, Output, State, View};
 use crate::auth::Guard;
 use crate::car::{Car, Item, Watcher};
-use crate::socketio::{self, Incoming, Member};
+use crate::socketio::{self, Incoming, Line, Member};
 use crate::transport::serial;
 use crate::transport::simulator::{self, Simulator};
 
 /// How often values are offered again to clients whose queues were full.
 const RETRY: Duration = Duration::from_millis(50);
+/// About how long a value is on the wire, in bytes.
+const VALUE: usize = 256;
 /// How long `connect_obd` waits for the car before it says that there is none.
 const CONNECT: Duration = Duration::from_secs(20);
 
@@ -158,7 +160,10 @@ impl Inner {
                 Output::Reply(id, event, body) => reply(clients, id, event, &body),
                 Output::Push(id, response) => {
                     let Some(socket) = clients.sockets.get(&id) else { continue };
-                    if socket.emit("watching", &*response).is_err() && socket.connected() {
+                    // Values wait for room on the line, of which the newest are sent then.
+                    let has_room = Line::of(socket).is_none_or(|line| line.flow.take(VALUE));
+                    let sent = has_room && socket.emit("watching", &*response).is_ok();
+                    if !sent && socket.connected() {
                         clients.state.handle(view, Input::Full(id, response));
                     }
                 }
@@ -254,6 +259,7 @@ impl Inner {
 /// Tells every client that may use the car.
 fn broadcast(clients: &Clients, event: &str, body: &impl Serialize) {
     for (_, socket) in clients.sockets.iter().filter(|(id, _)| clients.state.admits(**id)) {
+        Line::charge(socket);
         if socket.emit(event, body).is_err() {
             give_up(socket);
         }
@@ -264,6 +270,7 @@ fn broadcast(clients: &Clients, event: &str, body: &impl Serialize) {
 /// silence.
 fn reply(clients: &Clients, id: u64, event: &str, body: &Body) {
     let Some(socket) = clients.sockets.get(&id) else { return };
+    Line::charge(socket);
     if socket.emit(event, body).is_err() {
         give_up(socket);
     }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::super::events::Message;
 use super::Switchboard;
+use crate::socketio::Line;
 
 /// Messages that wait for a client once its socket's own queue is full. One more, and the client is
 /// disconnected: it has not read for thousands of messages.
@@ -124,6 +125,7 @@ impl Outlet {
     fn send(&self, parcel: &Parcel) -> Result<(), Refusal> {
         match (self, parcel) {
             (Self::Socket(socket), Parcel::Message(message)) => {
+                Line::charge(socket);
                 socket.emit(message.event, &message.payload).map_err(|error| match error {
                     SendError::Socket(SocketError::InternalChannelFull) => Refusal::Full,
                     _ => Refusal::Gone,

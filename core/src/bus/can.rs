@@ -3,7 +3,7 @@
 //! ```text
 //! single      0L        L = 1..7 bytes follow
 //! first       1L LL     a message of LLL bytes begins; 6 of them follow
-//! consecutive 2N        N = 1..F, 0, 1, …; up to 7 bytes follow
+//! consecutive 2N        N = 1..F, 0, 1, …; 7 bytes follow, in the last one perhaps fewer
 //! flow        3S BS ST  flow control, from the receiver of a long message
 //! ```
 //!
@@ -57,6 +57,7 @@ pub fn parse(data: &[u8]) -> Result<Pdu<'_>, FrameError> {
         }
         1 => first(control, payload).map_or(Err(FrameError::Short), |(_, pdu)| match pdu {
             Pdu::First { length: 0, .. } => Err(FrameError::Length),
+            Pdu::First { data: [], .. } => Err(FrameError::Short),
             pdu => Ok(pdu),
         }),
         2 if payload.is_empty() => Err(FrameError::Short),

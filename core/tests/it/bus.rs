@@ -27,7 +27,6 @@ fn check(rows: &[(&str, &str, &str)]) {
             match flag {
                 'h' => format.headers = false,
                 'x' => format.extended = true,
-                'j' => format.joined = true,
                 other => panic!("no such flag: {other}"),
             }
         }
@@ -58,7 +57,24 @@ fn single_frames_in_every_spelling() {
         ("6h", "410C1770", "00:410C1770"),
         ("3h", "41 05 7B", "00:41057B"),
         ("6x", "758 F1 03 61 01 7B", "758:61017B"),
-        ("6j", "7E8 49 02 01 57 50 30 5A 5A 5A 39 39", "7E8:4902015750305A5A5A3939"),
+    ]);
+}
+
+#[test]
+fn only_the_last_part_of_a_message_may_be_short() {
+    check(&[
+        // A line that lost bytes at its end; what the last frame is filled up with must not take their place.
+        ("6", "7E8 10 0F 49 04 01 41 42 43|7E8 21 44 45 46 47 48|7E8 22 4B 4C AA AA AA AA AA", "!7E8"),
+        ("6", "7E8 10 0A 49 04 01 41 42|7E8 21 44 45 46 47 AA AA AA", "!7E8"),
+        ("6", "7E8 10 0A|7E8 21 44 45 46 47 AA AA AA", "?Short ?Orphan"),
+        ("6", "7E8 10 0A 49 04 01 41 42 43|7E8 21 44 45 46", "!7E8"),
+        ("6", "7E8 10 0A 49 04 01 41 42 43|7E8 21 44 45 46 47", "7E8:49040141424344454647"),
+        ("7", "18DAF110 10 0A 49 04 01 41 42|18DAF110 21 44 45 46 47 AA", "!18DAF110"),
+        ("6x", "758 F1 10 0A 61 01 41 42 43|758 F1 21 44 45 46 47 48", "758:61014142434445464748"),
+        ("6x", "758 F1 10 0A 61 01 41 42|758 F1 21 44 45 46 47 48", "!758"),
+        ("6h", "00A|0: 49 04 01 41 42|1: 44 45 46 47 AA AA AA", "!00"),
+        ("6h", "00F|0: 49 04 01 41 42 43|1: 44 45 46|2: 4B 4C AA AA AA AA AA", "!00"),
+        ("6h", "00A|0: 49 04 01 41 42 43|1: 44 45 46 47 AA AA AA", "00:49040141424344454647"),
     ]);
 }
 

@@ -89,6 +89,13 @@ pub enum LossReason {
         /// The number that came.
         found: u8,
     },
+    /// A part that is not the last has not as many bytes as its frame (ISO 15765-2:2016, 9.6): its line was cut off.
+    Cut {
+        /// Bytes that are due.
+        expected: u8,
+        /// Bytes that came.
+        found: u8,
+    },
     /// The sender began another message.
     Interrupted,
     /// It grew beyond the room there is.
@@ -103,6 +110,9 @@ impl fmt::Display for LossReason {
             }
             Self::Sequence { expected, found } => {
                 write!(f, "part {found} arrived where part {expected} was due")
+            }
+            Self::Cut { expected, found } => {
+                write!(f, "a part has {found} bytes where {expected} are due")
             }
             Self::Interrupted => f.write_str("its sender began another message"),
             Self::Full => f.write_str("it grew beyond the room there is"),

@@ -25,9 +25,6 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     #[inline]
     pub(super) fn push_can(&mut self, line: &[u8], digits: usize) -> Result<(), FrameError> {
         let (id, rest) = hex::number(line, digits).ok_or_else(|| refusal(line))?;
-        if self.format.joined {
-            return self.push_joined(Address(id), rest);
-        }
         let mut buffer = [0; 16];
         let found = hex::bytes(rest, &mut buffer)?;
         if found.odd {
@@ -78,12 +75,6 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             }
             can::Pdu::FlowControl => Ok(()),
         }
-    }
-
-    /// A line that the adapter joined: the whole payload follows the identifier.
-    pub(super) fn push_joined(&mut self, source: Address, rest: &[u8]) -> Result<(), FrameError> {
-        let length = self.decode_at_end(rest)?;
-        self.keep_end(source, length)
     }
 
     /// A J1939 line: as the ELM327 splits the identifier (`6 0FECA 00`) or as eight plain digits (`18FECA00`).
@@ -142,7 +133,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             let (length, _) = hex::number(line, 3).ok_or_else(|| refusal(line))?;
             return self.open(Address::HIDDEN, length as u16, 0);
         }
-        self.push_joined(Address::HIDDEN, line)
+        let length = self.decode_at_end(line)?;
+        self.keep_end(Address::HIDDEN, length)
     }
 
     /// A line of a legacy bus, header and check byte included.

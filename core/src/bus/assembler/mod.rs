@@ -24,14 +24,12 @@ pub struct Format {
     pub headers: bool,
     /// Whether the first data byte is an address (ISO 15765-2 extended addressing, `AT CEA`).
     pub extended: bool,
-    /// Whether the adapter joined long messages into one line without frame counts (`STCSEGR 1` of STN chips).
-    pub joined: bool,
 }
 
 impl Format {
     /// Headers on, normal addressing, one line per frame.
     pub const fn new(protocol: Option<Protocol>) -> Self {
-        Self { protocol, headers: true, extended: false, joined: false }
+        Self { protocol, headers: true, extended: false }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Where messages grow: room, order, sequence numbers, copies.
 
-use super::super::{Address, can};
-use super::{Assembler, FrameError, LossReason};
+use super::super::{Address, Protocol, can};
+use super::{Assembler, Format, FrameError, LossReason};
 
 /// The state of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,7 +121,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             self.set(index, State::Lost(LossReason::Interrupted));
         }
         self.open(source, length, next)?;
-        self.extend(self.slots.len() - 1, data, length, next);
+        if !data.is_empty() {
+            self.extend(self.slots.len() - 1, data, length, next);
+        }
         Ok(())
     }
 
@@ -183,12 +185,18 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         Ok(())
     }
 
-    /// Adds bytes to an open message. At its declared length it is whole; before, part `next` is due.
+    /// Adds bytes to an open message. At its declared length it is whole; before, part `next` is due. Only the last part
+    /// may have fewer bytes than its frame has room for.
     pub(super) fn extend(&mut self, index: usize, data: &[u8], declared: u16, next: u8) {
+        let Format { protocol, extended, .. } = self.format;
         let Some(slot) = self.slots.get_mut(index) else {
             return;
         };
-        let size = data.len().min(usize::from(declared - slot.length));
+        let left = usize::from(declared - slot.length);
+        let first = slot.length == 0 && protocol != Some(Protocol::J1939);
+        let room = 7 - usize::from(first) - usize::from(extended);
+        let due = left.min(room);
+        let size = data.len().min(left);
         let at = usize::from(slot.start + slot.length);
         if let (Some(room), Some(data)) = (self.bytes.get_mut(at..at + size), data.get(..size)) {
             room.copy_from_slice(data);
@@ -196,7 +204,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
         slot.length += size as u16;
         slot.end = self.line;
         slot.state = State::Open { declared, next };
-        if slot.length == declared {
+        if data.len() < due {
+            slot.state = State::Lost(LossReason::Cut { expected: due as u8, found: data.len() as u8 });
+        } else if slot.length == declared {
             slot.state = State::Whole;
             self.forget_copy(index);
         }

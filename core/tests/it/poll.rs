@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use cloverleaf_core::bus::{Address, Message, Protocol};
 use cloverleaf_core::elm327::poll::{GROUP, Item, Key, Next, Outcome, Poller, Question, Tuning};
-use cloverleaf_core::elm327::session::{Failure, Target};
+use cloverleaf_core::elm327::session::{Failure, Physical, Target};
 use cloverleaf_core::elm327::wire::Status;
 use cloverleaf_core::time::{Duration, Instant};
 
@@ -26,6 +26,8 @@ enum Quirk {
     NoGroupCount,
     /// PID 05 answers with one byte more inside a group than alone.
     OddLength,
+    /// One answer of so many is spoiled on its way.
+    Spoils(u32),
 }
 
 /// The messages of an answer, and how many lines they took.
@@ -99,6 +101,12 @@ impl Car {
             return Err(Failure::Adapter(Status::NoData));
         }
         let lines = frames * who.len();
+        if let Quirk::Spoils(every) = self.quirk
+            && self.questions.is_multiple_of(every)
+        {
+            self.take(20_000.0);
+            return Err(Failure::Garbage);
+        }
         // Without headers off, with spaces off: identifier, control bytes, data.
         let characters = request.data.len() * 2 + 2 + who.len() * (frames * 6 + data.len() * 2) + 2;
         let wait = match request.lines.map(usize::from) {
@@ -296,6 +304,85 @@ fn groups_go_without_response_count_where_only_single_requests_may_have_one() {
     let counts = drive(&mut poller, &mut car, 10_000);
     assert_eq!(counts.values().sum::<u32>(), 6 * (car.questions - before), "all in groups: {counts:?}");
     assert!(counts.values().all(|count| *count > 150), "{counts:?}");
+}
+
+/// Values a second of six items, once they are known.
+fn rate(car: &mut Car, poller: &mut Poller<64>) -> f64 {
+    drive(poller, car, 2_000);
+    f64::from(drive(poller, car, 20_000).values().sum::<u32>()) / 20.0
+}
+
+#[test]
+fn a_spoiled_answer_now_and_then_costs_next_to_nothing() {
+    let six = || TWENTY.iter().take(6).map(|(pid, length)| item(*pid, *length));
+    let mut car = Car::new(&TWENTY);
+    let mut clean = poller(&car, six());
+    let clean = rate(&mut car, &mut clean);
+    let mut car = Car::new(&TWENTY);
+    car.quirk = Quirk::Spoils(500);
+    let mut noisy = poller(&car, six());
+    for _ in 0..5 {
+        let noisy = rate(&mut car, &mut noisy);
+        assert!(noisy > 0.95 * clean, "{noisy} of {clean} values a second");
+    }
+}
+
+#[test]
+fn what_was_given_up_in_a_bad_hour_comes_back() {
+    let mut car = Car::new(&TWENTY);
+    let mut poller = poller(&car, TWENTY.iter().take(6).map(|(pid, length)| item(*pid, *length)));
+    let before = rate(&mut car, &mut poller);
+    for quirk in [Quirk::NoGroups, Quirk::NoGroupCount, Quirk::NoCount, Quirk::Spoils(2)] {
+        car.quirk = quirk;
+        drive(&mut poller, &mut car, 20_000);
+        car.quirk = Quirk::None;
+        drive(&mut poller, &mut car, 120_000);
+        let after = rate(&mut car, &mut poller);
+        assert!(after > 0.95 * before, "{quirk:?}: {after} of {before} values a second");
+    }
+}
+
+#[test]
+fn after_a_fault_of_the_link_values_are_back_at_once() {
+    for failure in [Failure::Garbage, Failure::Timeout, Failure::Adapter(Status::DataError)] {
+        let mut car = Car::new(&TWENTY);
+        let mut poller = poller(&car, [item(0x0C, 2), item(0x0D, 1)]);
+        drive(&mut poller, &mut car, 2_000);
+        let end = car.micros + 5_000_000;
+        while car.micros < end {
+            match poller.next(car.now()) {
+                Next::Ask(_) => {
+                    car.take(50_000.0);
+                    poller.handle_failure(car.now(), failure, |_, _| {});
+                }
+                Next::Wait(due) => car.micros = due.unwrap().as_millis() * 1_000,
+            }
+        }
+        let counts = drive(&mut poller, &mut car, 300);
+        assert_eq!(counts.len(), 2, "{failure:?}");
+    }
+}
+
+#[test]
+fn an_answer_that_becomes_longer_is_read_again() {
+    let mut poller = Poller::<8>::new(Tuning::of(Protocol::Can11Fast));
+    let mut now = Instant::ZERO;
+    let target = Target::Physical(Physical::new(0x7E0));
+    poller.watch(now, Item { target, ..Item::new(&[0x22, 0xF1, 0x90]).unwrap() }).unwrap();
+    let mut answered = 0;
+    for length in [3_usize, 3, 20, 20, 20] {
+        let Next::Ask(question) = poller.next(now) else { panic!("nothing is due") };
+        let data = [&[0x62, 0xF1, 0x90][..], &vec![0x55; length]].concat();
+        let frames = if data.len() > 7 { 1 + (data.len() - 6).div_ceil(7) } else { 1 };
+        if question.request().lines.is_some_and(|lines| usize::from(lines) < frames) {
+            poller.handle_failure(now, Failure::Incomplete, |_, _| {});
+        } else {
+            let message = Message { source: ENGINE, data: &data };
+            poller.handle_answer(now, [message].into_iter(), frames as u8, None, |_, _| answered += 1);
+        }
+        now = now + Duration::from_secs(1);
+    }
+    assert_eq!(answered, 4);
 }
 
 #[test]

@@ -12,9 +12,12 @@
 //! * **Response count.** The adapter returns at once when it knows how many lines will come. For one ECU on CAN that
 //!   follows from the lengths; elsewhere it is learned, and learned anew every so often and after every fault.
 //! * **Falling back.** A group that fails is taken apart: its items are asked alone, and groups become smaller; they
-//!   grow again while they succeed. Who fails alone is asked less and less often, at most every ten seconds late.
+//!   grow again while they succeed. Nothing is given up for good: what failed twice is tried again much later. Who does
+//!   not answer alone is asked less and less often, at most ten seconds late; a fault of the link puts nothing off.
 
+mod group;
 mod item;
+mod outcome;
 mod slot;
 
 pub use item::{Full, GROUP, Item, Key, REQUEST};
@@ -26,13 +29,11 @@ use crate::elm327::session::{Failure, Request, Target};
 use crate::elm327::wire::Status;
 use crate::time::{Duration, Instant};
 
+use group::Counts;
 use slot::Slot;
 
 /// After so many answers with a learned response count it is learned anew.
 const RELEARN: u8 = 100;
-
-/// After so many answers in order, groups may be larger by one.
-const GROW: u8 = 20;
 
 /// The shortest time-out that measuring may lead to: the adapter itself waits up to 0.2 s for the car.
 const SHORTEST_TIMEOUT: u64 = 400;
@@ -107,15 +108,6 @@ struct Asked {
     counted: bool,
 }
 
-/// Whether requests for several items carry a response count. Some adapters know it only for one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum GroupCounts {
-    Given,
-    /// The last group with one failed: the next goes without, to see which of the two it was.
-    Doubted,
-    Withheld,
-}
-
 /// Keeps the link full; see the [module](self). Holds up to `N` items.
 #[derive(Clone, Debug)]
 pub struct Poller<const N: usize = 64> {
@@ -128,8 +120,9 @@ pub struct Poller<const N: usize = 64> {
     group: u8,
     /// Answers in order since it last changed.
     successes: u8,
-    /// Whether groups get a response count.
-    counts: GroupCounts,
+    /// Whether requests for one item, and those for several, get a response count.
+    counts: Counts,
+    group_counts: Counts,
     /// How long answers take, in sixteenths of a millisecond: an average that follows slowly.
     usual: Option<u64>,
 }
@@ -145,7 +138,8 @@ impl<const N: usize> Poller<N> {
             asked: None,
             group: tuning.group,
             successes: 0,
-            counts: GroupCounts::Given,
+            counts: Counts::TRUSTED,
+            group_counts: Counts::TRUSTED,
             usual: None,
         }
     }
@@ -155,17 +149,12 @@ impl<const N: usize> Poller<N> {
         self.tuning = tuning;
         self.group = tuning.group;
         self.successes = 0;
-        self.counts = GroupCounts::Given;
+        self.counts = Counts::TRUSTED;
+        self.group_counts = Counts::TRUSTED;
         self.asked = None;
         self.usual = None;
         for slot in &mut self.slots {
-            slot.due = now;
-            slot.source = None;
-            slot.length = slot.item.length;
-            slot.lines = None;
-            slot.alone = true;
-            slot.failures = 0;
-            slot.misfits = 0;
+            *slot = Slot::new(slot.key, slot.item.clone(), now);
         }
     }
 
@@ -176,20 +165,7 @@ impl<const N: usize> Poller<N> {
     pub fn watch(&mut self, now: Instant, item: Item) -> Result<Key, Full> {
         self.last_key = self.last_key.wrapping_add(1);
         let key = Key(self.last_key);
-        let length = item.length;
-        let slot = Slot {
-            key,
-            item,
-            asked: now,
-            turn: 0,
-            due: now,
-            source: None,
-            length,
-            lines: None,
-            alone: true,
-            failures: 0,
-            misfits: 0,
-        };
+        let slot = Slot::new(key, item, now);
         self.slots.push(slot).map_err(|_| Full)?;
         Ok(key)
     }
@@ -265,83 +241,6 @@ impl<const N: usize> Poller<N> {
         Next::Ask(Question { data, target, lines, timeout: self.timeout(), bare })
     }
 
-    /// Takes what the car answered to the last question, and tells what it means for each item.
-    pub fn handle_answer<'a>(
-        &mut self,
-        now: Instant,
-        messages: impl Iterator<Item = Message<'a>> + Clone,
-        lines: u8,
-        fault: Option<Failure>,
-        mut on_outcome: impl FnMut(Key, Outcome<'_>),
-    ) {
-        let Some(asked) = self.asked.take() else {
-            return;
-        };
-        self.measure(now - asked.at);
-        if let [key] = asked.keys[..] {
-            self.handle_single(now, key, &asked, messages, lines, fault, on_outcome);
-            return;
-        }
-        let mut answered = Vec::<Key, GROUP>::new();
-        for message in messages {
-            self.split(&asked, message, |key, outcome| {
-                if !answered.contains(&key) {
-                    let _ = answered.push(key);
-                }
-                on_outcome(key, outcome);
-            });
-        }
-        let all = answered.len() == asked.keys.len();
-        for &key in &answered {
-            if let Some(slot) = self.slot_mut(key) {
-                slot.failures = 0;
-                slot.misfits = 0;
-            }
-        }
-        if all {
-            self.grow();
-            if self.counts == GroupCounts::Doubted {
-                self.counts = GroupCounts::Withheld;
-            }
-        } else {
-            self.fail_group(now, &asked, &answered);
-        }
-    }
-
-    /// Takes that the last question failed, and tells which items are concerned.
-    pub fn handle_failure(
-        &mut self,
-        now: Instant,
-        failure: Failure,
-        mut on_outcome: impl FnMut(Key, Outcome<'_>),
-    ) {
-        let Some(asked) = self.asked.take() else {
-            return;
-        };
-        match failure {
-            // A clone that does not know the response count.
-            Failure::Adapter(Status::WrongHexCount | Status::NotUnderstood) if asked.counted => {
-                self.tuning.count = false;
-                return self.make_due(now, &asked.keys);
-            }
-            // The link's trouble, not the items': ask again.
-            Failure::Restarted | Failure::Adapter(Status::Stopped) => return self.make_due(now, &asked.keys),
-            _ => {}
-        }
-        if asked.keys.len() > 1 {
-            return self.fail_group(now, &asked, &[]);
-        }
-        for &key in &asked.keys {
-            if let Some(slot) = self.slot_mut(key) {
-                // Perhaps the count was too small, or the ECU has changed: learn again.
-                slot.lines = None;
-                slot.source = None;
-                slot.rest(now);
-            }
-            on_outcome(key, Outcome::Failed(failure));
-        }
-    }
-
     fn slot(&self, key: Key) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.key == key)
     }
@@ -352,7 +251,8 @@ impl<const N: usize> Poller<N> {
 
     /// How many lines will answer, if that is known.
     fn lines(&self, keys: &[Key], target: Target, answer: Option<usize>) -> Option<u8> {
-        if !self.tuning.count || (keys.len() > 1 && self.counts != GroupCounts::Given) {
+        let counts = if keys.len() > 1 { self.group_counts } else { self.counts };
+        if !self.tuning.count || !counts.are_given() {
             return None;
         }
         let learned = match keys {
@@ -379,161 +279,6 @@ impl<const N: usize> Poller<N> {
             Some(usual) => usual - usual / 16 + sample / 16,
         });
     }
-
-    #[allow(clippy::too_many_arguments, reason = "the answer's parts and where it goes")]
-    fn handle_single<'a>(
-        &mut self,
-        now: Instant,
-        key: Key,
-        asked: &Asked,
-        messages: impl Iterator<Item = Message<'a>> + Clone,
-        lines: u8,
-        fault: Option<Failure>,
-        mut on_outcome: impl FnMut(Key, Outcome<'_>),
-    ) {
-        let Some(slot) = self.slots.iter_mut().find(|slot| slot.key == key) else {
-            return;
-        };
-        let mut source = None;
-        let mut length = None;
-        let (mut any, mut negative) = (false, false);
-        for message in messages {
-            if let Some(data) = answer_data(message.data, &slot.item) {
-                any = true;
-                // Of several ECUs the one with the lowest address: on CAN the engine's.
-                if source.is_none_or(|source| message.source < source) {
-                    source = Some(message.source);
-                    length = u8::try_from(data.len()).ok();
-                }
-            } else if matches!(message.data, [0x7F, service, ..] if *service == asked.service) {
-                negative = true;
-            } else {
-                continue;
-            }
-            on_outcome(key, Outcome::Answer(message));
-        }
-        if !any {
-            slot.lines = None;
-            slot.source = None;
-            slot.rest(now);
-            if !negative {
-                on_outcome(key, Outcome::Failed(fault.unwrap_or(Failure::Incomplete)));
-            }
-            return;
-        }
-        slot.failures = 0;
-        slot.alone = false;
-        if slot.source != source {
-            slot.source = source;
-            slot.lines = None;
-        }
-        // What the car says counts more than what tables say.
-        slot.length = length.or(slot.item.length);
-        slot.lines = match slot.lines {
-            _ if fault.is_some() => None,
-            Some((lines, left)) if asked.counted => left.checked_sub(1).map(|left| (lines, left)),
-            _ if slot.item.length.is_some() || slot.item.group => Some((lines, RELEARN)),
-            // An answer of any length has any number of lines.
-            _ => None,
-        };
-        let may_join = slot.may_join();
-        if may_join && fault.is_none() {
-            self.grow();
-        }
-    }
-
-    /// Takes one message apart into the answers of its items, as if each had been asked for alone.
-    fn split(&self, asked: &Asked, message: Message<'_>, mut on_outcome: impl FnMut(Key, Outcome<'_>)) {
-        let Some((&service, mut rest)) = message.data.split_first() else {
-            return;
-        };
-        if service != asked.service | 0x40 {
-            return;
-        }
-        let mut parts = Vec::<(Key, usize), GROUP>::new();
-        // First all of it must make sense: one wrong length and every part after it would be wrong.
-        while !rest.is_empty() {
-            let next = asked.keys.iter().filter_map(|key| self.slot(*key)).find(|slot| {
-                rest.starts_with(slot.item.repeated()) && !parts.iter().any(|(key, _)| *key == slot.key)
-            });
-            let Some((key, size)) = next.and_then(|slot| Some((slot.key, slot.answer_length()? - 1))) else {
-                return;
-            };
-            let Some(tail) = rest.get(size..) else {
-                return;
-            };
-            let _ = parts.push((key, size));
-            rest = tail;
-        }
-        let mut rest = message.data.get(1..).unwrap_or_default();
-        for (key, size) in parts {
-            let (part, tail) = rest.split_at_checked(size).unwrap_or((rest, &[]));
-            rest = tail;
-            let mut alone = Vec::<u8, LONGEST_PART>::new();
-            let _ = alone.push(service);
-            if alone.extend_from_slice(part).is_ok() {
-                on_outcome(key, Outcome::Answer(Message { source: message.source, data: &alone }));
-            }
-        }
-    }
-
-    /// A group in order, or an item that could join one.
-    fn grow(&mut self) {
-        self.successes = self.successes.saturating_add(1);
-        if self.successes >= GROW && self.group < self.tuning.group {
-            self.group += 1;
-            self.successes = 0;
-        }
-    }
-
-    /// A group failed, all of it or some.
-    fn fail_group(&mut self, now: Instant, asked: &Asked, answered: &[Key]) {
-        match self.counts {
-            GroupCounts::Given if asked.counted && answered.is_empty() => {
-                self.counts = GroupCounts::Doubted;
-                self.make_due(now, &asked.keys);
-            }
-            counts => {
-                if counts == GroupCounts::Doubted {
-                    self.counts = GroupCounts::Given;
-                }
-                self.take_apart(now, &asked.keys, answered);
-            }
-        }
-    }
-
-    /// Takes what failed out of its group: those are asked alone, and groups become smaller.
-    fn take_apart(&mut self, now: Instant, keys: &[Key], answered: &[Key]) {
-        self.group = (self.group / 2).max(1);
-        self.successes = 0;
-        for slot in &mut self.slots {
-            if keys.contains(&slot.key) && !answered.contains(&slot.key) {
-                slot.alone = true;
-                slot.misfits = slot.misfits.saturating_add(1);
-                slot.source = None;
-                slot.lines = None;
-                slot.due = now;
-            }
-        }
-    }
-
-    fn make_due(&mut self, now: Instant, keys: &[Key]) {
-        for slot in self.slots.iter_mut().filter(|slot| keys.contains(&slot.key)) {
-            slot.due = now;
-        }
-    }
-}
-
-/// The longest part of a shared answer: service, parameters and up to 32 bytes of data.
-const LONGEST_PART: usize = 40;
-
-/// The data of an answer to an item, after what it repeats.
-fn answer_data<'a>(answer: &'a [u8], item: &Item) -> Option<&'a [u8]> {
-    let (&service, rest) = answer.split_first()?;
-    if service != item.service() | 0x40 {
-        return None;
-    }
-    rest.strip_prefix(item.repeated())
 }
 
 /// How many CAN frames carry a message of so many bytes (ISO 15765-2: 7, or 6 and then 7 each).

@@ -13,8 +13,14 @@ const SHORTEST: u64 = 20;
 /// The longest that an item that fails is put off.
 const LONGEST_REST: Duration = Duration::from_secs(10);
 
-/// After so many failed groups in a row an item is asked alone for good.
+/// The longest that an item is put off after a fault of the link.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
+
+/// After so many failed groups in a row an item is asked alone.
 const MISFITS: u8 = 3;
+
+/// After so many answers alone it may join a group once more.
+const PROBATION: u16 = 1_000;
 
 /// An item and what was learned of it.
 #[derive(Clone, Debug)]
@@ -38,9 +44,55 @@ pub(super) struct Slot {
     pub(super) failures: u8,
     /// Groups in a row that failed with it.
     pub(super) misfits: u8,
+    /// How many answers alone it owes after too many of those.
+    probation: u16,
 }
 
 impl Slot {
+    /// An item of which nothing is known, due at once.
+    pub(super) const fn new(key: Key, item: Item, now: Instant) -> Self {
+        Self {
+            key,
+            asked: now,
+            turn: 0,
+            due: now,
+            source: None,
+            length: item.length,
+            lines: None,
+            alone: true,
+            failures: 0,
+            misfits: 0,
+            probation: 0,
+            item,
+        }
+    }
+
+    /// Its answer may come from another ECU next time, or have another length.
+    pub(super) fn forget(&mut self) {
+        self.source = None;
+        self.length = self.item.length;
+        self.lines = None;
+    }
+
+    /// A group failed with it.
+    pub(super) fn exclude(&mut self) {
+        self.alone = true;
+        self.misfits = self.misfits.saturating_add(1);
+        if self.misfits >= MISFITS {
+            self.probation = PROBATION;
+        }
+        self.source = None;
+        self.lines = None;
+    }
+
+    /// It answered alone.
+    pub(super) fn redeem(&mut self) {
+        self.probation = self.probation.saturating_sub(1);
+        if self.probation == 0 {
+            self.misfits = self.misfits.min(MISFITS - 1);
+        }
+    }
+
     /// How late it is, in proportion to its period and priority.
     pub(super) fn lateness(&self, now: Instant) -> u64 {
         let late = (now - self.asked).as_millis() + 1;
@@ -72,12 +124,21 @@ impl Slot {
         Some(1 + self.item.repeated().len() + usize::from(self.length?))
     }
 
-    /// Puts it off, twice as long after each failure.
+    /// Puts it off, twice as long after each time that nobody answered it.
     pub(super) fn rest(&mut self, now: Instant) {
+        self.put_off(now, LONGEST_REST);
+    }
+
+    /// Puts it off because the link failed.
+    pub(super) fn pause(&mut self, now: Instant) {
+        self.put_off(now, LONGEST_PAUSE);
+    }
+
+    fn put_off(&mut self, now: Instant, longest: Duration) {
         self.failures = self.failures.saturating_add(1);
         let factor = 1_u64 << self.failures.min(8);
         let base = self.item.period.as_millis().max(SHORTEST);
         let span = Duration::from_millis(base.saturating_mul(factor));
-        self.due = now + span.min(LONGEST_REST).max(self.item.period);
+        self.due = now + span.min(longest).max(self.item.period);
     }
 }

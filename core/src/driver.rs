@@ -3,12 +3,14 @@
 //! The driver is generic over [`BufRead`] + [`Write`] rather than `Read`: waiting for input or a deadline drops
 //! the losing future, and `fill_buf`/`consume` lose no bytes when dropped while a plain `read` would.
 
-use core::future::{Future, pending};
+use core::convert::Infallible;
+use core::future::{Future, pending, ready};
 use core::ops::ControlFlow;
 
-use embassy_futures::select::{Either3, select3};
+use embassy_futures::select::{Either, Either3, select, select3};
 use embedded_io_async::{BufRead, Write};
 
+use crate::elm327::session::{Answer, Event, Failure, Refused, Request, Session};
 use crate::machine::{Machine, Output};
 use crate::time::Instant;
 
@@ -71,11 +73,6 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
         &mut self.io
     }
 
-    /// Gives back the link, for a machine of another kind.
-    pub fn into_io(self) -> RW {
-        self.io
-    }
-
     /// Runs until `on_event` breaks with an answer.
     ///
     /// # Errors
@@ -95,9 +92,9 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
     pub async fn run_until<T>(
         &mut self,
         interrupt: impl Future<Output = T>,
-        on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
+        mut on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
     ) -> Result<T, Error<RW::Error>> {
-        match self.drive(None, interrupt, on_event).await? {
+        match self.drive(None, interrupt, |_, event| on_event(event)).await? {
             Some(answer) => Ok(answer),
             // Only an end comes without an answer, and there is none.
             None => pending().await,
@@ -112,59 +109,135 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
     pub async fn run_to<T>(
         &mut self,
         end: Option<Instant>,
-        on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
+        mut on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
     ) -> Result<Option<T>, Error<RW::Error>> {
-        self.drive(end, pending(), on_event).await
+        self.drive(end, pending(), |_, event| on_event(event)).await
+    }
+
+    /// Lets the machine say what it has to say, after what has arrived by now: then it takes a request, if it takes
+    /// any. Waits for nothing else.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn settle(&mut self, mut on_event: impl FnMut(M::Event<'_>)) -> Result<(), Error<RW::Error>> {
+        let mut on_event = |_, event: M::Event<'_>| {
+            on_event(event);
+            ControlFlow::<Infallible>::Continue(())
+        };
+        let ControlFlow::Continue(_) = self.drain(&mut on_event).await?;
+        let Either::First(arrived) = select(self.io.fill_buf(), ready(())).await else {
+            return Ok(());
+        };
+        let mut left = arrived.map_err(Error::Read)?.len();
+        loop {
+            left = left.saturating_sub(self.take_input().await?);
+            let ControlFlow::Continue(_) = self.drain(&mut on_event).await?;
+            if left == 0 {
+                return Ok(());
+            }
+        }
     }
 
     async fn drive<T>(
         &mut self,
         end: Option<Instant>,
         interrupt: impl Future<Output = T>,
-        mut on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
+        mut on_event: impl FnMut(Instant, M::Event<'_>) -> ControlFlow<T>,
     ) -> Result<Option<T>, Error<RW::Error>> {
         let mut interrupt = core::pin::pin!(interrupt);
         loop {
-            let mut transmitted = false;
-            let deadline = loop {
-                match self.machine.poll() {
-                    Output::Transmit(bytes) => {
-                        self.io.write_all(bytes).await.map_err(Error::Write)?;
-                        transmitted = true;
-                    }
-                    Output::Event(event) => {
-                        if let ControlFlow::Break(answer) = on_event(event) {
-                            return Ok(Some(answer));
-                        }
-                    }
-                    Output::Wait(deadline) => break deadline,
-                }
+            let deadline = match self.drain(&mut on_event).await? {
+                ControlFlow::Break(answer) => return Ok(Some(answer)),
+                ControlFlow::Continue(deadline) => deadline,
             };
-            if transmitted {
-                self.io.flush().await.map_err(Error::Write)?;
+            // Time passes also while there is always something to read, and so must be looked at first.
+            let now = self.clock.now();
+            let is_past = |moment: Option<Instant>| moment.is_some_and(|moment| moment <= now);
+            if is_past(deadline) {
+                self.machine.handle_timeout(now);
+                continue;
             }
-            let input = self.io.fill_buf();
-            let due = match (deadline, end) {
-                (Some(deadline), Some(end)) => Some(deadline.min(end)),
-                (deadline, end) => deadline.or(end),
-            };
-            let timeout = self.clock.sleep_until(due);
-            match select3(input, timeout, interrupt.as_mut()).await {
-                Either3::First(Ok([])) => return Err(Error::Closed),
-                Either3::First(Ok(bytes)) => {
-                    let taken = self.machine.handle_input(self.clock.now(), bytes);
-                    self.io.consume(taken);
+            if is_past(end) {
+                return Ok(None);
+            }
+            let due = deadline.into_iter().chain(end).min();
+            let arrived =
+                match select3(interrupt.as_mut(), self.io.fill_buf(), self.clock.sleep_until(due)).await {
+                    Either3::First(answer) => return Ok(Some(answer)),
+                    Either3::Second(arrived) => arrived.map(drop),
+                    Either3::Third(()) => continue,
+                };
+            arrived.map_err(Error::Read)?;
+            self.take_input().await?;
+        }
+    }
+
+    /// Feeds the machine what the link lends, and tells how much of it that was.
+    async fn take_input(&mut self) -> Result<usize, Error<RW::Error>> {
+        let bytes = self.io.fill_buf().await.map_err(Error::Read)?;
+        if bytes.is_empty() {
+            return Err(Error::Closed);
+        }
+        let taken = self.machine.handle_input(self.clock.now(), bytes);
+        self.io.consume(taken);
+        Ok(taken)
+    }
+
+    /// Carries out what the machine says until it waits, or `on_event` breaks.
+    async fn drain<T>(
+        &mut self,
+        on_event: &mut impl FnMut(Instant, M::Event<'_>) -> ControlFlow<T>,
+    ) -> Result<ControlFlow<T, Option<Instant>>, Error<RW::Error>> {
+        let mut transmitted = false;
+        let deadline = loop {
+            match self.machine.poll() {
+                Output::Transmit(bytes) => {
+                    self.io.write_all(bytes).await.map_err(Error::Write)?;
+                    transmitted = true;
                 }
-                Either3::First(Err(error)) => return Err(Error::Read(error)),
-                Either3::Second(()) => {
-                    let now = self.clock.now();
-                    self.machine.handle_timeout(now);
-                    if end.is_some_and(|end| end <= now) {
-                        return Ok(None);
+                Output::Event(event) => {
+                    if let ControlFlow::Break(answer) = on_event(self.clock.now(), event) {
+                        return Ok(ControlFlow::Break(answer));
                     }
                 }
-                Either3::Third(answer) => return Ok(Some(answer)),
+                Output::Wait(deadline) => break deadline,
             }
+        };
+        if transmitted {
+            self.io.flush().await.map_err(Error::Write)?;
+        }
+        Ok(ControlFlow::Continue(deadline))
+    }
+}
+
+impl<const MESSAGES: usize, const BYTES: usize, RW: BufRead + Write, C: Clock>
+    Driver<Session<MESSAGES, BYTES>, RW, C>
+{
+    /// Asks the car one thing and waits for what comes of it, which `on_reply` gets with the moment at which it came.
+    /// What else happens meanwhile, the link's state before all, `on_event` is told.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run); within, when the session does not take the request.
+    pub async fn ask<T>(
+        &mut self,
+        request: Request<'_>,
+        mut on_event: impl FnMut(&Event<'_, MESSAGES, BYTES>),
+        mut on_reply: impl FnMut(Instant, Result<Answer<'_, MESSAGES, BYTES>, Failure>) -> T,
+    ) -> Result<Result<T, Refused>, Error<RW::Error>> {
+        self.settle(|event| on_event(&event)).await?;
+        if let Err(refused) = self.machine.request(self.clock.now(), &request) {
+            return Ok(Err(refused));
+        }
+        let on_event = |now, event: Event<'_, MESSAGES, BYTES>| {
+            on_event(&event);
+            match event {
+                Event::Reply(result) => ControlFlow::Break(on_reply(now, result)),
+                _ => ControlFlow::Continue(()),
+            }
+        };
+        match self.drive(None, pending(), on_event).await? {
+            Some(answer) => Ok(Ok(answer)),
+            None => pending().await,
         }
     }
 }

@@ -5,7 +5,7 @@ use core::ops::ControlFlow;
 
 use cloverleaf_core::bus::{Message, Protocol};
 use cloverleaf_core::driver::{Clock, Driver};
-use cloverleaf_core::elm327::poll::{Item, Key, Next, Outcome, Poller, Question, Tuning};
+use cloverleaf_core::elm327::poll::{Item, Next, Outcome, Poller, Tuning};
 use cloverleaf_core::elm327::session::{Event, Link, Request, Session, Settings};
 use cloverleaf_core::obd2::{self, Command, Value};
 use cloverleaf_core::time::Duration;
@@ -95,25 +95,19 @@ async fn ask<RW: BufRead + Write, C: Clock>(
     command: &'static Command,
 ) -> Result<(), Trouble> {
     let request = command.request();
-    if driver.machine.request(driver.now(), &Request::new(&request)).is_err() {
+    let asked = driver.ask(
+        Request::new(&request),
+        |_| {},
+        |_, result| match result {
+            Ok(answer) => answer.messages().for_each(|message| log(command, message)),
+            Err(failure) => defmt::warn!("{=str}: {}", command.name, Display2Format(&failure)),
+        },
+    );
+    if let Err(refused) = asked.await.map_err(|_| Trouble::Link)? {
         // The link has gone meanwhile: polling will notice.
-        return Ok(());
+        defmt::debug!("{=str}: {}", command.name, Display2Format(&refused));
     }
-    let step = driver.run(|event| {
-        match event {
-            Event::Reply(Ok(answer)) => {
-                for message in answer.messages() {
-                    log(command, message);
-                }
-            }
-            Event::Reply(Err(failure)) => {
-                defmt::warn!("{=str}: {}", command.name, Display2Format(&failure));
-            }
-            _ => return ControlFlow::Continue(()),
-        }
-        ControlFlow::Break(())
-    });
-    step.await.map_err(|_| Trouble::Link)
+    Ok(())
 }
 
 /// Reads values until there are enough or the car is gone. What was learned of a car is forgotten with it.
@@ -132,7 +126,7 @@ async fn poll<RW: BufRead + Write, C: Clock>(
             let _ = commands.push((key, command));
         }
     }
-    while *left != Some(0) && driver.machine.is_ready() {
+    while *left != Some(0) {
         let question = match poller.next(driver.now()) {
             Next::Ask(question) => question,
             Next::Wait(due) => {
@@ -145,44 +139,32 @@ async fn poll<RW: BufRead + Write, C: Clock>(
                 continue;
             }
         };
-        let named = |key| commands.iter().find(|(known, _)| *known == key).map(|(_, command)| *command);
-        exchange(driver, &mut poller, &question, |key, outcome| {
-            if let (Outcome::Answer(message), Some(command)) = (outcome, named(key)) {
+        let mut on_outcome = |key, outcome: Outcome<'_>| {
+            let command = commands.iter().find(|(known, _)| *known == key).map(|(_, command)| *command);
+            if let (Outcome::Answer(message), Some(command)) = (outcome, command) {
                 log(command, message);
             }
             *left = left.map(|left| left.saturating_sub(1));
-        })
-        .await?;
+        };
+        let asked = driver.ask(
+            question.request(),
+            |_| {},
+            |now, result| match result {
+                Ok(answer) => {
+                    poller.handle_answer(now, answer.messages(), answer.lines, answer.fault, &mut on_outcome);
+                }
+                Err(failure) => {
+                    defmt::warn!("{}", Display2Format(&failure));
+                    poller.handle_failure(now, failure, &mut on_outcome);
+                }
+            },
+        );
+        if asked.await.map_err(|_| Trouble::Link)?.is_err() {
+            // The link has gone.
+            return Ok(());
+        }
     }
     Ok(())
-}
-
-/// One question and what comes of it.
-async fn exchange<RW: BufRead + Write, C: Clock>(
-    driver: &mut Driver<Elm, RW, C>,
-    poller: &mut Poller<8>,
-    question: &Question,
-    mut on_outcome: impl FnMut(Key, Outcome<'_>),
-) -> Result<(), Trouble> {
-    let asked = driver.now();
-    // What the link does not take any more stays due.
-    if driver.machine.request(asked, &question.request()).is_err() {
-        return Ok(());
-    }
-    let step = driver.run(|event| {
-        match event {
-            Event::Reply(Ok(answer)) => {
-                poller.handle_answer(asked, answer.messages(), answer.lines, answer.fault, &mut on_outcome);
-            }
-            Event::Reply(Err(failure)) => {
-                defmt::warn!("{}", Display2Format(&failure));
-                poller.handle_failure(asked, failure, &mut on_outcome);
-            }
-            _ => return ControlFlow::Continue(()),
-        }
-        ControlFlow::Break(())
-    });
-    step.await.map_err(|_| Trouble::Link)
 }
 
 /// A value, or why there is none, in one line.

@@ -15,7 +15,6 @@ pub fn elm327_session(data: &[u8]) {
     let settings = Settings {
         protocol: None,
         probe: flags & 1 == 0,
-        wake: flags & 2 != 0,
         stn: flags & 4 != 0,
         repeat: flags & 8 != 0,
         keep_alive: (flags & 16 != 0).then_some(Duration::from_secs(5)),

@@ -52,6 +52,8 @@ pub enum Command {
     LongMessages,
     /// `ATM`: whether the last protocol is remembered in EEPROM.
     Memory(bool),
+    /// `ATFE`: forget events: after a fatal CAN error the adapter searches CAN again.
+    ForgetEvents,
     /// `ATAT`: adaptive timing.
     Timing(Timing),
     /// `ATST`: how long the adapter waits for an answer, in steps of 4 ms up to 1020 ms; `None`: its default.
@@ -66,8 +68,6 @@ pub enum Command {
     TryProtocol(Protocol),
     /// `ATDPN`: the number of the protocol in use.
     ProtocolNumber,
-    /// `ATPC`: close the protocol.
-    CloseProtocol,
     /// `ATCP`: the five high bits of a 29-bit identifier.
     Priority(u8),
     /// `ATSH` with three digits: an 11-bit identifier.
@@ -104,8 +104,6 @@ pub enum Command {
     FlowMode(u8),
     /// `ATCAF`: whether CAN frames are formatted (sent with, and shown without, their control bytes).
     Formatting(bool),
-    /// `ATCSM`: whether the adapter keeps silent (acknowledges nothing) while it monitors.
-    SilentMonitoring(bool),
     /// `ATMA`: print everything heard.
     MonitorAll,
     /// `STM`: print what the filters pass.
@@ -125,24 +123,6 @@ pub enum Command {
         pattern: u32,
         /// The bits that count.
         mask: u32,
-    },
-    /// `STPTO`: how long an STN waits for an answer, in milliseconds.
-    StnTimeout(Duration),
-    /// `STCSEGR`: whether an STN puts received segments together.
-    Reassemble(bool),
-    /// `STCFCPA`: which identifier answers with flow control to which (11 bits).
-    FlowPairShort {
-        /// The identifier we send with.
-        transmit: u16,
-        /// The identifier the ECU answers with.
-        receive: u16,
-    },
-    /// `STCFCPA` with eight digits.
-    FlowPairLong {
-        /// The identifier we send with.
-        transmit: u32,
-        /// The identifier the ECU answers with.
-        receive: u32,
     },
     /// `ATBRT`: how long the adapter waits for us after a change of rate, in steps of 5 ms.
     BaudTimeout(Duration),
@@ -181,6 +161,7 @@ impl fmt::Display for Command {
             Self::Headers(on)                     => write!(f, "ATH{}", u8::from(on)),
             Self::LongMessages                    => f.write_str("ATAL"),
             Self::Memory(on)                      => write!(f, "ATM{}", u8::from(on)),
+            Self::ForgetEvents                    => f.write_str("ATFE"),
             Self::Timing(timing)                  => write!(f, "ATAT{}", timing as u8),
             Self::Timeout(None)                   => f.write_str("ATST00"),
             Self::Timeout(Some(span))             => write!(f, "ATST{:02X}", steps(span, 4)),
@@ -190,7 +171,6 @@ impl fmt::Display for Command {
             Self::SetProtocol(Some(protocol))     => write!(f, "ATSP{}", protocol.id()),
             Self::TryProtocol(protocol)           => write!(f, "ATTP{}", protocol.id()),
             Self::ProtocolNumber                  => f.write_str("ATDPN"),
-            Self::CloseProtocol                   => f.write_str("ATPC"),
             Self::Priority(bits)                  => write!(f, "ATCP{bits:02X}"),
             Self::ShortHeader(id)                 => write!(f, "ATSH{id:03X}"),
             Self::LongHeader(id)                  => write!(f, "ATSH{id:06X}"),
@@ -211,16 +191,11 @@ impl fmt::Display for Command {
             Self::FlowData(Some(byte))            => write!(f, "ATFCSD{byte:02X}300000"),
             Self::FlowMode(mode)                  => write!(f, "ATFCSM{mode}"),
             Self::Formatting(on)                  => write!(f, "ATCAF{}", u8::from(on)),
-            Self::SilentMonitoring(on)            => write!(f, "ATCSM{}", u8::from(on)),
             Self::MonitorAll                      => f.write_str("ATMA"),
             Self::MonitorFiltered                 => f.write_str("STM"),
             Self::ClearFilters                    => f.write_str("STFAC"),
             Self::PassShort { pattern, mask }     => write!(f, "STFPA{pattern:03X},{mask:03X}"),
             Self::PassLong { pattern, mask }      => write!(f, "STFPA{pattern:08X},{mask:08X}"),
-            Self::StnTimeout(span)                => write!(f, "STPTO{}", span.as_millis()),
-            Self::Reassemble(on)                  => write!(f, "STCSEGR{}", u8::from(on)),
-            Self::FlowPairShort { transmit, receive } => write!(f, "STCFCPA{transmit:03X},{receive:03X}"),
-            Self::FlowPairLong { transmit, receive }  => write!(f, "STCFCPA{transmit:08X},{receive:08X}"),
             Self::BaudTimeout(span)               => write!(f, "ATBRT{:02X}", steps(span, 5)),
             Self::BaudDivisor(divisor)            => write!(f, "ATBRD{divisor:02X}"),
         }

@@ -52,10 +52,11 @@ macro_rules! statuses {
         }
 
         impl Status {
-            /// The text as a genuine adapter prints it (`ERR` without its number).
+            /// The text as a genuine adapter prints it (`ERR` without its number, but for 94).
             pub const fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)+
+                    Self::Internal(94) => "ERR94",
                     Self::Internal(_) => "ERR",
                 }
             }
@@ -233,6 +234,13 @@ pub fn is_echo(line: &[u8], command: &[u8]) -> bool {
     let ours = command.iter().filter(|byte| byte.is_ascii_graphic());
     let theirs = line.iter().filter(|byte| byte.is_ascii_graphic());
     !trim(command).is_empty() && ours.map(u8::to_ascii_uppercase).eq(theirs.map(u8::to_ascii_uppercase))
+}
+
+/// Whether a line is how an adapter introduces itself.
+pub fn is_banner(line: &[u8]) -> bool {
+    [&b"ELM327"[..], b"ELM329", b"ELM 327", b"OBDLink", b"STN1", b"STN2"]
+        .iter()
+        .any(|name| line.windows(name.len()).any(|window| window.eq_ignore_ascii_case(name)))
 }
 
 /// The iterator of [`parse_line`].

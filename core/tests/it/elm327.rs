@@ -66,10 +66,8 @@ fn settings(line: &str) -> Settings {
             ("protocol", id) => settings.protocol = Protocol::from_id(id.chars().next().unwrap()),
             ("probe", on) => settings.probe = on == "on",
             ("stn", on) => settings.stn = on == "on",
-            ("wake", on) => settings.wake = on == "on",
             ("repeat", on) => settings.repeat = on == "on",
             ("voltage", on) => settings.check_voltage = on == "on",
-            ("timing", "eager") => settings.timing = Timing::Eager,
             ("keep_alive", millis) => {
                 settings.keep_alive = Some(Duration::from_millis(millis.parse().unwrap()));
             }
@@ -169,7 +167,7 @@ fn unescape(text: &str) -> Vec<u8> {
 /// The inputs of `& connected PROTOCOL`: an adapter with nothing to remark, and a car that answers.
 fn usual_connection(protocol: Protocol, settings: &Settings) -> Vec<&'static str> {
     let mut answers = vec![r"ELM327 v1.5\r\r>"];
-    answers.extend([r"OK\r\r>"; 7]);
+    answers.extend([r"OK\r\r>"; 8]);
     if settings.stn {
         answers.push(r"?\r\r>");
     }
@@ -288,12 +286,12 @@ fn a_session_reaches_the_car_within_a_second_of_the_adapters_own_delays() {
 
 #[test]
 fn faults_never_become_values_and_are_recovered_from() {
+    let mut answered = 0;
     for seed in 0..200 {
         let (mut elm, mut adapter) = two_ends(seed);
         elm.machine.connect(elm.now);
         elm.converse(&mut adapter, Duration::from_secs(2));
         adapter.faults = 100;
-        let mut answered = 0;
         for pid in 1..60 {
             if elm.machine.request(elm.now, &Request::new(&[0x01, pid])).is_err() {
                 elm.converse(&mut adapter, Duration::from_secs(1));
@@ -313,7 +311,6 @@ fn faults_never_become_values_and_are_recovered_from() {
                 assert!(outcome.contains(&wanted), "seed {seed}: {outcome} for {pid:02X}");
             }
         }
-        assert!(answered > 5, "seed {seed}: only {answered} answers");
         // Once the faults end, all is well within the longest pause between attempts.
         adapter.faults = 0;
         elm.converse(&mut adapter, Duration::from_secs(40));
@@ -322,6 +319,8 @@ fn faults_never_become_values_and_are_recovered_from() {
         let events = elm.converse(&mut adapter, Duration::from_secs(2));
         assert_eq!(events, ["reply 1 7E8:410C0C0C"], "seed {seed}");
     }
+    // Of 59 each, two in five exchanges spoiled.
+    assert!(answered > 200 * 25, "only {answered} answers");
 }
 
 #[test]
@@ -409,11 +408,9 @@ fn an_echo_is_known_by_its_characters() {
 fn no_command_is_longer_than_its_line() {
     use cloverleaf_core::elm327::command::{Command, LINE, baud_divisor};
     let widest = [
-        Command::FlowPairLong { transmit: u32::MAX, receive: u32::MAX },
         Command::PassLong { pattern: u32::MAX, mask: u32::MAX },
         Command::FlowHeaderLong(u32::MAX),
         Command::FlowData(Some(u8::MAX)),
-        Command::StnTimeout(Duration::from_millis(u64::MAX)),
     ];
     for command in widest {
         assert_eq!(command.text(), command.to_string().as_bytes());
@@ -430,7 +427,6 @@ fn no_command_is_longer_than_its_line() {
         (Command::Timing(Timing::Eager), "ATAT2"),
         (Command::BaudTimeout(millis(250)), "ATBRT32"),
         (Command::LongHeader(0xF1), "ATSH0000F1"),
-        (Command::FlowPairShort { transmit: 0x7E0, receive: 0x7E8 }, "STCFCPA7E0,7E8"),
     ] {
         assert_eq!(command.to_string(), text);
     }

@@ -3,6 +3,7 @@
 mod adapter;
 mod bus;
 mod dfx;
+mod driver;
 mod elm327;
 mod json;
 mod laws;

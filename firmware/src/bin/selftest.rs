@@ -81,11 +81,13 @@ mod chip {
     struct Rehearsed {
         heard: Vec<u8, 64>,
         says: &'static [u8],
+        /// Whether an ECU has just asked for patience.
+        pending: bool,
     }
 
     impl Rehearsed {
         const fn new() -> Self {
-            Self { heard: Vec::new(), says: b"" }
+            Self { heard: Vec::new(), says: b"", pending: false }
         }
 
         #[rustfmt::skip]
@@ -120,7 +122,13 @@ mod chip {
                     let _ = self.heard.push(*byte);
                     continue;
                 }
-                self.says = self.answer();
+                let (pending, says) = match self.heard.as_slice() {
+                    [b'0', b'9', ..] if !self.pending => (true, &b"7E8037F0978\r\r>"[..]),
+                    [b'0', b'1', b'0', b'5', ..] if !self.pending => (true, &b"7E8037F0178\r\r>"[..]),
+                    [b'A', ..] => (self.pending, self.answer()),
+                    _ => (false, self.answer()),
+                };
+                (self.pending, self.says) = (pending, says);
                 self.heard.clear();
             }
             Ok(bytes.len())

@@ -1,7 +1,5 @@
 //! One connection to an adapter: what is said and asked on it, each exchange a method.
 
-use std::collections::HashMap;
-use std::future::ready;
 use std::ops::ControlFlow::{self, Break, Continue};
 use std::sync::Arc;
 
@@ -9,9 +7,8 @@ use cloverleaf_core::bus::Protocol;
 use cloverleaf_core::driver::{self, Clock, Driver};
 use cloverleaf_core::elm327::poll::Question;
 use cloverleaf_core::elm327::session::{
-    Event, Failure, Filter, Link, Refused, Request, Session, Settings, Target,
+    Answer, Event, Failure, Filter, Link, Refused, Request, Session, Settings, Target,
 };
-use cloverleaf_core::elm327::wire::Status;
 use cloverleaf_core::obd2::{self, Command, Value};
 use cloverleaf_core::time;
 use embedded_io_adapters::tokio_1::FromTokio;
@@ -71,9 +68,6 @@ pub(super) struct Conversation {
     open: watch::Receiver<bool>,
 }
 
-/// By request and header.
-pub(super) type Counts = HashMap<(Vec<u8>, Option<u32>), u8>;
-
 impl Conversation {
     pub(super) fn new(
         port: Port,
@@ -115,12 +109,7 @@ impl Conversation {
         mut on_event: impl FnMut(&Event<'_, 16, 4096>) -> ControlFlow<T>,
     ) -> Result<T, Ended> {
         let publisher = &self.publisher;
-        let open = &mut self.open;
-        let closed = async {
-            // Closed as well when all handles are gone.
-            while open.changed().await.is_ok() && *open.borrow_and_update() {}
-            Err(Ended::Closed)
-        };
+        let closed = async { Err(closed(&mut self.open).await) };
         self.wire
             .run_until(closed, |event| {
                 publisher.note(&event);
@@ -171,49 +160,30 @@ impl Conversation {
     }
 
     /// Lets the session finish what it is saying, so that it takes a request.
-    async fn settle(&mut self) -> Result<(), Ended> {
-        let publisher = &self.publisher;
-        let silence = self.wire.run_until(ready(()), |event| {
-            publisher.note(&event);
-            Continue(())
-        });
-        Ok(silence.await?)
+    pub(super) async fn settle(&mut self) -> Result<(), Ended> {
+        Ok(self.wire.settle(|event| self.publisher.note(&event)).await?)
     }
 
-    /// One exchange with the car.
-    async fn ask(
+    /// One exchange with the car; `on_reply` takes what comes of it.
+    async fn ask<T>(
         &mut self,
-        data: &[u8],
-        target: Target,
-        counts: &mut Counts,
-    ) -> Result<Result<Reply, QueryError>, Ended> {
-        self.settle().await?;
-        let header = match target {
-            Target::Functional => None,
-            Target::Physical(one) => Some(one.request),
-        };
-        let key = (data.to_vec(), header);
-        let lines = counts.get(&key).copied();
-        let request = Request { target, lines, ..Request::new(data) };
-        if let Err(refused) = self.wire.machine.request(self.wire.now(), &request) {
-            return Ok(Err(self.refusal(refused)));
+        request: Request<'_>,
+        on_reply: impl FnMut(time::Instant, Result<Answer<'_, 16, 4096>, Failure>) -> T,
+    ) -> Result<Result<T, Refused>, Ended> {
+        tokio::select! {
+            reply = self.wire.ask(request, |event| self.publisher.note(event), on_reply) => Ok(reply?),
+            ended = closed(&mut self.open) => Err(ended),
         }
-        let answer = self
-            .run(|event| match event {
-                Event::Reply(result) => Break(result.as_ref().map(Reply::of).map_err(|failure| *failure)),
-                _ => Continue(()),
-            })
-            .await?;
-        match &answer {
-            // A refusal, or an answer in parts, may have another number of lines than a value.
-            Ok(reply) if reply.messages().all(|message| message.data.first() != Some(&0x7F)) => {
-                counts.insert(key, reply.count);
-            }
-            _ => {
-                counts.remove(&key);
-            }
-        }
-        Ok(answer.map_err(QueryError::Failed))
+    }
+
+    /// Asks once, for whatever comes.
+    async fn request(&mut self, data: &[u8], target: Target) -> Result<Result<Reply, QueryError>, Ended> {
+        let request = Request { target, ..Request::new(data) };
+        let reply = self.ask(request, |_, result| result.map(|answer| Reply::of(&answer))).await?;
+        Ok(match reply {
+            Ok(reply) => reply.map_err(QueryError::Failed),
+            Err(refused) => Err(self.refusal(refused)),
+        })
     }
 
     fn refusal(&self, refused: Refused) -> QueryError {
@@ -261,10 +231,10 @@ impl Conversation {
         Ok(done.await?.map_err(QueryError::Failed))
     }
 
-    pub(super) async fn work(&mut self, job: Job, counts: &mut Counts) -> Result<(), Ended> {
+    pub(super) async fn work(&mut self, job: Job) -> Result<(), Ended> {
         match job {
             Job::Request { data, target, answer } => {
-                let reply = self.ask(&data, target, counts).await?;
+                let reply = self.request(&data, target).await?;
                 // Whoever asked may have gone.
                 let _ = answer.send(reply);
             }
@@ -283,19 +253,12 @@ impl Conversation {
 
     /// Asks the scheduler's question and tells everyone what came of it.
     pub(super) async fn poll(&mut self, question: &Question, polling: &mut Polling) -> Result<(), Ended> {
-        self.settle().await?;
-        let clock = self.clock;
-        let readings = match self.wire.machine.request(self.wire.now(), &question.request()) {
-            Ok(()) => {
-                self.run(|event| match event {
-                    Event::Reply(result) => Break(polling.handle(clock.now(), result)),
-                    _ => Continue(()),
-                })
-                .await?
-            }
+        let reply = self.ask(question.request(), |now, result| polling.handle(now, result.as_ref())).await?;
+        let readings = match reply {
+            Ok(readings) => readings,
             // The link has gone meanwhile; the items stay due.
             Err(Refused::NotConnected | Refused::Busy) => Vec::new(),
-            Err(_) => polling.handle::<16, 4096>(clock.now(), &Err(Failure::TooLong)),
+            Err(_) => polling.handle::<16, 4096>(self.now(), Err(&Failure::TooLong)),
         };
         for reading in readings {
             self.publisher.reading(reading);
@@ -304,18 +267,12 @@ impl Conversation {
     }
 
     /// Asks everyone, or the adapter, for a watched item and tells what came of it.
-    pub(super) async fn poll_other(&mut self, item: Item, counts: &mut Counts) -> Result<(), Ended> {
+    pub(super) async fn poll_other(&mut self, item: Item) -> Result<(), Ended> {
         let reply = match item.adapter_command() {
             Some(text) => self.command(text).await?.map(Reply::text),
-            None => self.ask(&item.request(), item.target(), counts).await?,
+            None => self.request(&item.request(), item.target()).await?,
         };
-        let reply = match reply {
-            Err(QueryError::Failed(Failure::Adapter(Status::NoData))) if item.may_be_silent() => {
-                Ok(Reply::default())
-            }
-            reply => reply,
-        };
-        self.publisher.reading(Reading { item, time: Timestamp::now(), reply });
+        self.publisher.reading(Reading::of(item, reply));
         Ok(())
     }
 
@@ -406,8 +363,9 @@ impl Conversation {
         }
     }
 
-    /// Asks every control unit what it supports.
-    pub(super) async fn discover(&mut self, counts: &mut Counts) -> Result<(), Ended> {
+    /// Asks every control unit what it supports. Nothing is known where not even the first map of service 01 came, or
+    /// the link was lost.
+    pub(super) async fn discover(&mut self) -> Result<(), Ended> {
         let mut supported = Supported::default();
         let services: &[u8] = match self.wire.machine.protocol() {
             Some(Protocol::J1939) => &[],
@@ -420,16 +378,10 @@ impl Conversation {
                     break;
                 }
                 let Some(command) = Command::of(service, base) else { break };
-                let reply = self.ask(&command.request(), Target::Functional, counts).await?;
-                let Ok(reply) = reply else { break };
-                for answer in obd2::answers(command, reply.messages()) {
-                    if let Ok(Value::Supported(bits)) = answer.value {
-                        supported.identifiers.extend(bits.identifiers().map(|id| (service, id)));
-                    }
+                let known = self.ask_map(command, &mut supported).await?;
+                if self.link() != Link::CarConnected || !known && (service, base) == (0x01, 0x00) {
+                    return Ok(());
                 }
-            }
-            if self.link() != Link::CarConnected {
-                return Ok(());
             }
         }
         let machine = &self.wire.machine;
@@ -440,4 +392,37 @@ impl Conversation {
         });
         Ok(())
     }
+
+    /// Asks for one map of what is supported, three times where an answer is damaged or does not come: each control unit
+    /// has its own. Tells whether any came.
+    async fn ask_map(&mut self, command: &Command, supported: &mut Supported) -> Result<bool, Ended> {
+        let request = command.request();
+        let mut any = false;
+        for _ in 0..3 {
+            let reply = match self.request(&request, Target::Functional).await? {
+                Ok(reply) => reply,
+                // Where a service is missing, control units may be silent.
+                Err(error) if error.is_no_data() && command.service() != Some(0x01) => break,
+                Err(QueryError::Failed(_)) => continue,
+                Err(_) => break,
+            };
+            for answer in obd2::answers(command, reply.messages()) {
+                if let Ok(Value::Supported(bits)) = answer.value {
+                    any = true;
+                    let service = command.service().unwrap_or_default();
+                    supported.identifiers.extend(bits.identifiers().map(|id| (service, id)));
+                }
+            }
+            if reply.fault().is_none() {
+                break;
+            }
+        }
+        Ok(any)
+    }
+}
+
+/// Returns once the connection was closed, or all its handles are gone.
+async fn closed(open: &mut watch::Receiver<bool>) -> Ended {
+    while open.changed().await.is_ok() && *open.borrow_and_update() {}
+    Ended::Closed
 }

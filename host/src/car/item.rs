@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloverleaf_core::elm327::session::Target;
-use cloverleaf_core::obd2::{Ask, Command};
+use cloverleaf_core::obd2::{Ask, Command, Decoder, Ecu};
 
 use super::descriptions::Descriptions;
 use super::signals::{self, Named, Signals};
@@ -111,6 +111,14 @@ impl Item {
     /// Whether no answer at all is an answer: lists of trouble codes.
     pub(super) fn may_be_silent(&self) -> bool {
         matches!(self.what, What::Standard(Command { ask: Ask::Service(0x03 | 0x07 | 0x0A), .. }))
+    }
+
+    /// Whether what one control unit answers is worth nothing while another's answer is damaged: a list without it looks
+    /// like a whole one, and a text may be the wrong unit's.
+    pub(super) fn needs_all(&self) -> bool {
+        self.command().is_some_and(|command| {
+            command.ecu == Ecu::All || matches!(command.decoder, Decoder::Supported | Decoder::Text(_))
+        })
     }
 }
 

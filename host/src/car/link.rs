@@ -3,7 +3,6 @@
 //! One thing at a time is on the wire: what the car supports first, then by turns a query, if one waits, and the
 //! watched item that is longest due.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,7 @@ use cloverleaf_core::time;
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::conversation::{Conversation, Counts, Ended, Step};
+use super::conversation::{Conversation, Ended, Step};
 use super::polling::{Polling, Turn};
 use super::reading::Reading;
 use super::{Job, Options, QueryError, State, Watched};
@@ -35,7 +34,7 @@ impl Publisher {
     pub(super) fn note(&self, event: &Event<'_, 16, 4096>) {
         match event {
             Event::Link(link) => {
-                self.state.send_modify(|state| {
+                self.tell_link(*link, |state| {
                     state.link = *link;
                     if *link == Link::CarConnected {
                         state.trouble = None;
@@ -43,8 +42,6 @@ impl Publisher {
                         state.supported = None;
                     }
                 });
-                let text = timeline::Value::Text(link.as_str().into());
-                self.timeline.publish(Source::Car, "link", text);
             }
             Event::Trouble(failure) => self.state.send_modify(|state| {
                 tracing::debug!(%failure, "the link has trouble");
@@ -59,6 +56,17 @@ impl Publisher {
             }
             _ => {}
         }
+    }
+
+    /// The link reaches this far now.
+    fn tell_link(&self, link: Link, change: impl FnOnce(&mut State)) {
+        self.state.send_modify(change);
+        self.timeline.publish(Source::Car, "link", timeline::Value::Text(link.as_str().into()));
+    }
+
+    /// There is no connection.
+    fn tell_gone(&self, state: State) {
+        self.tell_link(Link::NotConnected, |known| *known = state);
     }
 
     pub(super) fn reading(&self, reading: Reading) {
@@ -99,8 +107,6 @@ pub(super) struct Task {
     jobs: mpsc::Receiver<Job>,
     watched: Arc<Watched>,
     open: watch::Receiver<bool>,
-    /// How many lines answered each request the last time.
-    counts: Counts,
 }
 
 impl Task {
@@ -111,7 +117,7 @@ impl Task {
         watched: Arc<Watched>,
         open: watch::Receiver<bool>,
     ) -> Self {
-        Self { options, publisher: Arc::new(publisher), jobs, watched, open, counts: HashMap::new() }
+        Self { options, publisher: Arc::new(publisher), jobs, watched, open }
     }
 
     pub(super) async fn run(mut self) {
@@ -119,8 +125,7 @@ impl Task {
         let mut adapter = self.options.adapter.clone();
         loop {
             if !*self.open.borrow_and_update() {
-                self.publisher.state.send_replace(State { closed: true, ..State::default() });
-                self.publisher.note(&Event::Link(Link::NotConnected));
+                self.publisher.tell_gone(State { closed: true, ..State::default() });
                 if self.refusing(std::future::pending::<()>()).await.is_some() {
                     return;
                 }
@@ -143,10 +148,7 @@ impl Task {
             let wait = Duration::from_secs(BACK_OFF[failures.min(BACK_OFF.len() - 1)]);
             failures += 1;
             tracing::warn!(adapter = %adapter, "{trouble}; trying again in {wait:?}");
-            self.publisher.state.send_modify(|state| {
-                *state = State { trouble: Some(trouble), ..State::default() };
-            });
-            self.publisher.note(&Event::Link(Link::NotConnected));
+            self.publisher.tell_gone(State { trouble: Some(trouble), ..State::default() });
             self.refusing(tokio::time::sleep(wait)).await;
         }
     }
@@ -174,7 +176,6 @@ impl Task {
     /// Talks to an adapter until it is lost or closed.
     async fn converse(&mut self, port: Port, failures: &mut usize) -> Ended {
         self.publisher.state.send_modify(|state| state.port.clone_from(&port.name));
-        self.counts.clear();
         let faster = self.options.adapter_baud.filter(|rate| port.baud.is_some_and(|baud| baud != *rate));
         let from = port.baud;
         let mut conversation =
@@ -183,6 +184,9 @@ impl Task {
         let mut polling = None;
         let mut polled = false;
         loop {
+            if let Err(ended) = conversation.settle().await {
+                return ended;
+            }
             let supported = self.publisher.state.borrow().supported.clone();
             let Some(supported) = supported else {
                 polling = None;
@@ -190,7 +194,7 @@ impl Task {
                     *failures = 0;
                     match switch.take() {
                         Some((from, to)) => conversation.switch_baud(from, to).await,
-                        None => conversation.discover(&mut self.counts).await,
+                        None => conversation.discover().await,
                     }
                 } else {
                     self.attend(&mut conversation, None).await
@@ -213,9 +217,9 @@ impl Task {
                 None => Turn::Wait(None),
             };
             let result = match (job, turn) {
-                (Some(job), _) => conversation.work(job, &mut self.counts).await,
+                (Some(job), _) => conversation.work(job).await,
                 (None, Turn::Group(question)) => conversation.poll(&question, polling).await,
-                (None, Turn::Other(item)) => conversation.poll_other(item, &mut self.counts).await,
+                (None, Turn::Other(item)) => conversation.poll_other(item).await,
                 (None, Turn::Wait(due)) => self.attend(&mut conversation, due).await,
             };
             if let Err(ended) = result {
@@ -231,7 +235,7 @@ impl Task {
         due: Option<time::Instant>,
     ) -> Result<(), Ended> {
         match conversation.wait(&mut self.jobs, &self.watched, due).await? {
-            Step::Job(job) => conversation.work(job, &mut self.counts).await,
+            Step::Job(job) => conversation.work(job).await,
             Step::Look => Ok(()),
         }
     }

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use cloverleaf_core::bus::Protocol;
 use cloverleaf_core::elm327::session::{Failure, Filter, Link, Refused, Target};
+use cloverleaf_core::elm327::wire::Status;
 use cloverleaf_core::obd2::DecodeError;
 use jiff::Timestamp;
 use tokio::sync::{Notify, broadcast, mpsc, oneshot, watch};
@@ -101,6 +102,13 @@ pub enum QueryError {
     /// The answer is not what was asked for, or a refusal of the control unit.
     #[error("{0}")]
     Decode(#[from] DecodeError),
+}
+
+impl QueryError {
+    /// Whether there was just no answer on the bus.
+    pub(crate) fn is_no_data(&self) -> bool {
+        *self == Self::Failed(Failure::Adapter(Status::NoData))
+    }
 }
 
 /// A handle on the link; clones share it. The link ends with its last handle.
@@ -246,15 +254,10 @@ impl Car {
             Some(text) => self.command(text).await.map(Reply::text),
             None => self.request(&item.request(), item.target()).await,
         };
-        let time = Timestamp::now();
-        let reply = match reply {
-            // No stored code is no answer on some cars.
-            Err(QueryError::Failed(failure)) if item.may_be_silent() && reading::is_no_data(failure) => {
-                Reply::default()
-            }
-            reply => reply?,
-        };
-        let reading = Reading { item: item.clone(), time, reply: Ok(reply) };
+        let reading = Reading::of(item.clone(), reply);
+        if let Err(error) = &reading.reply {
+            return Err(error.clone());
+        }
         reading.publish(&self.shared.timeline);
         Ok(reading)
     }

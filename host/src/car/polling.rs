@@ -37,6 +37,8 @@ pub(super) struct Polling {
     items: HashMap<Key, Item>,
     keys: HashMap<Item, (Key, Duration)>,
     others: Vec<Other>,
+    /// Whether the last turn was one of those.
+    other_before: bool,
     version: Option<u64>,
 }
 
@@ -55,6 +57,7 @@ impl Polling {
             items: HashMap::new(),
             keys: HashMap::new(),
             others: Vec::new(),
+            other_before: false,
             version: None,
         }
     }
@@ -101,22 +104,24 @@ impl Polling {
         }
     }
 
-    /// What to ask now.
+    /// What to ask now: by turns a group and one of the others, so that neither starves.
     pub(super) fn next(&mut self, now: Instant) -> Turn {
+        if std::mem::take(&mut self.other_before) {
+            if let Next::Ask(question) = self.poller.next(now) {
+                return Turn::Group(question);
+            }
+        }
         let due = |other: &Other| other.asked.map_or(now, |asked| asked + other.period.max(EVERYONE));
         if let Some(other) =
             self.others.iter_mut().filter(|other| due(other) <= now).min_by_key(|other| other.asked)
         {
             other.asked = Some(now);
+            self.other_before = true;
             return Turn::Other(other.item.clone());
         }
-        let first = self.others.iter().map(due).min();
         match self.poller.next(now) {
             Next::Ask(question) => Turn::Group(question),
-            Next::Wait(at) => Turn::Wait(match (first, at) {
-                (Some(first), Some(at)) => Some(first.min(at)),
-                (first, at) => first.or(at),
-            }),
+            Next::Wait(at) => Turn::Wait(self.others.iter().map(due).chain(at).min()),
         }
     }
 
@@ -124,7 +129,7 @@ impl Polling {
     pub(super) fn handle<const M: usize, const B: usize>(
         &mut self,
         now: Instant,
-        result: &Result<Answer<'_, M, B>, Failure>,
+        result: Result<&Answer<'_, M, B>, &Failure>,
     ) -> Vec<Reading> {
         let mut outcomes: Vec<(Key, Result<Messages, Failure>)> = Vec::new();
         let collect = |key: Key, outcome: Outcome<'_>| {

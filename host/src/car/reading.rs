@@ -17,14 +17,13 @@ use crate::timeline;
 pub struct Reply {
     messages: Vec<(Address, Box<[u8]>)>,
     lines: Vec<String>,
-    /// How many lines the adapter printed.
-    pub(super) count: u8,
+    fault: Option<Failure>,
 }
 
 impl Reply {
     pub(super) fn of<const M: usize, const B: usize>(answer: &Answer<'_, M, B>) -> Self {
         let messages = answer.messages().map(|message| (message.source, message.data.into()));
-        Self { messages: messages.collect(), lines: Vec::new(), count: answer.lines }
+        Self { messages: messages.collect(), lines: Vec::new(), fault: answer.fault }
     }
 
     pub(super) fn text(lines: Vec<String>) -> Self {
@@ -34,6 +33,11 @@ impl Reply {
     /// Every message of every control unit, in the order in which they began.
     pub fn messages(&self) -> impl Iterator<Item = Message<'_>> + Clone {
         self.messages.iter().map(|(source, data)| Message { source: *source, data })
+    }
+
+    /// What went wrong beside the messages: another control unit's was damaged or cut short.
+    pub fn fault(&self) -> Option<Failure> {
+        self.fault
     }
 
     /// What the adapter itself said.
@@ -48,11 +52,6 @@ impl From<Vec<(Address, Box<[u8]>)>> for Reply {
     }
 }
 
-/// Whether there was just no answer on the bus.
-pub(super) fn is_no_data(failure: Failure) -> bool {
-    failure == Failure::Adapter(Status::NoData)
-}
-
 /// One item at one moment.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -65,6 +64,17 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// What came when this item was asked for, just now.
+    pub(super) fn of(item: Item, reply: Result<Reply, QueryError>) -> Self {
+        let reply = match reply {
+            // No stored code is no answer on some cars.
+            Err(error) if error.is_no_data() && item.may_be_silent() => Ok(Reply::default()),
+            Ok(Reply { fault: Some(fault), .. }) if item.needs_all() => Err(QueryError::Failed(fault)),
+            reply => reply,
+        };
+        Self { item, time: Timestamp::now(), reply }
+    }
+
     /// The one value of a standard command: the engine's, if several control units answer.
     ///
     /// # Errors

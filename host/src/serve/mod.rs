@@ -90,7 +90,11 @@ pub async fn serve(
     Ok(())
 }
 
-async fn accept(listener: &mut TcpListener) -> io::Result<TcpStream> {
+/// The next connection. A client that has gone again is passed over, and a lack of files waited out.
+///
+/// # Errors
+/// When the listener is none.
+pub async fn accept(listener: &mut TcpListener) -> io::Result<TcpStream> {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {

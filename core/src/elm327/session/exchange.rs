@@ -2,7 +2,7 @@
 
 use crate::bus::{Format, FrameError};
 use crate::elm327::command::{Command, Text};
-use crate::elm327::wire::{self, Line, PROMPT, Status};
+use crate::elm327::wire::{self, Line, PROMPT, Status, is_banner};
 use crate::time::{Duration, Instant};
 
 use super::{Event, Failure, Job, Notice, Session};
@@ -16,6 +16,10 @@ const LONGEST: Duration = Duration::from_secs(20);
 
 /// The longest that the line may be restless before it is used again all the same.
 const RESTLESS: Duration = Duration::from_secs(1);
+
+/// A fatal error of the CAN controller (ELM327 data sheet, "Error Messages"): all settings are at their defaults, and no
+/// CAN is searched before `AT FE`.
+const FATAL: Status = Status::Internal(94);
 
 /// What is on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,13 +84,6 @@ impl Heard {
     }
 }
 
-/// Whether a line is how an adapter introduces itself.
-pub(super) fn is_banner(line: &[u8]) -> bool {
-    [&b"ELM327"[..], b"ELM329", b"ELM 327", b"OBDLink", b"STN1", b"STN2"]
-        .iter()
-        .any(|name| line.windows(name.len()).any(|window| window.eq_ignore_ascii_case(name)))
-}
-
 impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// Sends a line and waits for what comes back.
     pub(super) fn begin(&mut self, now: Instant, what: What, line: &[u8], patience: Duration) {
@@ -135,10 +132,21 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     fn handle_progress(&mut self, now: Instant) {
         let part = wire::parse_line(&self.line).next();
         if matches!(part, Some(Line::Status(Status::Searching | Status::BusInit)))
+            && self.waits_for_bus()
             && let Some(exchange) = &mut self.exchange
-            && matches!(exchange.what, What::Request | What::Probe | What::Text)
         {
             exchange.deadline = Some((now + self.settings.search).min(exchange.limit));
+        }
+    }
+
+    /// Whether a search for the protocol, or the slow start of a bus, is waited for. Monitoring has no deadline, a
+    /// carriage return must not wait for a search that it began, and whoever asks a car that was there waits for its
+    /// answer: looking for the car is the session's own business.
+    fn waits_for_bus(&self) -> bool {
+        match self.exchange.as_ref().map(|exchange| exchange.what) {
+            Some(What::Monitor { .. } | What::Resync { .. }) | None => false,
+            Some(What::Request) => !self.asks_before(),
+            Some(_) => true,
         }
     }
 
@@ -154,20 +162,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     fn handle_text(&mut self, now: Instant, line: &[u8]) {
-        let expects_banner = match &self.exchange {
-            Some(exchange) if wire::is_echo(line, &exchange.sent) => return,
-            Some(exchange) => matches!(
-                exchange.what,
-                What::Command(Command::Reset | Command::Identify | Command::IdentifyStn)
-                    | What::Wake
-                    | What::Text
-                    | What::Baud(_)
-                    | What::Resync { .. }
-            ),
-            None => false,
-        };
-        if is_banner(line) && !expects_banner {
-            return self.handle_restart(now);
+        if self.exchange.as_ref().is_some_and(|exchange| wire::is_echo(line, &exchange.sent)) {
+            return;
+        }
+        if is_banner(line) && !self.expects_banner() {
+            return self.handle_restart(now, None);
         }
         if self.line_too_long {
             if let Some(exchange) = &mut self.exchange {
@@ -186,17 +185,35 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         }
     }
 
+    /// Whether a banner is part of the answer, also to what is being interrupted: else the adapter restarted.
+    fn expects_banner(&self) -> bool {
+        let introduces = |exchange: &Exchange| {
+            matches!(
+                exchange.what,
+                What::Command(Command::Reset | Command::Identify | Command::IdentifyStn)
+                    | What::Wake
+                    | What::Text
+                    | What::Baud(_)
+            )
+        };
+        match (&self.exchange, &self.interrupted) {
+            (Some(Exchange { what: What::Resync { .. }, .. }), Some(interrupted)) => introduces(interrupted),
+            // After a change of rate that failed.
+            (Some(Exchange { what: What::Resync { .. }, .. }), None) => true,
+            (Some(exchange), _) => introduces(exchange),
+            (None, _) => false,
+        }
+    }
+
     fn handle_part(&mut self, now: Instant, part: Line<'_>) {
         if let Line::Status(status) = part {
             match status {
                 Status::ActivityAlert | Status::LowPowerAlert => return self.handle_alert(now, status),
-                Status::LowVoltageReset => {
-                    self.notify(Notice::Alert(status));
-                    return self.handle_restart(now);
-                }
+                Status::LowVoltageReset | FATAL => return self.handle_restart(now, Some(status)),
                 _ => {}
             }
         }
+        let waits = self.waits_for_bus();
         let Some(exchange) = &mut self.exchange else {
             return;
         };
@@ -242,8 +259,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                             Status::BusInitOk => exchange.patience,
                             _ => self.settings.search,
                         };
-                        // Monitoring has no deadline, and a carriage return must not wait for a search it began.
-                        if !matches!(what, What::Monitor { .. } | What::Resync { .. }) {
+                        if waits {
                             exchange.deadline = Some((now + more).min(exchange.limit));
                         }
                         return;

@@ -10,12 +10,15 @@ use crate::elm327::wire::{Status, is_echo};
 use crate::time::{Duration, Instant};
 
 use super::event::{answers, answers_service, is_pending};
-use super::exchange::{Heard, Switch, What};
+use super::exchange::{Exchange, Heard, Switch, What};
 use super::target::{Physical, change, functional, is_wide};
 use super::{Failure, Filter, Job, Lines, Notice, REQUEST_TIMEOUT, Session, Target};
 
 /// The most that the adapter can be told to wait for an ECU (`AT ST FF`).
 const PATIENCE: Duration = Duration::from_millis(1_020);
+
+/// How much longer than the adapter we wait.
+const MARGIN: Duration = Duration::from_millis(200);
 
 /// How many lone carriage returns in a row may fail.
 const MISREPEATS: u8 = 2;
@@ -44,8 +47,13 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// What must be told the adapter before the job.
     pub(super) fn prepare(&mut self) {
         let protocol = self.protocol.unwrap_or(Protocol::Can11Fast);
-        let bare = matches!(self.job, Some(Job::Request { bare: true, target, .. })
-            if protocol.is_can() && target.reply().is_some() && !self.has_stn());
+        let bare = matches!(&self.job, Some(Job::Request { bare: true, target, data, .. })
+            if protocol.is_can() && target.reply().is_some() && self.stn_header(*target, data).is_none());
+        if matches!(&self.job, Some(Job::Request { data, .. }) if !only_reads(data)) && !self.patient {
+            // It will not be asked again, so the adapter must wait for as long as it can.
+            self.patient = true;
+            let _ = self.todo.push_back(Command::Timeout(Some(PATIENCE)));
+        }
         match &self.job {
             Some(Job::Request { data, target, .. })
                 if self.target != Some(*target) && self.stn_header(*target, data).is_none() =>
@@ -54,6 +62,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 self.target = Some(*target);
             }
             Some(Job::Monitor { filter, .. }) if protocol.is_can() => {
+                if self.target.is_none_or(|target| target.reply().is_some()) {
+                    // Monitoring obeys the filter for the one that was asked last.
+                    let _ = self.todo.push_back(Command::ReceiveAny);
+                    self.target = None;
+                }
                 let _ = self.todo.push_back(Command::Formatting(false));
                 let filters: &[Command] = match (*filter, self.has_stn(), is_wide(protocol)) {
                     (Filter::All, ..) => &[],
@@ -93,14 +106,18 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         match job {
             Job::Request { data, target, lines, timeout, pending, .. } => {
                 let (target, timeout) = (*target, *timeout);
-                let patience = if *pending > 0 { timeout.max(PATIENCE + PATIENCE) } else { timeout };
-                let digit = lines.filter(|_| *pending == 0);
+                let patience = match self.patient {
+                    true if *pending > 0 => timeout.max(PATIENCE + PATIENCE),
+                    true => timeout.max(PATIENCE + MARGIN),
+                    false => timeout,
+                };
+                let digit = lines.filter(|_| !self.patient);
                 let line = match self.stn_header(target, data) {
                     Some(header) => stn_line(header, data, digit),
                     None => plain_line(data, digit),
                 };
                 self.last_target = target;
-                let trusted = self.settings.repeat && self.misrepeated < MISREPEATS;
+                let trusted = self.settings.repeat && self.misrepeated < MISREPEATS && only_reads(data);
                 self.repeated = trusted && !line.is_empty() && self.last_line == line;
                 self.begin(now, What::Request, if self.repeated { b"" } else { &line }, patience);
                 self.last_line = line;
@@ -163,7 +180,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 return self.proceed(now);
             }
         }
-        let service = hex_byte(data);
+        let (service, only_reads) = (hex_byte(data), only_reads(data));
         let only = target.reply();
         let messages = || answers(self.assembler.messages(), only);
         let any = messages().next().is_some();
@@ -173,14 +190,17 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             |message| self.protocol == Some(Protocol::J1939) || answers_service(&message, service);
         let alive = messages().any(is_answer);
         if self.repeated {
-            self.misrepeated = match (alive, heard.fault) {
-                (true, _) => 0,
-                (false, Some(Failure::Adapter(Status::NotUnderstood))) => MISREPEATS,
-                (false, _) => self.misrepeated.saturating_add(1),
-            };
+            self.misrepeated = if alive { 0 } else { self.misrepeated.saturating_add(1) };
+            if !any && heard.fault == Some(Failure::Adapter(Status::NotUnderstood)) {
+                // That was about the carriage return, not about the request: in full, then.
+                self.last_line.clear();
+                self.job_begun = false;
+                return self.proceed(now);
+            }
         }
         if let Some(Job::Request { pending, .. }) = &mut self.job
             && all_pending
+            && only_reads
             && *pending < PENDING
         {
             // The answer comes later than the adapter listens: tell it to, and ask again.
@@ -243,6 +263,15 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.end_job(now, result);
     }
 
+    /// Whether what is being interrupted may be sent again, as a lone carriage return does to an adapter that is idle.
+    pub(super) fn may_repeat(&self) -> bool {
+        match (&self.interrupted, &self.job) {
+            (Some(Exchange { what: What::Text, .. }), _) => false,
+            (Some(Exchange { what: What::Request, .. }), Some(Job::Request { data, .. })) => only_reads(data),
+            _ => true,
+        }
+    }
+
     /// After a command of the owner's the adapter may be set otherwise than we rely on.
     pub(super) fn end_text(&mut self, now: Instant, result: Result<(), Failure>) {
         if matches!(&self.job, Some(Job::Command { text, .. }) if is_setting(text)) {
@@ -299,6 +328,15 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             Some(_) => self.notify(Notice::Done(result)),
         }
     }
+}
+
+/// Whether a request, as hex digits, only reads, so that it may be sent again: a late one of the others would clear, write
+/// or move something twice. Services of SAE J1979, ISO 14229-1 and ISO 14230-3.
+fn only_reads(data: &[u8]) -> bool {
+    matches!(
+        hex_byte(data),
+        0x01..=0x03 | 0x05..=0x07 | 0x09 | 0x0A | 0x12 | 0x13 | 0x17..=0x1A | 0x21..=0x24 | 0x3E
+    )
 }
 
 /// Whether a line of the owner's may change how the adapter behaves: all to the adapter but mere questions.

@@ -3,13 +3,13 @@
 use heapless::String;
 
 use crate::bus::Protocol;
-use crate::elm327::command::{Command, Text};
-use crate::elm327::wire::{self, Status};
+use crate::elm327::command::{Command, Text, Timing};
+use crate::elm327::wire::{self, Status, is_banner};
 use crate::time::{Duration, Instant};
 
 use super::event::answers_service;
-use super::exchange::{Exchange, Heard, Switch, What, is_banner};
-use super::target::Physical;
+use super::exchange::{Exchange, Heard, Switch, What};
+use super::target::{Physical, change};
 use super::{Adapter, Failure, Link, Notice, Phase, Search, Session, Target};
 
 /// How often a command of the session's own is tried.
@@ -26,6 +26,12 @@ const PROBE_TIMEOUT: Duration = Duration::from_millis(2_000);
 
 /// Without any answer of the car for so long, it is no longer there.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// The longest pause between attempts to reach the adapter.
+const ADAPTER_PAUSE: Duration = Duration::from_secs(30);
+
+/// The longest pause between attempts to find the car: whoever turns the ignition on does not wait for more.
+const CAR_PAUSE: Duration = Duration::from_secs(5);
 
 /// After a command of the owner's the search for the car goes on no sooner.
 const RESPITE: Duration = Duration::from_millis(100);
@@ -59,7 +65,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.set_link(Link::NotConnected);
         self.retry_at = None;
         self.attempts = 0;
-        if self.settings.wake || self.phase == Phase::Asleep {
+        if self.phase == Phase::Asleep {
             self.phase = Phase::Waking;
             self.begin(now, What::Wake, b" ", WAKE_TIMEOUT);
         } else {
@@ -79,6 +85,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.compact = false;
         self.protocol = None;
         self.patient = false;
+        self.looking = false;
         self.silent_since = None;
         self.line.clear();
         self.line_too_long = false;
@@ -116,7 +123,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             return match self.phase {
                 // With the settings anew: perhaps the adapter lost them, and that is why.
                 Phase::NoCar => self.configure(now),
-                Phase::Ready if self.asks_before() => self.begin_probe(now),
+                Phase::Ready if self.asks_before() => {
+                    self.look_for_car();
+                    self.proceed(now);
+                }
                 Phase::Ready => self.begin_command(now, Command::Voltage),
                 _ => self.begin_connecting(now),
             };
@@ -146,7 +156,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// command of an adapter that is idle; when nothing answers that, there must be something to answer.
     pub(super) fn resync(&mut self, now: Instant, tries: u8) {
         self.last_line.clear();
-        let line = if tries > 1 { Command::Echo(false).text() } else { Text::new() };
+        let line = if tries > 1 || !self.may_repeat() { Command::Echo(false).text() } else { Text::new() };
         self.begin(now, What::Resync { tries, prompted: false }, &line, RESYNC_TIMEOUT);
     }
 
@@ -189,7 +199,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.end_job_silently(Err(failure));
         self.notify(Notice::Trouble(failure));
         self.set_link(Link::NotConnected);
-        self.retry_later(now);
+        self.retry_later(now, ADAPTER_PAUSE);
     }
 
     fn lose_car(&mut self, now: Instant, failure: Failure) {
@@ -201,19 +211,22 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             _ if self.millivolts.is_none() => Link::ElmConnected,
             _ => Link::ObdConnected,
         });
-        self.retry_later(now);
+        self.retry_later(now, CAR_PAUSE);
         self.proceed(now);
     }
 
-    /// One second after the first failure, twice as long after each further one, at most half a minute.
-    fn retry_later(&mut self, now: Instant) {
-        let span = 1_000_u64 << self.failures.min(5);
-        self.retry_at = Some(now + Duration::from_millis(span.min(30_000)));
+    /// One second after the first failure, twice as long after each further one, at most so long.
+    fn retry_later(&mut self, now: Instant, most: Duration) {
+        let span = Duration::from_millis(1_000 << self.failures.min(5));
+        self.retry_at = Some(now + span.min(most));
         self.failures = self.failures.saturating_add(1);
     }
 
-    /// The adapter restarted by itself: its settings are gone.
-    pub(super) fn handle_restart(&mut self, now: Instant) {
+    /// The adapter restarted by itself, perhaps saying why: its settings are gone.
+    pub(super) fn handle_restart(&mut self, now: Instant, alert: Option<Status>) {
+        if let Some(status) = alert {
+            self.notify(Notice::Alert(status));
+        }
         if matches!(self.phase, Phase::Offline | Phase::Asleep | Phase::Waking | Phase::Resetting) {
             return;
         }
@@ -333,7 +346,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             Command::Headers(true),
             Command::Memory(false),
             Command::LongMessages,
-            Command::Timing(self.settings.timing),
+            Command::Timing(Timing::Adaptive),
+            Command::ForgetEvents,
         ];
         self.todo.extend(restore);
         if self.settings.stn {
@@ -384,6 +398,16 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         );
     }
 
+    /// Has the car asked next whether it is there; all of it, whomever the last request addressed.
+    fn look_for_car(&mut self) {
+        self.looking = true;
+        if self.target != Some(Target::Functional) {
+            let protocol = self.protocol.unwrap_or(Protocol::Can11Fast);
+            change(self.target, Target::Functional, protocol, &mut self.todo);
+            self.target = Some(Target::Functional);
+        }
+    }
+
     fn begin_probe(&mut self, now: Instant) {
         self.begin(now, What::Probe, b"0100", PROBE_TIMEOUT);
         self.last_line.clear();
@@ -404,10 +428,14 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 self.search(now, Search::Candidate(n + 1));
             }
             Phase::Searching(_) => self.lose_car(now, Failure::NoProtocol),
-            _ => {
-                self.handle_car(now, if found { Ok(()) } else { Err(failure) });
+            _ if found => {
+                self.hear_car();
                 self.proceed(now);
             }
+            _ => match self.is_silent(now, failure) {
+                true => self.lose_car(now, failure),
+                false => self.proceed(now),
+            },
         }
     }
 
@@ -444,34 +472,42 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     /// Whether the car is asked (`0100`) before its owner may ask: J1939 has no such request.
-    fn asks_before(&self) -> bool {
+    pub(super) fn asks_before(&self) -> bool {
         self.settings.probe && self.protocol != Some(Protocol::J1939)
     }
 
-    /// The live state: what each answer, or its absence, says about the car.
+    /// The live state: a control unit answered.
+    fn hear_car(&mut self) {
+        self.silent_since = None;
+        self.set_link(Link::CarConnected);
+    }
+
+    /// Whether the car has not answered for so long, or in such a way, that it may have gone.
+    fn is_silent(&mut self, now: Instant, failure: Failure) -> bool {
+        match failure {
+            Failure::Adapter(Status::UnableToConnect | Status::BusInitError) => true,
+            // The one says nothing of the car, the other that it is there.
+            Failure::Restarted | Failure::TooLong => false,
+            _ => now - *self.silent_since.get_or_insert(now) >= SILENCE,
+        }
+    }
+
+    /// What an answer to the owner's request, or its absence, says about the car.
     pub(super) fn handle_car(&mut self, now: Instant, result: Result<(), Failure>) {
         let Err(failure) = result else {
-            self.silent_since = None;
-            return self.set_link(Link::CarConnected);
+            return self.hear_car();
         };
-        match failure {
-            Failure::Adapter(Status::UnableToConnect | Status::BusInitError) => {}
-            Failure::Adapter(Status::NoData | Status::CanError | Status::BusError | Status::BusBusy)
-            // Perhaps this is not the protocol that we think.
-            | Failure::Garbage
-            | Failure::Incomplete => {
-                let since = *self.silent_since.get_or_insert(now);
-                if now - since < SILENCE {
-                    return;
-                }
-            }
-            _ => return,
+        if !self.is_silent(now, failure) {
+            return;
         }
         if self.asks_before() {
-            if self.link == Link::CarConnected {
-                self.lose_car(now, failure);
-            }
-            return;
+            return match failure {
+                Failure::Adapter(Status::UnableToConnect | Status::BusInitError) => {
+                    self.lose_car(now, failure)
+                }
+                // Perhaps it is only the one that was asked who is silent.
+                _ => self.look_for_car(),
+            };
         }
         // Nobody else finds out whether it is the car that is silent, or the adapter that lost its settings.
         self.notify(Notice::Trouble(failure));
@@ -493,12 +529,15 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         if self.exchange.is_some() {
             return;
         }
-        if self.is_up() && self.job.is_some() && !self.job_begun {
+        if self.todo.is_empty() && !self.looking && self.is_up() && self.job.is_some() && !self.job_begun {
             self.job_begun = true;
             self.prepare();
         }
         if let Some(command) = self.todo.pop_front() {
             return self.begin_command(now, command);
+        }
+        if core::mem::take(&mut self.looking) {
+            return self.begin_probe(now);
         }
         match self.phase {
             Phase::Configuring => self.measure(now),

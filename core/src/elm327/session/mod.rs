@@ -27,7 +27,7 @@ pub use target::{Physical, Request, Target};
 use heapless::{Deque, String, Vec};
 
 use crate::bus::{Assembler, Format, Protocol};
-use crate::elm327::command::{self, LINE, Text, Timing, push_hex};
+use crate::elm327::command::{self, LINE, Text, push_hex};
 use crate::elm327::wire::{Status, trim};
 use crate::machine::{Machine, Output};
 use crate::time::{Duration, Instant};
@@ -45,15 +45,11 @@ const LINE_IN: usize = 544;
 pub struct Settings {
     /// The protocol to use; `None` lets the adapter search.
     pub protocol: Option<Protocol>,
-    /// How the adapter waits for further answers.
-    pub timing: Timing,
     /// Ask the car (`0100`) whether it is there before being ready. Without, the session is ready once the
     /// protocol is set: for cars that speak UDS only.
     pub probe: bool,
     /// Do not look for a car while the socket has less than 6 V.
     pub check_voltage: bool,
-    /// Wake an adapter that may be in low power, before anything else.
-    pub wake: bool,
     /// Use the commands of STN chips where the adapter is one.
     pub stn: bool,
     /// Repeat an unchanged request by a lone carriage return, as long as the adapter proves to know that.
@@ -68,10 +64,8 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             protocol: None,
-            timing: Timing::Adaptive,
             probe: true,
             check_voltage: true,
-            wake: false,
             stn: true,
             repeat: false,
             search: Duration::from_secs(15),
@@ -236,6 +230,8 @@ pub struct Session<const MESSAGES: usize = 16, const BYTES: usize = 4096> {
     failures: u8,
     /// When to try again to connect or to find the car.
     retry_at: Option<Instant>,
+    /// Whether the car is asked next if it is there.
+    looking: bool,
     /// Since when the car has not answered.
     silent_since: Option<Instant>,
     /// When the last exchange ended.
@@ -283,6 +279,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             attempts: 0,
             failures: 0,
             retry_at: None,
+            looking: false,
             silent_since: None,
             last_activity: Instant::ZERO,
             not_before: Instant::ZERO,
@@ -422,9 +419,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.link
     }
 
-    /// Whether [`request`](Self::request) would be taken, if its request is sound.
-    pub const fn is_ready(&self) -> bool {
-        matches!(self.phase, Phase::Ready) && self.job.is_none()
+    /// Whether [`request`](Self::request) would be taken, if its request is sound. What the session still has to say
+    /// must be polled first.
+    pub fn is_ready(&self) -> bool {
+        self.phase == Phase::Ready && self.check_free().is_ok()
     }
 
     /// What the adapter said about itself.

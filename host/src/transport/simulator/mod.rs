@@ -29,6 +29,8 @@ pub use cable::Cable;
 use cable::Rate;
 use ecu::Car;
 
+use crate::serve;
+
 /// Bytes on their way in each direction of [`Simulator::plug_in`]; the writer waits when they are not read.
 const CABLE: usize = 4096;
 /// Tokio's timers tick in milliseconds, serial ports do not: up to this much lateness of a reply is credited
@@ -161,17 +163,14 @@ impl Simulator {
     /// Gives every connection an adapter of its own on the one car, for ever.
     ///
     /// # Errors
-    /// When the listener fails.
-    pub async fn listen(&self, listener: TcpListener) -> io::Result<()> {
+    /// When the listener is none.
+    pub async fn listen(&self, mut listener: TcpListener) -> io::Result<()> {
         loop {
-            let (stream, peer) = listener.accept().await?;
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY was refused");
-            }
+            let stream = serve::accept(&mut listener).await?;
             let simulator = self.clone();
             tokio::spawn(async move {
                 if let Err(error) = simulator.attach(stream).await {
-                    tracing::debug!(%error, %peer, "a connection to the simulator failed");
+                    tracing::debug!(%error, "a connection to the simulator failed");
                 }
             });
         }

@@ -233,6 +233,8 @@ impl Conversation {
 
     pub(super) async fn work(&mut self, job: Job) -> Result<(), Ended> {
         match job {
+            // Whoever asked has gone meanwhile.
+            Job::Request { answer, .. } if answer.is_closed() => {}
             Job::Request { data, target, answer } => {
                 let reply = self.request(&data, target).await?;
                 // Whoever asked may have gone.

@@ -44,6 +44,9 @@ const READINGS: usize = 1024;
 /// Frames that may wait for whoever monitors; later ones are lost, and counted as a gap.
 const FRAMES: usize = 4096;
 
+/// How long a question may wait for a car that is being looked for.
+const SEARCHING: Duration = Duration::from_secs(2);
+
 /// How to reach a car.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
@@ -262,14 +265,24 @@ impl Car {
         Ok(reading)
     }
 
-    /// Asks the car anything; the answer is every message that came.
+    /// Asks the car anything; the answer is every message that came. While the adapter searches for the car, or learns what
+    /// it supports, nobody waits for longer than two seconds.
     ///
     /// # Errors
     /// [`QueryError`]
     pub async fn request(&self, data: &[u8], target: Target) -> Result<Reply, QueryError> {
-        let (answer, answered) = oneshot::channel();
+        let (answer, mut answered) = oneshot::channel();
         self.send(Job::Request { data: data.into(), target, answer })?;
-        answered.await.unwrap_or(Err(QueryError::NotConnected(None)))
+        let answer = match tokio::time::timeout(SEARCHING, &mut answered).await {
+            Err(_) if self.state().supported.is_none() => {
+                let trouble = self.state().trouble;
+                let searching = || "the adapter searches for the car".to_owned();
+                return Err(QueryError::NotConnected(Some(trouble.unwrap_or_else(searching))));
+            }
+            Err(_) => answered.await,
+            Ok(answer) => answer,
+        };
+        answer.unwrap_or(Err(QueryError::NotConnected(None)))
     }
 
     /// Sends a line to the adapter as it is, and gives the lines it answers.

@@ -147,17 +147,148 @@ const FAULTS: [Fault; 11] = [
 
 #[tokio::test(start_paused = true)]
 async fn each_fault_is_an_error_within_two_seconds_and_never_a_value() {
-    for fault in FAULTS {
+    let cars = [
+        real(),
+        // What fills frames up must not pass for the end of a line that was cut off.
+        Options { padding: Some(0xAA), ..real() },
+        Options { protocol: Protocol::KwpFast, ..real() },
+    ];
+    for options in cars {
+        for fault in FAULTS {
+            for name in ["RPM", "VIN", "GET_DTC"] {
+                let simulator = Simulator::new(options.clone());
+                let car = connected(&simulator).await;
+                car.query(&item(name)).await.expect("healthy at first");
+                simulator.inject(fault);
+                let begun = Instant::now();
+                let answer = car.query(&item(name)).await;
+                let took = begun.elapsed();
+                let value = answer.and_then(|reading| reading.clean());
+                let silent = name == "GET_DTC" && fault.leaves_nobody();
+                assert!(value.is_err() || silent, "{:?} {fault:?} {name} gave {value:?}", options.protocol);
+                assert!(took <= Duration::from_secs(2), "{fault:?} {name} took {took:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_a_car_that_falls_asleep() {
+    for protocol in [Protocol::Can11Fast, Protocol::KwpFast, Protocol::J1850Pwm] {
+        let simulator = Simulator::new(Options { protocol, ..real() });
+        let car = connected(&simulator).await;
+        simulator.ignition(false);
+        for _ in 0..20 {
+            let begun = Instant::now();
+            let value = car.query(&item("RPM")).await.and_then(|reading| reading.clean());
+            assert!(value.is_err(), "{protocol:?}: {value:?}");
+            assert!(begun.elapsed() <= Duration::from_secs(2), "{protocol:?} took {:?}", begun.elapsed());
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        simulator.ignition(true);
+        let begun = Instant::now();
+        reaches(&car, Link::CarConnected).await;
+        assert!(
+            begun.elapsed() < Duration::from_secs(9),
+            "{protocol:?} was found after {:?}",
+            begun.elapsed()
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_without_one_of_its_answers_is_none() {
+    let simulator = Simulator::new(real());
+    let car = connected(&simulator).await;
+    let codes = car.query(&item("GET_DTC")).await.unwrap();
+    // The engine's answer is damaged, that of the gearbox is not.
+    simulator.inject(Fault::Spoiled { every: 1 });
+    for name in ["GET_DTC", "CALIBRATION_ID", "PIDS_A"] {
+        let reading = car.query(&item(name)).await;
+        assert!(reading.is_err(), "{name}: {reading:?}");
+    }
+    simulator.inject(Fault::None);
+    for _ in 0..3 {
+        let again = car.query(&item("GET_DTC")).await.unwrap();
+        assert_eq!(again.codes(), codes.codes());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spoiled_answer_hides_nothing_that_the_car_supports() {
+    let clean = connected(&Simulator::new(real())).await.state().supported;
+    for every in [2, 3, 5] {
+        let simulator = Simulator::new(real());
+        simulator.inject(Fault::Spoiled { every });
+        let car = connected(&simulator).await;
+        assert_eq!(car.state().supported, clean, "every {every}.");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_spoiled_answer_now_and_then_costs_next_to_nothing() {
+    let simulator = Simulator::new(real());
+    let car = connected(&simulator).await;
+    let clean = a_hundred_values(&car).await;
+    simulator.inject(Fault::Spoiled { every: 500 });
+    let watcher = car.watcher();
+    watcher.watch([(item("RPM"), Duration::ZERO)]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    drop(watcher);
+    let noisy = a_hundred_values(&car).await;
+    assert!(noisy < clean * 21 / 20, "{noisy:?}, not {clean:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_everyone_answers_does_not_keep_others_waiting() {
+    let car = connected(&Simulator::new(real())).await;
+    let supported = car.state().supported.unwrap();
+    let mut all: Vec<Item> = supported.commands().map(Item::standard).collect();
+    all.retain(|item| item.name().starts_with("MONITOR_") || item.name() == "RPM");
+    assert!(all.len() > 8, "{}", all.len());
+    let watcher = car.watcher();
+    watcher.watch(all.into_iter().map(|item| (item, Duration::ZERO)));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut readings = car.readings();
+    let mut counts = std::collections::HashMap::new();
+    let end = Instant::now() + Duration::from_secs(5);
+    while let Ok(reading) = tokio::time::timeout_at(end, readings.recv()).await {
+        *counts.entry(reading.unwrap().item.name().to_owned()).or_insert(0) += 1;
+    }
+    let least = counts.iter().min_by_key(|(_, count)| **count).unwrap();
+    assert!(counts["RPM"] > 50 && *least.1 >= 4, "{counts:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn values_are_back_at_once_after_a_fault_of_the_line() {
+    let lines = [
+        Fault::NoData,
+        Fault::CanError,
+        Fault::DataError,
+        Fault::Truncated,
+        Fault::Corrupted,
+        Fault::BufferFull,
+        Fault::Stopped,
+        Fault::Slow(Duration::from_secs(3)),
+    ];
+    for fault in lines {
         let simulator = Simulator::new(real());
         let car = connected(&simulator).await;
-        car.query(&item("RPM")).await.expect("healthy at first");
+        let before = a_hundred_values(&car).await;
+        let watcher = car.watcher();
+        watcher.watch([(item("RPM"), Duration::ZERO), (item("SPEED"), Duration::ZERO)]);
+        tokio::time::sleep(Duration::from_secs(1)).await;
         simulator.inject(fault);
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        simulator.inject(Fault::None);
+        let mut readings = car.readings();
         let begun = Instant::now();
-        let answer = car.query(&item("RPM")).await;
-        let took = begun.elapsed();
-        let value = answer.and_then(|reading| reading.clean());
-        assert!(value.is_err(), "{fault:?} gave {value:?}");
-        assert!(took <= Duration::from_secs(2), "{fault:?} took {took:?}");
+        value(&mut readings).await;
+        assert!(begun.elapsed() <= Duration::from_secs(2), "{fault:?}: a value after {:?}", begun.elapsed());
+        drop(watcher);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let after = a_hundred_values(&car).await;
+        assert!(after < before * 10 / 9, "{fault:?}: {after:?} instead of {before:?}");
     }
 }
 
@@ -184,20 +315,29 @@ async fn polling_resumes_by_itself_after_every_fault() {
     }
 }
 
+/// How long a hundred values of six signals take, once lengths and groups are known.
+async fn a_hundred_values(car: &Car) -> Duration {
+    let watcher = car.watcher();
+    let six = ["RPM", "SPEED", "ENGINE_LOAD", "THROTTLE_POS", "MAF", "COOLANT_TEMP"];
+    watcher.watch(six.map(|name| (item(name), Duration::ZERO)));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let mut readings = car.readings();
+    let begun = Instant::now();
+    for _ in 0..100 {
+        value(&mut readings).await;
+    }
+    begun.elapsed()
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_adapter_is_changed_to_a_faster_serial_rate_where_cable_and_chip_allow() {
-    // Twenty values of this at 38 400 take a quarter of a second.
     let rate = async |adapter_baud, fault| {
         let simulator = Simulator::new(Options { baud: 38_400, ..real() });
         simulator.inject(fault);
         let adapter = Adapter::Simulated(simulator.clone());
         let car = Car::connect(car::Options { adapter, adapter_baud, ..car::Options::default() }, Bus::new());
         car.connected(PATIENCE).await.expect("a car");
-        let begun = Instant::now();
-        for _ in 0..20 {
-            car.query(&item("CALIBRATION_ID")).await.expect("an answer");
-        }
-        (begun.elapsed(), car, simulator)
+        (a_hundred_values(&car).await, car, simulator)
     };
     let (slow, ..) = rate(None, Fault::None).await;
     let (fast, car, simulator) = rate(Some(500_000), Fault::None).await;
@@ -211,13 +351,9 @@ async fn the_adapter_is_changed_to_a_faster_serial_rate_where_cable_and_chip_all
     }
     // The chip restarts at its own rate; the link finds it there, and changes it again.
     simulator.brown_out();
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    reaches(&car, Link::NotConnected).await;
     car.connected(PATIENCE).await.expect("a car again");
-    let begun = Instant::now();
-    for _ in 0..20 {
-        car.query(&item("CALIBRATION_ID")).await.expect("an answer");
-    }
-    assert!(begun.elapsed() < slow * 3 / 4);
+    assert!(a_hundred_values(&car).await < slow * 3 / 4);
 }
 
 #[tokio::test(start_paused = true)]

@@ -94,7 +94,8 @@ impl<const N: usize> Poller<N> {
                 return slot.rest(now);
             }
             slot.pause(now);
-            return on_outcome(key, Outcome::Failed(fault.unwrap_or(Failure::Incomplete)));
+            on_outcome(key, Outcome::Failed(fault.unwrap_or(Failure::Incomplete)));
+            return;
         }
         slot.failures = 0;
         slot.alone = false;

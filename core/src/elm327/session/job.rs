@@ -12,10 +12,13 @@ use crate::time::{Duration, Instant};
 use super::event::{answers, answers_service, is_pending};
 use super::exchange::{Exchange, Heard, Switch, What};
 use super::target::{Physical, change, functional, is_wide};
-use super::{Failure, Filter, Job, Lines, Notice, REQUEST_TIMEOUT, Session, Target};
+use super::{Failure, Filter, Job, Lines, Notice, Session, Target};
 
 /// The most that the adapter can be told to wait for an ECU (`AT ST FF`).
 const PATIENCE: Duration = Duration::from_millis(1_020);
+
+/// How long a request waits for the session's own exchange: the adapter says NO DATA after 0.2 s.
+const OWN_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// How much longer than the adapter we wait.
 const MARGIN: Duration = Duration::from_millis(200);
@@ -34,9 +37,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.job = Some(job);
         self.job_begun = false;
         match &mut self.exchange {
-            // The session's own exchange first, but no longer than a request may take.
+            // The session's own exchange first, but no longer than one of those takes where all is well.
             Some(exchange) => {
-                let soon = now + REQUEST_TIMEOUT;
+                let soon = now + OWN_TIMEOUT;
                 exchange.limit = exchange.limit.min(soon);
                 exchange.deadline = exchange.deadline.map(|deadline| deadline.min(soon));
             }

@@ -503,7 +503,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         if self.asks_before() {
             return match failure {
                 Failure::Adapter(Status::UnableToConnect | Status::BusInitError) => {
-                    self.lose_car(now, failure)
+                    self.lose_car(now, failure);
                 }
                 // Perhaps it is only the one that was asked who is silent.
                 _ => self.look_for_car(),

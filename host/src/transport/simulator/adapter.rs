@@ -54,6 +54,8 @@ pub(super) struct Adapter {
     switching: Option<Switch>,
     /// The next frame of ordinary traffic while monitoring.
     monitoring: Option<traffic::Traffic>,
+    /// How often the car was asked.
+    answers: u32,
     pub(super) fault: Fault,
 }
 
@@ -82,6 +84,7 @@ impl Adapter {
             interruptible_until: Duration::ZERO,
             output: VecDeque::new(),
             monitoring: None,
+            answers: 0,
             fault: Fault::None,
         }
     }
@@ -318,10 +321,16 @@ impl Adapter {
         if lines.is_empty() {
             self.print(ended, "NO DATA");
         }
+        self.answers = self.answers.wrapping_add(1);
+        let mut fault = match self.fault {
+            Fault::Spoiled { every } if self.answers.is_multiple_of(every) => Fault::DataError,
+            fault => fault,
+        };
         for (arrived, frame) in lines {
             for line in frame.print(self.style()) {
-                let line = spoil(self.fault, line);
+                let line = spoil(fault, line);
                 self.print(arrived, &line);
+                fault = self.fault;
             }
         }
         self.prompt(ended);

@@ -116,6 +116,18 @@ pub enum Fault {
     Slow(Duration),
     /// The cable garbles what is faster than this, in bits per second.
     SlowCable(u32),
+    /// The first line of one answer in so many arrives damaged and is marked so.
+    Spoiled {
+        /// How many answers to one.
+        every: u32,
+    },
+}
+
+impl Fault {
+    /// Whether the adapter hears no control unit at all, and says so.
+    pub fn leaves_nobody(self) -> bool {
+        matches!(self, Self::NoData | Self::Slow(_))
+    }
 }
 
 /// A running simulation; clones share the car.

@@ -27,8 +27,11 @@ use simulator::{Cable, Simulator};
 /// Where the adapter is.
 #[derive(Clone, Debug)]
 pub enum Adapter {
-    /// Whichever serial port has one.
-    Auto,
+    /// Whichever serial port has one, at a rate that is found out unless given.
+    Auto {
+        /// Bits per second.
+        baud: Option<u32>,
+    },
     /// In the simulator.
     Simulated(Simulator),
     /// On a serial port, at a rate that is found out unless given.
@@ -51,6 +54,7 @@ impl Adapter {
     pub fn at_any_rate(self) -> Self {
         match self {
             Self::Serial { path, .. } => Self::Serial { path, baud: None },
+            Self::Auto { .. } => Self::Auto { baud: None },
             other => other,
         }
     }
@@ -60,6 +64,7 @@ impl Adapter {
     pub fn at(self, rate: Option<u32>) -> Self {
         match self {
             Self::Serial { path, baud } => Self::Serial { path, baud: rate.or(baud) },
+            Self::Auto { baud } => Self::Auto { baud: rate.or(baud) },
             other => other,
         }
     }
@@ -85,7 +90,7 @@ impl FromStr for Adapter {
 
     fn from_str(text: &str) -> Result<Self, AdapterError> {
         match text {
-            "auto" => Ok(Self::Auto),
+            "auto" => Ok(Self::Auto { baud: None }),
             "sim" => Ok(Self::default()),
             "" => Err(AdapterError::Empty),
             // python-OBD's users write socket://.
@@ -107,7 +112,7 @@ impl FromStr for Adapter {
 impl fmt::Display for Adapter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Auto => f.write_str("auto"),
+            Self::Auto { .. } => f.write_str("auto"),
             Self::Simulated(_) => f.write_str("sim"),
             Self::Serial { path, .. } => write!(f, "{}", path.display()),
             Self::Tcp { address } => write!(f, "tcp://{address}"),
@@ -209,15 +214,21 @@ pub async fn open(adapter: &Adapter) -> Result<Port, OpenError> {
                 Err(error) => Err(OpenError::Probe { path: path.clone(), error }),
             }
         }
-        Adapter::Auto => {
+        Adapter::Auto { baud } => {
             let mut looked = Vec::new();
             for path in serial::ports() {
-                let adapter = Adapter::Serial { path: path.clone(), baud: None };
-                match Box::pin(open(&adapter)).await {
-                    Ok(port) => return Ok(port),
-                    Err(OpenError::Probe { error, .. }) => looked.push((path, error.to_string())),
-                    Err(error) => looked.push((path, error.to_string())),
-                }
+                let adapter = Adapter::Serial { path: path.clone(), baud: *baud };
+                let opened = Box::pin(open(&adapter)).await;
+                let error = match opened {
+                    Ok(mut port) => match probe::introduces_itself(&mut port.stream).await {
+                        Ok(true) => return Ok(port),
+                        Ok(false) => ProbeError::Garbage.to_string(),
+                        Err(error) => error.to_string(),
+                    },
+                    Err(OpenError::Probe { error, .. }) => error.to_string(),
+                    Err(error) => error.to_string(),
+                };
+                looked.push((path, error));
             }
             Err(OpenError::NotFound(looked))
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use cloverleaf_core::elm327::wire::is_banner;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
@@ -11,8 +12,22 @@ use super::Stream;
 /// The rates that adapters are sold with, commonest first; the fast ones are what `AT BRD` and STN chips offer.
 pub const BAUDS: [u32; 9] = [38_400, 115_200, 9_600, 500_000, 230_400, 57_600, 1_000_000, 2_000_000, 19_200];
 
-/// How long an adapter may take to refuse a senseless command.
-const PATIENCE: Duration = Duration::from_millis(120);
+/// What is sent at each rate, and how long an answer may take. First two characters that no command begins with: a genuine
+/// chip answers `?` at once. Some clones do not answer that, and some take their time.
+const QUESTIONS: [(&[u8], Duration); 3] = [
+    (b"\x7F\x7F\r", Duration::from_millis(120)),
+    (IDENTIFY, Duration::from_millis(120)),
+    (IDENTIFY, PATIENCE),
+];
+
+/// What every adapter answers with its name.
+const IDENTIFY: &[u8] = b"ATI\r";
+
+/// How long any adapter may take for that.
+const PATIENCE: Duration = Duration::from_millis(400);
+
+/// The most of an answer that is kept, in bytes; of a longer one, the end.
+const ANSWER: usize = 256;
 
 /// Why no rate was found.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +36,7 @@ pub enum ProbeError {
     /// Nothing ever came.
     #[error("nothing answers at any serial rate: is an adapter connected and powered?")]
     Mute,
-    /// Bytes came, but never a prompt.
+    /// Bytes came, but no adapter's name.
     #[error("what answers is no ELM327 at any serial rate")]
     Garbage,
     /// The port failed.
@@ -29,21 +44,17 @@ pub enum ProbeError {
     Io(#[from] io::Error),
 }
 
-/// Sets the port to the first rate at which something answers with a prompt.
-///
-/// What is sent is two characters that no command begins with: a genuine chip answers `?`, and some clones, which
-/// do not answer that, answer the second try, a plain `ATI`.
+/// Sets the port to the first rate at which an adapter names itself. A prompt alone tells the rate, but consoles of other
+/// devices have one, too.
 pub(super) async fn find_baud(stream: &mut Stream) -> Result<u32, ProbeError> {
     let mut heard = false;
-    for question in [b"\x7F\x7F\r".as_slice(), b"ATI\r"] {
+    for (question, patience) in QUESTIONS {
         for baud in BAUDS {
             stream.set_baud(baud)?;
-            drain(stream).await?;
-            stream.write_all(question).await?;
-            stream.flush().await?;
-            match prompt(stream).await? {
-                Heard::Prompt => return Ok(baud),
-                Heard::Noise => heard = true,
+            match ask(stream, question, patience).await? {
+                Heard::Prompt(answer) if is_banner(&answer) => return Ok(baud),
+                Heard::Prompt(_) if introduces_itself(stream).await? => return Ok(baud),
+                Heard::Prompt(_) | Heard::Noise => heard = true,
                 Heard::Nothing => {}
             }
         }
@@ -51,27 +62,45 @@ pub(super) async fn find_baud(stream: &mut Stream) -> Result<u32, ProbeError> {
     Err(if heard { ProbeError::Garbage } else { ProbeError::Mute })
 }
 
+/// Whether there is an adapter at the rate that is set.
+pub(super) async fn introduces_itself(stream: &mut Stream) -> Result<bool, ProbeError> {
+    // The first may end what was half a line.
+    for _ in 0..2 {
+        if let Heard::Prompt(answer) = ask(stream, IDENTIFY, PATIENCE).await?
+            && is_banner(&answer)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 enum Heard {
     Nothing,
     Noise,
-    Prompt,
+    /// What came before a prompt.
+    Prompt(Vec<u8>),
 }
 
-/// Reads until a prompt follows a line end, or patience ends.
-async fn prompt(stream: &mut Stream) -> io::Result<Heard> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut heard = Heard::Nothing;
-    let mut before = 0;
+/// Sends a line and reads until a prompt follows a line end, or patience ends.
+async fn ask(stream: &mut Stream, question: &[u8], patience: Duration) -> io::Result<Heard> {
+    drain(stream).await?;
+    stream.write_all(question).await?;
+    stream.flush().await?;
+    let deadline = Instant::now() + patience;
+    let mut answer = Vec::new();
     while let Ok(byte) = timeout_at(deadline, stream.read_u8()).await {
         let byte = byte?;
         // At a wrong rate a prompt may come by chance, but hardly after a line end.
-        if byte == b'>' && matches!(before, b'\r' | b'\n') {
-            return Ok(Heard::Prompt);
+        if byte == b'>' && matches!(answer.last(), Some(b'\r' | b'\n')) {
+            return Ok(Heard::Prompt(answer));
         }
-        heard = Heard::Noise;
-        before = byte;
+        if answer.len() == ANSWER {
+            answer.drain(..ANSWER / 2);
+        }
+        answer.push(byte);
     }
-    Ok(heard)
+    Ok(if answer.is_empty() { Heard::Nothing } else { Heard::Noise })
 }
 
 /// Throws away what the rate before has left; of something that never falls silent, only the first part.
@@ -90,6 +119,8 @@ async fn drain(stream: &mut Stream) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
     use super::*;
     use crate::transport::simulator::{Fault, Options, Simulator};
 
@@ -104,6 +135,22 @@ mod tests {
                 (other, fault) => panic!("{fault:?}: {other:?}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_console_with_a_prompt_is_no_adapter() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut console, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            while let Ok(byte) = console.read_u8().await {
+                let says: &[u8] =
+                    if byte == b'\r' { b"\r\nSyntaxError: invalid syntax\r\n>>> " } else { &[byte] };
+                console.write_all(says).await.unwrap();
+            }
+        });
+        let found = find_baud(&mut Stream::Tcp(stream)).await;
+        assert!(matches!(found, Err(ProbeError::Garbage)), "{found:?}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -49,6 +49,25 @@ pub fn open(path: &Path, baud: u32) -> Result<SerialStream, SerialError> {
         .flow_control(FlowControl::None)
         .open_native_async()
         .map_err(|error| explain(path, error))
+        .inspect(|_| reduce_latency(path))
+}
+
+/// Makes an FTDI chip pass on what it has within a millisecond. By default it keeps short answers back for 16, which
+/// doubles every exchange.
+fn reduce_latency(path: &Path) {
+    let Ok(port) = path.canonicalize() else { return };
+    let Some(name) = port.file_name() else { return };
+    let timer = Path::new("/sys/bus/usb-serial/devices").join(name).join("latency_timer");
+    // Other chips have none.
+    let Ok(latency) = std::fs::read_to_string(&timer) else { return };
+    if latency.trim() != "1"
+        && let Err(error) = std::fs::write(&timer, "1")
+    {
+        let (path, timer, latency) = (path.display(), timer.display(), latency.trim());
+        tracing::warn!(
+            "{path} answers up to {latency} ms late, which can only be changed by root: echo 1 > {timer} ({error})"
+        );
+    }
 }
 
 /// Opens a port and closes it again, to see whether that works; needs no runtime.

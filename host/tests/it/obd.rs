@@ -2,12 +2,21 @@
 
 use std::time::Duration;
 
+use cloverleaf::car::descriptions::Descriptions;
+use cloverleaf::car::{self, Item, Reading};
 use cloverleaf::config::Options;
-use cloverleaf::services::obd;
+use cloverleaf::services::obd::{
+    self,
+    state::{Input, Output, State, View},
+};
 use cloverleaf::socketio;
 use cloverleaf::transport::Adapter;
 use cloverleaf::transport::simulator::{self, Simulator, Timing};
+use cloverleaf_core::bus::Address;
+use cloverleaf_core::elm327::session::Link;
+use cloverleaf_core::obd2::Command;
 use futures_util::{SinkExt, StreamExt};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
@@ -315,19 +324,41 @@ async fn each_client_watches_for_itself() {
     assert_eq!(one.next("watching").await["command"]["name"], "RPM");
 }
 
-#[tokio::test]
-async fn a_rate_can_be_given_for_each_name() {
-    let server = serve(&Simulator::new(instant())).await;
-    let mut client = Client::connect(&server, "").await;
-    client.connected().await;
-    client.emit("watch", json!([{ "name": "RPM", "rate": 20 }, { "name": "SPEED", "rate": 2 }])).await;
+#[test]
+fn a_rate_can_be_given_for_each_name() {
+    let shortest = Duration::from_millis(10);
+    let mut state = State::new(shortest, false);
+    let supported = ["RPM", "SPEED", "ENGINE_LOAD"].map(|name| Command::named(name).unwrap());
+    let car = car::State { link: Link::CarConnected, ..car::State::default() };
+    let find = |name: &str| supported.into_iter().find(|command| command.name == name).map(Item::standard);
+    let view = View { car: &car, adapter: "sim", descriptions: Descriptions::composed(), find: &find };
+    let wanted = json!([{ "name": "RPM", "rate": 20 }, { "name": "SPEED", "rate": 2 }, { "name": "ENGINE_LOAD", "rate": 0 }]);
+    state.handle(view, Input::Connected(1));
+    let outputs = state.handle(view, Input::Event(1, "watch", &wanted));
+    let [Output::Watch(items)] = &outputs[..] else { panic!("{outputs:?}") };
+    let period = |name: &str| items.iter().find(|(item, _)| item.name() == name).unwrap().1;
+    assert_eq!(period("RPM"), Duration::from_millis(50));
+    assert_eq!(period("SPEED"), Duration::from_millis(500));
+    // No rate at all is as often as possible.
+    assert_eq!(period("ENGINE_LOAD"), shortest);
+
+    // Another client has them read every ten milliseconds.
     let mut counts = std::collections::HashMap::new();
-    for _ in 0..44 {
-        let name = client.next("watching").await["command"]["name"].as_str().unwrap().to_owned();
-        *counts.entry(name).or_insert(0) += 1;
+    for millis in (0..2_000).step_by(10) {
+        for command in supported {
+            let data = [&[0x41][..], &command.request()[1..], &[0x10, 0x20]].concat();
+            let messages =
+                vec![(Address(0x7E8), data[..2 + usize::from(command.data_length().unwrap())].into())];
+            let time = Timestamp::from_millisecond(1_700_000_000_000 + millis).unwrap();
+            let reading = Reading { item: Item::standard(command), time, reply: Ok(messages.into()) };
+            for output in state.handle(view, Input::Reading(&reading)) {
+                let Output::Push(1, response) = output else { panic!("{output:?}") };
+                *counts.entry(response.command.name.clone()).or_insert(0) += 1;
+            }
+        }
     }
-    let (rpm, speed) = (counts["RPM"], counts["SPEED"]);
-    assert!((3..=7).contains(&speed) && rpm >= 36, "{counts:?}");
+    // A tenth early is not too early.
+    assert_eq!((counts["RPM"], counts["SPEED"], counts["ENGINE_LOAD"]), (40, 5, 200));
 }
 
 #[tokio::test]

@@ -44,7 +44,7 @@ fn pattern(text: &str) -> Result<Filter, String> {
 
 impl Command {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let car = self.connection.open().await?;
+        let car = self.connection.open_adapter().await?;
         let mut frames = car.monitor(self.filter.unwrap_or(Filter::All)).map_err(Failed::from)?;
         let mut left = self.count.unwrap_or(u64::MAX);
         let mut listener = self.connection.is_j1939().then(Listener::default);

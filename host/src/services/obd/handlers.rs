@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ struct Inner {
     guard: Guard,
     watcher: Watcher,
     clients: Mutex<Clients>,
+    /// Whether everyone will be told already how connecting went.
+    connecting: AtomicBool,
     /// The simulated car that onboardpi's clients started, and its port.
     emulator: Mutex<Option<(AbortOnDropHandle<()>, String)>>,
 }
@@ -61,6 +64,7 @@ impl Obd {
             car,
             guard,
             clients: Mutex::new(clients),
+            connecting: AtomicBool::new(false),
             emulator: Mutex::default(),
         });
         tokio::spawn(follow(Arc::downgrade(&inner)));
@@ -223,9 +227,13 @@ impl Inner {
     /// Connects, and tells everyone how that went.
     fn spawn_connect(self: &Arc<Self>) {
         self.car.open();
+        if self.connecting.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let inner = self.clone();
         tokio::spawn(async move {
             let connected = inner.car.connected(CONNECT).await.is_ok();
+            inner.connecting.store(false, Ordering::Release);
             broadcast(&inner.lock(), "connect_obd", &connected);
         });
     }

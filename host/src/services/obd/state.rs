@@ -393,7 +393,8 @@ fn names(argument: &Json) -> Vec<(String, Option<Duration>)> {
     let named = names.into_iter().map(|wish| match wish {
         Wish::Name(name) => (name, None),
         Wish::Rated { name, rate } => {
-            let period = 1.0 / rate.clamp(0.001, 10_000.0);
+            // No rate at all is as often as possible, here as elsewhere.
+            let period = if rate > 0.0 { 1.0 / rate.clamp(0.001, 10_000.0) } else { 0.0 };
             (name, Duration::try_from_secs_f64(period).ok())
         }
     });

@@ -52,11 +52,6 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         let protocol = self.protocol.unwrap_or(Protocol::Can11Fast);
         let bare = matches!(&self.job, Some(Job::Request { bare: true, target, data, .. })
             if protocol.is_can() && target.reply().is_some() && self.stn_header(*target, data).is_none());
-        if matches!(&self.job, Some(Job::Request { data, .. }) if !only_reads(data)) && !self.patient {
-            // It will not be asked again, so the adapter must wait for as long as it can.
-            self.patient = true;
-            let _ = self.todo.push_back(Command::Timeout(Some(PATIENCE)));
-        }
         match &self.job {
             Some(Job::Request { data, target, .. })
                 if self.target != Some(*target) && self.stn_header(*target, data).is_none() =>
@@ -94,6 +89,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 let _ = self.todo.push_back(Command::BaudTimeout(Duration::from_millis(250)));
             }
             _ => {}
+        }
+        if matches!(&self.job, Some(Job::Request { data, .. }) if !only_reads(data)) && !self.patient {
+            // It will not be asked again, so the adapter must wait for as long as it can.
+            self.patient = true;
+            let _ = self.todo.push_back(Command::Timeout(Some(PATIENCE)));
         }
         if self.headers == bare {
             self.headers = !bare;

@@ -333,7 +333,7 @@ fn a_rate_can_be_given_for_each_name() {
     let find = |name: &str| supported.into_iter().find(|command| command.name == name).map(Item::standard);
     let view = View { car: &car, adapter: "sim", descriptions: Descriptions::composed(), find: &find };
     let wanted = json!([{ "name": "RPM", "rate": 20 }, { "name": "SPEED", "rate": 2 }, { "name": "ENGINE_LOAD", "rate": 0 }]);
-    state.handle(view, Input::Connected(1));
+    state.handle(view, Input::Connected(1, true));
     let outputs = state.handle(view, Input::Event(1, "watch", &wanted));
     let [Output::Watch(items)] = &outputs[..] else { panic!("{outputs:?}") };
     let period = |name: &str| items.iter().find(|(item, _)| item.name() == name).unwrap().1;

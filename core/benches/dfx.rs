@@ -97,8 +97,8 @@ fn result_from_json(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [1, 1000, 100_000])]
 fn call_and_reply(bencher: Bencher<'_, '_>, waiting: usize) {
     let mut ledger = Ledger::new(vec![Slot::default(); 2 * waiting + 2]);
-    let call =
-        |ledger: &mut Ledger<Vec<Slot>>| ledger.call(Instant::ZERO, Action::DATA, Duration::from_secs(9));
+    let deadline = Some(Instant::ZERO + Duration::from_secs(9));
+    let call = |ledger: &mut Ledger<Vec<Slot>>| ledger.call(Action::DATA, deadline, ());
     for _ in 0..waiting {
         call(&mut ledger).expect("room");
     }

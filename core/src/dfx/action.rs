@@ -43,6 +43,8 @@ impl Action {
     pub const LOGIN_WITH_TOKEN: Self = Self(718);
     /// Trades a refresh token for new tokens.
     pub const RENEW_TOKEN: Self = Self(2304);
+    /// Gives more tokens to who has some.
+    pub const GENERATE_TOKEN: Self = Self(2305);
 
     /// The action of this number; `None` above 9999, which four digits cannot hold.
     pub const fn new(number: u16) -> Option<Self> {

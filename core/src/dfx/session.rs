@@ -51,7 +51,12 @@ pub enum Event<'a> {
         status: Status,
     },
     /// A message that is no frame; dropped.
-    Malformed(ParseError),
+    Malformed {
+        /// What is wrong with it.
+        error: ParseError,
+        /// The call that it would have answered, which is over, or the subscription, which is not.
+        of: Option<Id>,
+    },
     /// A message longer than the receive buffer; dropped.
     TooLong {
         /// Bytes of the message.
@@ -154,7 +159,7 @@ impl<'b, S: AsRef<[Slot]> + AsMut<[Slot]>> Session<'b, S> {
         if self.login.is_some() {
             return Err(RequestError::LoginPending);
         }
-        let id = self.ledger.call(now, action, timeout).map_err(|Full| RequestError::Full)?;
+        let id = self.ledger.call(action, Some(now + timeout), ()).map_err(|Full| RequestError::Full)?;
         match (Request { action, id, body }).emit(self.tx) {
             Ok(len) => self.sending = len,
             Err(e) => {
@@ -174,7 +179,7 @@ impl<'b, S: AsRef<[Slot]> + AsMut<[Slot]>> Session<'b, S> {
     /// # Errors
     /// [`Full`] when every slot is taken.
     pub fn subscribe(&mut self) -> Result<Id, Full> {
-        self.ledger.subscribe()
+        self.ledger.subscribe(())
     }
 
     /// Ends a call or a subscription early. What still comes for it is [`Event::Unknown`].
@@ -225,19 +230,23 @@ impl<S: AsRef<[Slot]> + AsMut<[Slot]>> Machine for Session<'_, S> {
             Some(Waiting::Message(len)) => {
                 let received = self.ledger.receive(self.rx.get(..len).unwrap_or_default());
                 return Output::Event(match received {
-                    Ok(Received::Reply(action, response)) => {
+                    Ok(Received::Reply(action, response, ())) => {
                         let super::wire::Response { id, status, body } = response;
                         self.login = self.login.filter(|login| *login != id);
                         Event::Reply { id, action, status, body }
                     }
-                    Ok(Received::Result(response)) => {
+                    Ok(Received::Result(response, ())) => {
                         let super::wire::Response { id, status, body } = response;
                         Event::Result { subscription: id, status, body }
+                    }
+                    Ok(Received::Malformed(id, _, error)) => {
+                        self.login = self.login.filter(|login| *login != id);
+                        Event::Malformed { error, of: Some(id) }
                     }
                     Ok(Received::Unknown(response)) => {
                         Event::Unknown { id: response.id, status: response.status }
                     }
-                    Err(e) => Event::Malformed(e),
+                    Err(error) => Event::Malformed { error, of: None },
                 });
             }
             None => {}

@@ -49,6 +49,10 @@ fn emitted(emit: impl FnOnce(&mut [u8]) -> Result<usize, BufferTooSmall>) -> Vec
     buf
 }
 
+fn after(seconds: u64) -> Option<Instant> {
+    Some(Instant::ZERO + Duration::from_secs(seconds))
+}
+
 #[test]
 fn golden_frames_parse_and_emit_the_same_bytes() {
     for Golden { name, request, outcome, bytes } in golden() {
@@ -233,16 +237,47 @@ fn deep_json_is_refused_before_it_is_read() {
 }
 
 #[test]
+fn depth_is_not_hidden_by_what_is_no_json() {
+    // To a parser that skips to the next comma the quote after the 1 opens nothing.
+    let deep = format!(r#"{{"a":1","b":{}"#, "[".repeat(100_000));
+    assert_eq!(json::decode::<json::Created>(deep.as_bytes()), Err(json::DecodeError::Unexpected));
+    for not_json in
+        [&br#"{"ID":"a"} x"#[..], br#"{"ID":"a","b":nul}"#, br#"{"ID":"\x"}"#, b"", b"{\"ID\":\"\xff\"}"]
+    {
+        assert_eq!(json::decode::<json::Created>(not_json), Err(json::DecodeError::Unexpected));
+    }
+}
+
+#[test]
+fn a_reply_that_cannot_be_read_ends_its_call() {
+    let mut ledger = Ledger::new([Slot::default(); 3]);
+    let call = ledger.call(Action::DATA, after(1), ()).unwrap();
+    let subscription = ledger.subscribe(()).unwrap();
+    let bad = |id: Id| [&id.as_bytes()[..], b"2x0{}"].concat();
+    let error = ParseError::BadStatus(*b"2x0");
+    assert_eq!(ledger.receive(&bad(Id::new(*b"nobody's_1"))), Err(error));
+    assert_eq!(
+        ledger.receive(&bad(call)),
+        Ok(Received::Malformed(call, Waiting::Call(Action::DATA, ()), error))
+    );
+    assert_eq!(ledger.receive(&bad(call)), Err(error), "it is over");
+    let short = ParseError::TooShort { need: 13, have: 10 };
+    let cut = ledger.receive(subscription.as_bytes());
+    assert_eq!(cut, Ok(Received::Malformed(subscription, Waiting::Subscription(()), short)));
+    assert_eq!(ledger.release(subscription), Some(Waiting::Subscription(())), "it goes on");
+}
+
+#[test]
 fn replies_reach_their_calls_in_any_order() {
     let mut ledger = Ledger::new(vec![Slot::default(); 1000]);
-    let ids: Vec<Id> = (0..1000)
-        .map(|_| ledger.call(Instant::ZERO, Action::DATA, Duration::from_secs(9)).unwrap())
-        .collect();
-    assert_eq!(ledger.call(Instant::ZERO, Action::DATA, Duration::ZERO), Err(Full));
+    let ids: Vec<Id> = (0..1000).map(|_| ledger.call(Action::DATA, after(9), ()).unwrap()).collect();
+    assert_eq!(ledger.call(Action::DATA, None, ()), Err(Full));
     // 617 and 1000 are coprime: a permutation of all calls.
     for at in (0..1000).map(|step| step * 617 % 1000) {
         let reply = emitted(|buf| Response { id: ids[at], status: Status::OK, body: b"{}" }.emit(buf));
-        assert!(matches!(ledger.receive(&reply), Ok(Received::Reply(Action::DATA, r)) if r.id == ids[at]));
+        assert!(
+            matches!(ledger.receive(&reply), Ok(Received::Reply(Action::DATA, r, ())) if r.id == ids[at])
+        );
     }
     assert_eq!((ledger.open_count(), ledger.unknown_count()), (0, 0));
 }
@@ -250,26 +285,41 @@ fn replies_reach_their_calls_in_any_order() {
 #[test]
 fn ids_wrap_without_meeting_one_that_is_pending() {
     let mut ledger = Ledger::new([Slot::default(); 3]);
-    let held = ledger.call(Instant::ZERO, Action::CREATE, Duration::from_secs(1)).unwrap();
+    let held = ledger.call(Action::CREATE, after(1), ()).unwrap();
     for _ in 0..1_000_010 {
-        let id = ledger.call(Instant::ZERO, Action::CREATE, Duration::from_secs(1)).unwrap();
+        let id = ledger.call(Action::CREATE, after(1), ()).unwrap();
         assert_ne!(id, held);
-        assert_eq!(ledger.release(id), Some(Waiting::Call(Action::CREATE)));
+        assert_eq!(ledger.release(id), Some(Waiting::Call(Action::CREATE, ())));
     }
-    assert_eq!(ledger.release(held), Some(Waiting::Call(Action::CREATE)));
+    assert_eq!(ledger.release(held), Some(Waiting::Call(Action::CREATE, ())));
     assert_eq!(ledger.release(held), None);
+}
+
+#[test]
+fn a_free_slot_is_found_where_the_counter_wraps() {
+    // 1 000 000 is no multiple of three: at the wrap the counter passes slot 0 twice and slot 1 only then.
+    let mut ledger = Ledger::new([Slot::default(); 3]);
+    let call =
+        |ledger: &mut Ledger<[Slot; 3]>| ledger.call(Action::CREATE, after(1), ()).expect("a slot is free");
+    let (_held, turn, _held_too) = (call(&mut ledger), call(&mut ledger), call(&mut ledger));
+    ledger.release(turn);
+    for _ in 0..1_000_010 {
+        let turn = call(&mut ledger);
+        ledger.release(turn);
+    }
+    assert_eq!(ledger.open_count(), 2);
 }
 
 #[test]
 fn a_result_may_come_before_the_reply_to_its_subscription() {
     let mut ledger = Ledger::new([Slot::default(); 2]);
-    let subscription = ledger.subscribe().unwrap();
-    let call = ledger.call(Instant::ZERO, Action::SUBSCRIBE_RESULTS, Duration::from_secs(1)).unwrap();
+    let subscription = ledger.subscribe(()).unwrap();
+    let call = ledger.call(Action::SUBSCRIBE_RESULTS, after(1), ()).unwrap();
     assert_ne!(subscription, call);
     let message = |id| emitted(|buf| Response { id, status: Status::OK, body: b"" }.emit(buf));
-    assert!(matches!(ledger.receive(&message(subscription)), Ok(Received::Result(_))));
-    assert!(matches!(ledger.receive(&message(call)), Ok(Received::Reply(Action::SUBSCRIBE_RESULTS, _))));
-    assert!(matches!(ledger.receive(&message(subscription)), Ok(Received::Result(_))));
+    assert!(matches!(ledger.receive(&message(subscription)), Ok(Received::Result(..))));
+    assert!(matches!(ledger.receive(&message(call)), Ok(Received::Reply(Action::SUBSCRIBE_RESULTS, ..))));
+    assert!(matches!(ledger.receive(&message(subscription)), Ok(Received::Result(..))));
     ledger.release(subscription);
     assert!(matches!(ledger.receive(&message(subscription)), Ok(Received::Unknown(_))));
     assert_eq!((ledger.open_count(), ledger.unknown_count()), (0, 1));
@@ -278,10 +328,10 @@ fn a_result_may_come_before_the_reply_to_its_subscription() {
 #[test]
 fn a_closed_connection_ends_everything_that_waits() {
     let mut ledger = Ledger::new([Slot::default(); 4]);
-    let call = ledger.call(Instant::ZERO, Action::DATA, Duration::from_secs(1)).unwrap();
-    let subscription = ledger.subscribe().unwrap();
-    assert_eq!(ledger.drain(), Some((call, Waiting::Call(Action::DATA))));
-    assert_eq!(ledger.drain(), Some((subscription, Waiting::Subscription)));
+    let call = ledger.call(Action::DATA, after(1), ()).unwrap();
+    let subscription = ledger.subscribe(()).unwrap();
+    assert_eq!(ledger.drain(), Some((call, Waiting::Call(Action::DATA, ()))));
+    assert_eq!(ledger.drain(), Some((subscription, Waiting::Subscription(()))));
     assert_eq!((ledger.drain(), ledger.open_count()), (None, 0));
 }
 
@@ -334,7 +384,7 @@ fn messages_that_are_no_frames_harm_nobody() {
     assert!(matches!(session.poll(), Output::Transmit(_)));
     session.handle_input(Instant::ZERO, b"");
     let too_short = ParseError::TooShort { need: 13, have: 0 };
-    assert_eq!(session.poll(), Output::Event(Event::Malformed(too_short)));
+    assert_eq!(session.poll(), Output::Event(Event::Malformed { error: too_short, of: None }));
     assert_eq!(session.handle_input(Instant::ZERO, &[b'2'; 100]), 100);
     assert_eq!(session.handle_input(Instant::ZERO, b"again"), 0, "the one before has not been polled out");
     assert_eq!(session.poll(), Output::Event(Event::TooLong { len: 100 }));

@@ -4,6 +4,12 @@
 //! that is longer than the reader may hold is read past, and only its beginning is given ([`Received::TooLong`]): the
 //! connection goes on.
 
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
 use bytes::{Buf, Bytes};
 use http::header::{
     CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
@@ -14,11 +20,13 @@ use reqwest::redirect::Policy;
 use reqwest::{Upgraded, Url};
 use rustls::ClientConfig;
 use tokio::io::{
-    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadHalf, WriteHalf, copy_buf, sink, split,
+    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf, ReadHalf, WriteHalf, copy_buf,
+    sink, split,
 };
 
 use super::frame::{
-    BINARY, CLOSE, COMPRESSED, CONTINUATION, FIN, PING, PONG, TEXT, Violation, close, unmask,
+    BINARY, CLOSE, COMPRESSED, CONTINUATION, FIN, MASKED, Opening, PING, PONG, Violation, close, put_length,
+    unmask,
 };
 use super::{accept, deflate, tokens};
 
@@ -153,7 +161,7 @@ pub enum Received<'a> {
 pub enum ReadError {
     /// The transport ended or failed.
     #[error("the connection was cut: {0}")]
-    Cut(#[from] std::io::Error),
+    Cut(#[from] io::Error),
     /// The server broke the protocol.
     #[error(transparent)]
     Violation(#[from] Violation),
@@ -162,7 +170,7 @@ pub enum ReadError {
 /// The receiving half of a connection.
 #[derive(Debug)]
 pub struct Reader<R> {
-    io: BufReader<R>,
+    io: BufReader<Counted<R>>,
     limit: usize,
     deflates: bool,
     /// The payload so far of the message being read, and what it is when inflated.
@@ -174,17 +182,35 @@ pub struct Reader<R> {
     begun: Option<bool>,
 }
 
-struct Header {
-    last: bool,
-    compressed: bool,
-    opcode: u8,
-    length: u64,
+/// Counts what is read.
+#[derive(Debug)]
+struct Counted<R> {
+    io: R,
+    received: Arc<AtomicU64>,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        self.received.fetch_add((buf.filled().len() - before) as u64, Ordering::Relaxed);
+        read
+    }
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
     fn new(io: R, limit: usize, deflates: bool) -> Self {
-        let io = BufReader::with_capacity(16 << 10, io);
+        let io = BufReader::with_capacity(16 << 10, Counted { io, received: Arc::default() });
         Self { io, limit, deflates, message: Vec::new(), inflated: Vec::new(), length: 0, begun: None }
+    }
+
+    /// How many bytes have come, read to the end or not: what tells a slow server from a dead one.
+    pub fn received(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.io.get_ref().received)
     }
 
     /// What the server sent next. Not safe to drop while it waits.
@@ -193,7 +219,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     /// When the connection ended or the server broke the protocol.
     pub async fn next(&mut self) -> Result<Received<'_>, ReadError> {
         let compressed = loop {
-            let Header { last, compressed, opcode, length } = self.header().await?;
+            let (Opening { last, compressed, opcode, .. }, length) = self.header().await?;
             if opcode >= CLOSE {
                 return self.control(opcode, length).await;
             }
@@ -237,28 +263,19 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         self.length = 0;
     }
 
-    async fn header(&mut self) -> Result<Header, ReadError> {
-        let (first, second) = (self.io.read_u8().await?, self.io.read_u8().await?);
-        let (opcode, short) = (first & 0x0F, second & 0x7F);
-        let compressed = first & COMPRESSED != 0;
-        if first & 0x30 != 0 || (compressed && !(self.deflates && matches!(opcode, TEXT | BINARY))) {
-            return Err(Violation::Protocol("a reserved bit is set").into());
-        }
-        if !matches!(opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG) {
-            return Err(Violation::Protocol("a reserved opcode").into());
-        }
-        if second & 0x80 != 0 {
+    /// The beginning of a frame, and how long its payload is.
+    async fn header(&mut self) -> Result<(Opening, u64), ReadError> {
+        let bytes = [self.io.read_u8().await?, self.io.read_u8().await?];
+        let opening = Opening::check(bytes, self.deflates)?;
+        if opening.masked {
             return Err(Violation::Protocol("a server must not mask its frames").into());
         }
-        if opcode >= CLOSE && (first & FIN == 0 || short > 125) {
-            return Err(Violation::Protocol("a control frame in pieces or too long").into());
-        }
-        let length = match short {
+        let length = match opening.length {
             126 => self.io.read_u16().await?.into(),
             127 => self.io.read_u64().await?,
             short => short.into(),
         };
-        Ok(Header { last: first & FIN != 0, compressed, opcode, length })
+        Ok((opening, length))
     }
 
     async fn control(&mut self, opcode: u8, length: u64) -> Result<Received<'static>, ReadError> {
@@ -290,7 +307,7 @@ impl<R: AsyncRead + Unpin> Reader<R> {
         if kept as u64 == keep && frame.limit() == 0 {
             Ok(())
         } else {
-            Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into())
+            Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
         }
     }
 }
@@ -317,7 +334,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub async fn send(&mut self, place: Place, head: &[u8], body: &mut [u8]) -> std::io::Result<()> {
+    pub async fn send(&mut self, place: Place, head: &[u8], body: &mut [u8]) -> io::Result<()> {
         let opcode = if place.first { BINARY } else { CONTINUATION };
         self.frame(if place.last { FIN | opcode } else { opcode }, head, body).await
     }
@@ -326,7 +343,7 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub async fn send_deflated(&mut self, head: &[u8], body: &[u8]) -> std::io::Result<bool> {
+    pub async fn send_deflated(&mut self, head: &[u8], body: &[u8]) -> io::Result<bool> {
         if !self.deflates {
             return Ok(false);
         }
@@ -334,11 +351,19 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
         self.frame(FIN | COMPRESSED | BINARY, &[], &mut compressed).await.map(|()| true)
     }
 
+    /// Asks whether the server is still there.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub async fn ping(&mut self) -> io::Result<()> {
+        self.frame(FIN | PING, &[], &mut []).await
+    }
+
     /// Answers a ping.
     ///
     /// # Errors
     /// When the connection is gone.
-    pub async fn pong(&mut self, payload: &[u8]) -> std::io::Result<()> {
+    pub async fn pong(&mut self, payload: &[u8]) -> io::Result<()> {
         self.frame(FIN | PONG, payload, &mut []).await
     }
 
@@ -346,27 +371,16 @@ impl<W: AsyncWrite + Unpin> Writer<W> {
     ///
     /// # Errors
     /// When the connection is gone.
-    pub async fn close(&mut self, code: u16) -> std::io::Result<()> {
+    pub async fn close(&mut self, code: u16) -> io::Result<()> {
         self.frame(FIN | CLOSE, &code.to_be_bytes(), &mut []).await
     }
 
-    async fn frame(&mut self, first: u8, head: &[u8], body: &mut [u8]) -> std::io::Result<()> {
+    async fn frame(&mut self, first: u8, head: &[u8], body: &mut [u8]) -> io::Result<()> {
         // A mask must not be guessed by what runs in a browser (RFC 6455, 5.3).
-        let mut mask = getrandom::u32().map_err(std::io::Error::other)?.to_be_bytes();
+        let mut mask = getrandom::u32().map_err(io::Error::other)?.to_be_bytes();
         let mut start = Vec::with_capacity(14 + head.len());
         start.push(first);
-        let length = head.len() + body.len();
-        match (u8::try_from(length), u16::try_from(length)) {
-            (Ok(short @ ..=125), _) => start.push(0x80 | short),
-            (_, Ok(long)) => {
-                start.push(0x80 | 126);
-                start.extend(long.to_be_bytes());
-            }
-            _ => {
-                start.push(0x80 | 127);
-                start.extend((length as u64).to_be_bytes());
-            }
-        }
+        put_length(&mut start, MASKED, head.len() + body.len());
         start.extend(mask);
         let masked = start.len();
         start.extend(head);

@@ -78,6 +78,52 @@ pub(super) const PONG: u8 = 0xA;
 pub(super) const FIN: u8 = 0x80;
 /// The bit of a compressed message, in its first frame (RFC 7692, 6).
 pub(super) const COMPRESSED: u8 = 0x40;
+/// The bit of a masked payload.
+pub(super) const MASKED: u8 = 0x80;
+
+/// The first two bytes of a frame (RFC 6455, 5.2).
+pub(super) struct Opening {
+    pub(super) last: bool,
+    pub(super) compressed: bool,
+    pub(super) opcode: u8,
+    pub(super) masked: bool,
+    /// Up to 125 the length of the payload; 126 and 127 say that it follows in two or eight bytes.
+    pub(super) length: u8,
+}
+
+impl Opening {
+    /// What the bytes say; `deflate` is whether messages may be compressed.
+    pub(super) fn check([first, second]: [u8; 2], deflate: bool) -> Result<Self, Violation> {
+        let (last, opcode) = (first & FIN != 0, first & 0x0F);
+        let (masked, length) = (second & MASKED != 0, second & !MASKED);
+        let compressed = first & COMPRESSED != 0;
+        if first & 0x30 != 0 || (compressed && !(deflate && matches!(opcode, TEXT | BINARY))) {
+            return Err(Violation::Protocol("a reserved bit is set"));
+        }
+        if !matches!(opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG) {
+            return Err(Violation::Protocol("a reserved opcode"));
+        }
+        if opcode >= CLOSE && (!last || length > 125) {
+            return Err(Violation::Protocol("a control frame in pieces or too long"));
+        }
+        Ok(Self { last, compressed, opcode, masked, length })
+    }
+}
+
+/// Writes a length in its shortest form, with the bit of the mask.
+pub(super) fn put_length(bytes: &mut impl BufMut, masked: u8, length: usize) {
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ ..=125), _) => bytes.put_u8(masked | short),
+        (_, Ok(long)) => {
+            bytes.put_u8(masked | 126);
+            bytes.put_u16(long);
+        }
+        _ => {
+            bytes.put_u8(masked | 127);
+            bytes.put_u64(length as u64);
+        }
+    }
+}
 
 /// Cuts a client's bytes into messages. Holds no buffer while no message is incomplete.
 #[derive(Debug)]
@@ -97,9 +143,7 @@ pub struct Decoder {
 
 /// The header of a frame that has come whole.
 struct Header {
-    last: bool,
-    compressed: bool,
-    opcode: u8,
+    opening: Opening,
     mask: [u8; 4],
     start: usize,
     end: usize,
@@ -146,7 +190,8 @@ impl Decoder {
             self.taken = header.end;
             unmask(payload, header.mask);
             let range = header.start..header.end;
-            match header.opcode {
+            let Opening { last, compressed, opcode, .. } = header.opening;
+            match opcode {
                 CLOSE => return close(&self.buffer[range]).map(|code| Some(Incoming::Close(code))),
                 PING => return Ok(Some(Incoming::Ping(&self.buffer[range]))),
                 PONG => return Ok(Some(Incoming::Pong)),
@@ -154,14 +199,14 @@ impl Decoder {
                     let Some(kind) = self.kind else {
                         return Err(Violation::Protocol("a continuation of nothing"));
                     };
-                    if range.is_empty() && !header.last {
+                    if range.is_empty() && !last {
                         return Err(Violation::Empty);
                     }
                     if self.message.len() + range.len() > self.limits.message {
                         return Err(Violation::TooBig);
                     }
                     self.message.extend_from_slice(&self.buffer[range]);
-                    if header.last {
+                    if last {
                         self.kind = None;
                         if self.compressed {
                             let compressed = std::mem::take(&mut self.message);
@@ -175,16 +220,16 @@ impl Decoder {
                     if self.kind.is_some() {
                         return Err(Violation::Protocol("a message within a message"));
                     }
-                    if header.last && header.compressed {
+                    if last && compressed {
                         deflate::inflate(&self.buffer[range], &mut self.message, self.limits.message)?;
                         return whole(kind, &self.message).map(Some);
                     }
-                    if header.last {
+                    if last {
                         return whole(kind, &self.buffer[range]).map(Some);
                     }
                     self.message = Vec::new();
                     self.kind = Some(kind);
-                    self.compressed = header.compressed;
+                    self.compressed = compressed;
                     self.message.extend_from_slice(&self.buffer[range]);
                 }
             }
@@ -195,22 +240,11 @@ impl Decoder {
     fn header(&self) -> Result<Option<Header>, Violation> {
         let bytes = &self.buffer[self.taken..];
         let [first, second, ..] = *bytes else { return Ok(None) };
-        let (last, opcode) = (first & FIN != 0, first & 0x0F);
-        let compressed = first & COMPRESSED != 0;
-        if first & 0x30 != 0 || (compressed && !(self.deflate && matches!(opcode, TEXT | BINARY))) {
-            return Err(Violation::Protocol("a reserved bit is set"));
-        }
-        if !matches!(opcode, CONTINUATION | TEXT | BINARY | CLOSE | PING | PONG) {
-            return Err(Violation::Protocol("a reserved opcode"));
-        }
-        if second & 0x80 == 0 {
+        let opening = Opening::check([first, second], self.deflate)?;
+        if !opening.masked {
             return Err(Violation::Protocol("a client must mask its frames"));
         }
-        let short = second & 0x7F;
-        if opcode >= CLOSE && (!last || short > 125) {
-            return Err(Violation::Protocol("a control frame in pieces or too long"));
-        }
-        let (length, at) = match (short, bytes) {
+        let (length, at) = match (opening.length, bytes) {
             (126, [_, _, a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 4),
             (127, [_, _, a, b, c, d, e, f, g, h, ..]) => {
                 (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), 10)
@@ -225,7 +259,7 @@ impl Decoder {
         }
         let Some(&[a, b, c, d]) = bytes.get(at..at + 4) else { return Ok(None) };
         let start = self.taken + at + 4;
-        Ok(Some(Header { last, compressed, opcode, mask: [a, b, c, d], start, end: start + length }))
+        Ok(Some(Header { opening, mask: [a, b, c, d], start, end: start + length }))
     }
 
     /// Forgets what has been decoded; an idle connection keeps no buffer.
@@ -311,6 +345,11 @@ impl Frame {
         Self::encode(TEXT, head, body, Bytes::copy_from_slice(tail))
     }
 
+    /// A question whether the client is still there.
+    pub fn ping() -> Self {
+        Self::encode(PING, &[], Bytes::new(), Bytes::new())
+    }
+
     /// The answer to a ping.
     pub fn pong(payload: &[u8]) -> Self {
         Self::encode(PONG, payload, Bytes::new(), Bytes::new())
@@ -325,17 +364,7 @@ impl Frame {
         let length = head.len() + body.len() + tail.len();
         let mut bytes = BytesMut::with_capacity(10 + head.len());
         bytes.put_u8(FIN | opcode);
-        match (u8::try_from(length), u16::try_from(length)) {
-            (Ok(short @ ..=125), _) => bytes.put_u8(short),
-            (_, Ok(long)) => {
-                bytes.put_u8(126);
-                bytes.put_u16(long);
-            }
-            _ => {
-                bytes.put_u8(127);
-                bytes.put_u64(length as u64);
-            }
-        }
+        put_length(&mut bytes, 0, length);
         let header = bytes.len() as u8;
         bytes.put_slice(head);
         Self { head: bytes.freeze(), body, tail, header }

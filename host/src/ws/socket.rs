@@ -60,6 +60,7 @@ pub struct Socket {
     outbox: Arc<Outbox>,
     decoder: Decoder,
     idle: Option<Duration>,
+    ping: Option<Duration>,
     heard: Instant,
     /// Bytes that came with the handshake, or were read and not decoded yet.
     pending: bool,
@@ -75,6 +76,7 @@ impl Socket {
             outbox: Outbox::new(stream, queue),
             decoder,
             idle: None,
+            ping: None,
             heard: Instant::now(),
             pending: !early.is_empty(),
             eof: false,
@@ -90,6 +92,11 @@ impl Socket {
     /// Ends the connection with code 1002 when the client sends nothing, not even a ping, for this long.
     pub fn set_idle_timeout(&mut self, idle: Option<Duration>) {
         self.idle = idle;
+    }
+
+    /// Pings the client whenever it sends nothing for this long, so that one that is there is heard.
+    pub fn set_ping_interval(&mut self, interval: Option<Duration>) {
+        self.ping = interval;
     }
 
     /// The queue of what is sent to this client; share it with whoever has something to say.
@@ -137,13 +144,22 @@ impl Socket {
         if self.pending {
             return Ok(());
         }
-        let Some(idle) = self.idle else { return poll_fn(|cx| self.poll_ready(cx)).await };
-        let deadline = self.heard + idle;
-        match tokio::time::timeout_at(deadline, poll_fn(|cx| self.poll_ready(cx))).await {
-            Ok(ready) => ready,
-            Err(_) => {
-                self.outbox.close(1002);
-                Err(Closed::Idle)
+        let dead = self.idle.map(|idle| self.heard + idle);
+        let mut ping = self.ping.map(|interval| self.heard + interval);
+        loop {
+            let Some(deadline) = dead.into_iter().chain(ping).min() else {
+                return poll_fn(|cx| self.poll_ready(cx)).await;
+            };
+            match tokio::time::timeout_at(deadline, poll_fn(|cx| self.poll_ready(cx))).await {
+                Ok(ready) => return ready,
+                Err(_) if dead == Some(deadline) => {
+                    self.outbox.close(1002);
+                    return Err(Closed::Idle);
+                }
+                Err(_) => {
+                    self.outbox.push(Frame::ping(), &mut Flush::new());
+                    ping = self.ping.map(|interval| deadline + interval);
+                }
             }
         }
     }

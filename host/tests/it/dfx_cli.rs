@@ -74,6 +74,42 @@ fn decodes_every_golden_frame_value_by_value() {
 }
 
 #[test]
+fn fields_that_came_later_are_shown_and_a_result_of_an_error_alone_is_one() {
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let create = hex(b"0504abcdefghij\x0a\x01s\x22\x012\x2a\x04note\x32\x08DISCRETE");
+    let failed = hex(b"RESULTS001200\x0a\x01m\x32\x08\x0a\x06BROKEN");
+    // The snippets' class uses one id for all calls: what was asked last is not what is answered.
+    let login = hex(b"0718abcdefghij\x0a\x01t");
+    let register = hex(b"0705registered\x0a\x01k");
+    let registered = hex(b"registered200\x0a\x01d\x12\x01t\x1a\x01r");
+    let lines = [
+        json!({ "direction": "request", "hex": create }),
+        json!({ "direction": "response", "hex": failed }),
+        json!({ "direction": "request", "hex": login }),
+        json!({ "direction": "response", "hex": hex(b"abcdefghij200\x0a\x03m:1\x10\x01") }),
+        json!({ "direction": "request", "hex": register }),
+        json!({ "direction": "response", "hex": registered }),
+    ];
+    let output = run(&["dfx", "decode", "--json"], &lines.map(|line| line.to_string()).join("\n"));
+    let decoded = objects(&output);
+    let body = |index: usize| &decoded[index]["body"];
+    assert_eq!(
+        (&body(0)["DeviceVersion"], &body(0)["Notes"], &body(0)["Mode"]),
+        (&json!("2"), &json!("note"), &json!("DISCRETE"))
+    );
+    assert_eq!((&body(1)["MeasurementID"], &body(1)["Error"]["Code"]), (&json!("m"), &json!("BROKEN")));
+    assert_eq!(body(3), &json!({ "ID": "m:1", "ChunkOrder": 1 }));
+    assert_eq!((&body(5)["DeviceID"], &body(5)["RefreshToken"]), (&json!("d"), &json!("r")));
+}
+
+#[test]
+fn ids_do_not_reach_the_terminal_raw() {
+    let output = run(&["dfx", "decode", "1b5b324a0a7878787878323030"], "");
+    let text = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(text.trim_end(), r"response \u{1b}[2J\nxxxxx 200");
+}
+
+#[test]
 fn frames_come_from_arguments_files_lines_and_documents() {
     let rows = golden();
     let file = std::env::temp_dir().join(format!("cloverleaf-{}.txt", uuid::Uuid::new_v4()));

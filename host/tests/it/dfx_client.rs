@@ -8,8 +8,8 @@ use cloverleaf::services::dfx::client::{
     CallError, Connect, ConnectError, DfxClient, Login, Measurement, Pace, Protocol, ResultError,
 };
 use cloverleaf::services::dfx::events::{ChunkAction, Create, Outcome};
-use cloverleaf_core::dfx::{Action, Request};
-use futures_util::{SinkExt, StreamExt};
+use cloverleaf_core::dfx::{Action, ParseError, Request};
+use futures_util::{FutureExt, SinkExt, StreamExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
@@ -104,8 +104,7 @@ async fn faults_of_the_rules_file_reach_the_client_as_what_they_are() {
         "#,
     )
     .await;
-    let patience = Duration::from_millis(300);
-    let client = Connect { timeout: patience, ..Connect::new(&url(&server), "t") }.connect().await.unwrap();
+    let client = DfxClient::connect(&url(&server), "t").await.unwrap();
     let measurement = client.create_measurement(&study("s")).await.unwrap();
     let mut results = client.subscribe(&measurement).await.unwrap();
     let add = |action: &str| client.add_data(&measurement, action.parse().unwrap(), pulse(60.0, 5.0));
@@ -115,9 +114,22 @@ async fn faults_of_the_rules_file_reach_the_client_as_what_they_are() {
     assert_eq!(next(&mut results).await.chunk(), Some(0));
     assert_eq!(next(&mut results).await.chunk(), Some(1));
     assert_eq!(results.repeated_count(), 1);
-    for _ in 0..4 {
-        assert_eq!(client.call(Action::STATUS, b"{}").await, Err(CallError::TimedOut(patience)));
+    // The server answers in order: a call that has no reply when a later one has will get none.
+    for fault in ["drop", "wrong_id", "truncate"] {
+        let mut lost = Box::pin(client.call(Action::STATUS, b"{}"));
+        assert!(lost.as_mut().now_or_never().is_none());
+        client.call(Action::LIST, b"{}").await.unwrap();
+        let lost = lost.as_mut().now_or_never();
+        match fault {
+            // Its id is there, if nothing else.
+            "truncate" => {
+                assert!(matches!(lost, Some(Err(CallError::BadFrame(ParseError::TooShort { .. })))));
+            }
+            _ => assert_eq!(lost, None, "{fault}"),
+        }
     }
+    let bad = client.call(Action::STATUS, b"{}").await;
+    assert_eq!(bad, Err(CallError::BadFrame(ParseError::BadStatus(*b"2x0"))));
     assert_eq!((client.unknown_count(), client.malformed_count()), (1, 2));
     client.call(Action::STATUS, b"{}").await.unwrap();
     assert!(matches!(client.call(Action::MIME_TYPES, b"{}").await, Err(CallError::Closed(_))));
@@ -130,7 +142,7 @@ async fn a_recording_rolls_over_to_a_new_measurement_when_one_is_full() {
     let mut measurement = Measurement::start(client, study("s"), Pace::AtOnce).await.unwrap();
     let first = measurement.id().to_owned();
     for chunk in 0..30 {
-        measurement.add(&pulse(75.0, 5.0), Duration::from_secs(5), chunk == 29).await.unwrap();
+        measurement.add(pulse(75.0, 5.0), Duration::from_secs(5), chunk == 29).await.unwrap();
     }
     assert_eq!((measurement.added_count(), measurement.measurement_count()), (30, 2));
     let mut of_first = 0;
@@ -145,33 +157,33 @@ async fn a_recording_rolls_over_to_a_new_measurement_when_one_is_full() {
 async fn a_recording_keeps_the_pace_of_a_server_that_insists_on_it() {
     let server = server_with("real_time = true").await;
     let client = DfxClient::connect(&url(&server), "t").await.unwrap();
+    // Two minutes are not over before the next chunk is there, however slow the machine.
+    let mut hasty = Measurement::start(client.clone(), study("s"), Pace::AtOnce).await.unwrap();
+    hasty.add(pulse(75.0, 60.0), Duration::from_secs(60), false).await.unwrap();
+    let limited = hasty.add(pulse(75.0, 60.0), Duration::from_secs(60), false).await;
+    let Err(CallError::RateLimited { retry_after, .. }) = limited else { panic!("{limited:?}") };
+    assert!(retry_after > Duration::ZERO && retry_after <= Duration::from_secs(54), "{retry_after:?}");
     let length = Duration::from_millis(200);
     let payload = pulse(75.0, 0.2);
-    let mut hasty = Measurement::start(client.clone(), study("s"), Pace::AtOnce).await.unwrap();
-    hasty.add(&payload, length, false).await.unwrap();
-    let limited = hasty.add(&payload, length, false).await;
-    assert!(
-        matches!(limited, Err(CallError::RateLimited { retry_after, .. }) if retry_after <= length),
-        "{limited:?}"
-    );
     let mut paced = Measurement::start(client, study("s"), Pace::RealTime).await.unwrap();
     for chunk in 0..4 {
-        paced.add(&payload, length, chunk == 3).await.unwrap();
+        paced.add(payload.clone(), length, chunk == 3).await.unwrap();
     }
 }
 
 #[tokio::test]
 async fn an_expired_token_is_said_and_a_renewed_one_reconnects() {
-    let server = server_with("token_ttl = 1").await;
+    let server = Server::start(&Options::default()).await;
     let http = reqwest::Client::new();
     let post = async |path: &str, body: serde_json::Value| -> serde_json::Value {
         let response = http.post(format!("{}{path}", server.url())).json(&body).send().await.unwrap();
         response.json().await.unwrap()
     };
-    let tokens = post("/organizations/licenses", serde_json::json!({ "Key": "k" })).await;
+    let tokens =
+        post("/organizations/licenses", serde_json::json!({ "Key": "k", "TokenExpiresIn": 1 })).await;
     let token = tokens["Token"].as_str().unwrap();
-    let connect = Connect { login: Login::FirstMessage, ..Connect::new(&url(&server), token) };
-    let client = connect.clone().connect().await.unwrap();
+    // The token in the header is looked at when something is asked for.
+    let client = DfxClient::connect(&url(&server), token).await.unwrap();
     let create = study("s");
     // The server's clock decides; ask until it has moved on.
     let expired = async {
@@ -183,9 +195,10 @@ async fn an_expired_token_is_said_and_a_renewed_one_reconnects() {
         }
     };
     assert!(matches!(timeout(PATIENCE, expired).await.unwrap(), CallError::TokenExpired(_)));
+    let connect = Connect { login: Login::FirstMessage, ..Connect::new(&url(&server), token) };
     let refused = connect.connect().await;
     assert!(matches!(refused, Err(ConnectError::Login(CallError::TokenExpired(_)))), "{refused:?}");
-    let renewed = post("/auths/renew", serde_json::json!({ "RefreshToken": tokens["RefreshToken"] })).await;
+    let renewed = post("/auths/renew", tokens).await;
     let client = client.reconnect(renewed["Token"].as_str().unwrap()).await.unwrap();
     client.create_measurement(&study("s")).await.unwrap();
 }
@@ -195,14 +208,14 @@ async fn a_recording_goes_on_over_another_connection() {
     let server = Server::start(&Options::default()).await;
     let client = DfxClient::connect(&url(&server), "t").await.unwrap();
     let mut measurement = Measurement::start(client.clone(), study("s"), Pace::AtOnce).await.unwrap();
-    measurement.add(&pulse(60.0, 5.0), Duration::from_secs(5), false).await.unwrap();
+    measurement.add(pulse(60.0, 5.0), Duration::from_secs(5), false).await.unwrap();
     timeout(PATIENCE, measurement.next()).await.unwrap().unwrap().unwrap();
     let again = client.reconnect("t").await.unwrap();
     client.close().await;
-    let lost = measurement.add(&pulse(60.0, 5.0), Duration::from_secs(5), false).await;
+    let lost = measurement.add(pulse(60.0, 5.0), Duration::from_secs(5), false).await;
     assert!(matches!(lost, Err(CallError::Closed(_))));
     measurement.resume(again).await.unwrap();
-    let ack = measurement.add(&pulse(60.0, 5.0), Duration::from_secs(5), true).await.unwrap();
+    let ack = measurement.add(pulse(60.0, 5.0), Duration::from_secs(5), true).await.unwrap();
     assert_eq!(ack.chunk_order, 1);
     assert_eq!(timeout(PATIENCE, measurement.next()).await.unwrap().unwrap().unwrap().chunk(), Some(1));
 }

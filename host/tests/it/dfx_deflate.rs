@@ -31,7 +31,7 @@ fn inflated(compressed: &[u8]) -> Vec<u8> {
 }
 
 /// One frame: its first byte, and the payload without its mask.
-async fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+pub(crate) async fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
     let (first, second) =
         (stream.read_u8().await.expect("a frame"), stream.read_u8().await.expect("a frame"));
     let length = match second & 0x7F {
@@ -129,6 +129,28 @@ async fn client_and_server_measure_with_and_without_it() {
     }
 }
 
+/// Reads a handshake and answers it with these lines, and a good key unless they have one. Gives its head.
+pub(crate) async fn accept(stream: &mut TcpStream, lines: &str) -> String {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.expect("a head"));
+    }
+    let head = String::from_utf8(head).expect("text");
+    let accept = derive_accept_key(field(&head, "Sec-WebSocket-Key").as_bytes());
+    let key =
+        if lines.contains("Accept") { String::new() } else { format!("Sec-WebSocket-Accept: {accept}\r\n") };
+    let answer =
+        format!("HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}{lines}\r\n");
+    stream.write_all(answer.as_bytes()).await.expect("sent");
+    head
+}
+
+/// A header of a head.
+fn field<'h>(head: &'h str, name: &str) -> &'h str {
+    let mut lines = head.lines().filter_map(|line| line.split_once(": "));
+    lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).expect("the header").1
+}
+
 /// A server by hand: answers the handshake with these lines (and a good key, unless they have one) and the first
 /// request with `reply`. Gives its URL, and the first byte and payload of that request.
 async fn by_hand(lines: &'static str, reply: Vec<u8>) -> (String, JoinHandle<(u8, Vec<u8>)>) {
@@ -136,28 +158,9 @@ async fn by_hand(lines: &'static str, reply: Vec<u8>) -> (String, JoinHandle<(u8
     let url = format!("ws://{}", listener.local_addr().expect("bound"));
     let task = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a client");
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.expect("a head"));
-        }
-        let head = String::from_utf8(head).expect("text");
-        let field = |name: &str| {
-            let lines = head.lines().filter_map(|line| line.split_once(": "));
-            lines.clone().find(|(found, _)| found.eq_ignore_ascii_case(name)).expect("the header").1
-        };
-        assert!(
-            field("Sec-WebSocket-Extensions").starts_with("permessage-deflate; server_no_context_takeover")
-        );
-        let accept = derive_accept_key(field("Sec-WebSocket-Key").as_bytes());
-        let key = if lines.contains("Accept") {
-            String::new()
-        } else {
-            format!("Sec-WebSocket-Accept: {accept}\r\n")
-        };
-        let answer = format!(
-            "HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{key}{lines}\r\n"
-        );
-        stream.write_all(answer.as_bytes()).await.expect("sent");
+        let head = accept(&mut stream, lines).await;
+        let offer = field(&head, "Sec-WebSocket-Extensions");
+        assert!(offer.starts_with("permessage-deflate; server_no_context_takeover"), "{offer}");
         let request = frame(&mut stream).await;
         stream.write_all(&reply).await.expect("sent");
         // Until the client goes.

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use cloverleaf::services::dfx::client::{CallError, Connect, DfxClient, ResultError, UNREAD};
 use cloverleaf::services::dfx::events::ascii_json;
-use cloverleaf_core::dfx::{Action, Id, Request, Response, Status};
+use cloverleaf_core::dfx::{Action, Id, ParseError, Request, Response, Status};
 use futures_util::{FutureExt, SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -14,16 +15,17 @@ use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Handshake, Response as Answer};
 
 use crate::dfx_client::{PATIENCE, last, next, study};
+use crate::dfx_deflate::{self, accept};
 
-struct Hostile {
+pub(crate) struct Hostile {
     url: String,
     task: JoinHandle<()>,
 }
 
-type Ws = WebSocketStream<TcpStream>;
+pub(crate) type Ws = WebSocketStream<TcpStream>;
 
 impl Hostile {
-    async fn start<F>(serve: impl FnOnce(Ws) -> F + Send + 'static) -> Self
+    pub(crate) async fn start<F>(serve: impl FnOnce(Ws) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
@@ -43,18 +45,18 @@ impl Hostile {
         Self { url, task }
     }
 
-    async fn client(&self) -> DfxClient {
+    pub(crate) async fn client(&self) -> DfxClient {
         DfxClient::connect(&self.url, "t").await.expect("connected")
     }
 
     /// Fails if the server's own expectations were not met.
-    async fn finish(self) {
+    pub(crate) async fn finish(self) {
         timeout(PATIENCE, self.task).await.expect("in time").expect("the server is content");
     }
 }
 
 /// The next request of the client: action, id, body.
-async fn asked(ws: &mut Ws) -> Option<(Action, Id, Vec<u8>)> {
+pub(crate) async fn asked(ws: &mut Ws) -> Option<(Action, Id, Vec<u8>)> {
     loop {
         match ws.next().await? {
             Ok(Message::Binary(bytes)) => {
@@ -137,7 +139,7 @@ async fn garbage_harms_no_call() {
             for len in 0..13 {
                 ws.send(Message::binary(vec![b'2'; len])).await.expect("sent");
             }
-            let raw = |text: &[u8]| Message::binary([id.as_bytes(), text].concat());
+            let raw = |text: &[u8]| Message::binary([&b"nobody's_1"[..], text].concat());
             for bad in [&b"2x0{}"[..], b"+20", b"000", b"   "] {
                 ws.send(raw(bad)).await.expect("sent");
             }
@@ -165,12 +167,17 @@ async fn garbage_harms_no_call() {
 #[tokio::test]
 async fn odd_replies_are_typed_errors() {
     let hostile = Hostile::start(async |mut ws: Ws| {
-        let odd: [(u16, &[u8]); 5] = [
+        let odd: [(u16, &[u8]); 9] = [
             (200, b"\xff\xfe"),
             (200, b""),
             (999, b"\xff\xfe"),
             (429, br#"{"Code":"RATE_LIMIT","Message":"slow down"}"#),
             (404, br#"{"Code":"INVALID_MEASUREMENT","Message":"gone"}"#),
+            // Errors as the real service has them, in no shape of their own: the code must not get lost.
+            (400, br#"{"Code":"MEASUREMENT_CLOSED","Message":null,"Errors":{"Status":[["VALID_PROPERTIES",["OK"]]]}}"#),
+            (401, br#"{"Code":"TOKEN_EXPIRED","Message":"","Errors":null}"#),
+            (429, br#"{"Code":"RATE_LIMIT","Message":"","Errors":["slow"],"RetryAfterMs":70}"#),
+            (400, br#"{"Code":"VALIDATION_ERROR","Message":"","Errors":{"ID":{"msgs":["bad"]},"Of":{"msgs":7}}}"#),
         ];
         for (status, body) in odd {
             let (_, id, _) = asked(&mut ws).await.expect("a request");
@@ -190,6 +197,18 @@ async fn odd_replies_are_typed_errors() {
     assert!(
         matches!(add().await, Err(CallError::Refused { failure, .. }) if failure.code == "INVALID_MEASUREMENT")
     );
+    let closed = add().await;
+    let Err(CallError::MeasurementClosed(failure)) = closed else { panic!("{closed:?}") };
+    assert_eq!(failure.errors["Status"].msgs, [r#"[["VALID_PROPERTIES",["OK"]]]"#]);
+    assert!(matches!(add().await, Err(CallError::TokenExpired(_))));
+    let limited = add().await;
+    assert!(
+        matches!(limited, Err(CallError::RateLimited { retry_after, .. }) if retry_after == Duration::from_millis(70))
+    );
+    let refused = add().await;
+    let Err(CallError::Refused { failure, .. }) = refused else { panic!("{refused:?}") };
+    assert_eq!(failure.errors["ID"].msgs, ["bad"]);
+    assert_eq!(failure.errors["Of"].msgs, [r#"{"msgs":7}"#]);
     hostile.finish().await;
 }
 
@@ -210,9 +229,10 @@ async fn an_unanswered_call_times_out_alone() {
         }
     })
     .await;
+    let client = hostile.client().await;
     let patience = Duration::from_millis(100);
-    let client = Connect { timeout: patience, ..Connect::new(&hostile.url, "t") }.connect().await.unwrap();
-    assert_eq!(client.call(Action::STATUS, b"{}").await, Err(CallError::TimedOut(patience)));
+    let hasty = client.with_timeout(patience);
+    assert_eq!(hasty.call(Action::STATUS, b"{}").await, Err(CallError::TimedOut(patience)));
     assert_eq!(client.open_count(), 0);
     client.call(Action::LIST, b"{}").await.unwrap();
     client.call(Action::LIST, b"{}").await.unwrap();
@@ -354,29 +374,64 @@ async fn results_that_nobody_reads_are_bounded_and_counted() {
 }
 
 #[tokio::test]
-async fn pings_are_answered_while_an_upload_is_under_way() {
-    const UPLOAD: usize = 10 << 20;
+async fn a_reply_with_a_bad_status_fails_its_call_at_once() {
     let hostile = Hostile::start(async |mut ws: Ws| {
-        let (mut pongs, mut whole) = (0, 0);
-        for ping in 0..5_u8 {
-            ws.send(Message::Ping(vec![ping].into())).await.expect("sent");
-        }
-        while whole == 0 {
-            match ws.next().await.expect("a message").expect("no error") {
-                Message::Pong(_) => pongs += 1,
-                Message::Binary(bytes) => {
-                    assert!(pongs > 0, "no pong before the end of the upload");
-                    whole = bytes.len();
-                    let id = Request::parse(&bytes).expect("a request").id;
-                    ws.send(frame(id, 200, b"{}")).await.expect("sent");
-                }
-                other => panic!("{other:?}"),
-            }
-        }
-        assert_eq!(whole, Request::HEADER + UPLOAD);
+        let (_, call, body) = asked(&mut ws).await.expect("a request");
+        let body: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+        let results = Id::padded(body["RequestID"].as_str().expect("an id")).expect("ten bytes");
+        ws.send(frame(call, 200, b"{}")).await.expect("sent");
+        let raw = |id: Id, text: &[u8]| Message::binary([id.as_bytes(), text].concat());
+        let (_, id, _) = asked(&mut ws).await.expect("a request");
+        ws.send(raw(id, b"2x0{}")).await.expect("sent");
+        ws.send(raw(results, b"2x0{}")).await.expect("sent");
+        ws.send(frame(results, 200, br#"{"MeasurementDataID":"m:1","Channels":null,"Error":null}"#))
+            .await
+            .expect("sent");
+        asked(&mut ws).await;
     })
     .await;
-    let client = hostile.client().await;
+    let client = hostile.client().await.with_timeout(Duration::MAX);
+    let mut results = client.subscribe("m").await.unwrap();
+    let error = ParseError::BadStatus(*b"2x0");
+    assert_eq!(client.call(Action::STATUS, b"{}").await, Err(CallError::BadFrame(error)));
+    assert_eq!(results.next().await, Some(Err(ResultError::BadFrame(error))));
+    assert_eq!(next(&mut results).await.chunk(), Some(1), "the stream goes on");
+    assert_eq!((client.malformed_count(), client.open_count()), (2, 1));
+}
+
+/// A peer by hand, so that it sees the fragments: it pings when the first is there, and the pong must come before the last.
+#[tokio::test]
+async fn pings_are_answered_while_an_upload_is_under_way() {
+    const UPLOAD: usize = 40 << 20;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("ws://{}", listener.local_addr().expect("bound"));
+    let peer = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        accept(&mut stream, "Sec-WebSocket-Protocol: json\r\n").await;
+        let (mut uploaded, mut pongs) = (0, 0);
+        loop {
+            let (first, payload) = dfx_deflate::frame(&mut stream).await;
+            match first {
+                0x8A => {
+                    assert_eq!(payload, b"are you there?");
+                    pongs += 1;
+                }
+                // The beginning, more, and the end.
+                0x02 => {
+                    uploaded += payload.len();
+                    let ping = [&[0x89, 14][..], b"are you there?"].concat();
+                    stream.write_all(&ping).await.expect("sent");
+                }
+                0x00 => uploaded += payload.len(),
+                0x80 => {
+                    assert_eq!((uploaded + payload.len(), pongs), (Request::HEADER + UPLOAD, 1));
+                    return stream.write_all(b"\x82\x0f0506000000200{}").await.expect("sent");
+                }
+                other => panic!("{other:#x}"),
+            }
+        }
+    });
+    let client = Connect { deflate: false, ..Connect::new(&url, "t") }.connect().await.unwrap();
     client.call(Action::DATA, &vec![b' '; UPLOAD]).await.unwrap();
-    hostile.finish().await;
+    timeout(PATIENCE, peer).await.expect("in time").expect("the peer is content");
 }

@@ -2,8 +2,8 @@
 //! text: no allocation, and no tree.
 //!
 //! Limits, typed and bounded: strings come as they are on the wire, escapes included (ids and codes have none);
-//! nesting deeper than [`MAX_DEPTH`] is refused before anything is read, because the parser skips unknown
-//! fields by recursion.
+//! what is not JSON by its grammar, and nesting deeper than [`MAX_DEPTH`], is refused before anything is read: the
+//! parser skips unknown fields by recursion, and scalars up to the next comma, whatever they hold.
 //!
 //! ```
 //! use cloverleaf_core::dfx::body::json::{self, DataAck, Params, Subscribe};
@@ -195,6 +195,10 @@ impl core::error::Error for TooLong {}
 /// # Errors
 /// [`DecodeError`].
 pub fn decode<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, DecodeError> {
+    let body = crate::json::document(body).map_err(|error| match error {
+        crate::json::Error::Depth => DecodeError::TooDeep,
+        _ => DecodeError::Unexpected,
+    })?;
     if depth(body) > MAX_DEPTH {
         return Err(DecodeError::TooDeep);
     }
@@ -210,7 +214,7 @@ pub fn encode<'b>(body: &impl Serialize, buf: &'b mut [u8]) -> Result<&'b [u8], 
     buf.get(..len).ok_or(TooLong)
 }
 
-/// The deepest nesting of brackets outside strings, at least.
+/// The deepest nesting of a body that is known to be JSON.
 fn depth(body: &[u8]) -> usize {
     let (mut depth, mut deepest) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);

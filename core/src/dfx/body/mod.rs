@@ -1,8 +1,9 @@
-//! What frames carry: the same messages as JSON ([`json`]) or as protobuf (`proto`, feature `dfx-proto`), as
-//! the connection's subprotocol says.
+//! What frames carry: the same messages as JSON (`json`, feature `dfx-json`) or as protobuf (`proto`, feature
+//! `dfx-proto`), as the connection's subprotocol says.
 
 use core::fmt;
 
+#[cfg(feature = "dfx-json")]
 pub mod json;
 #[cfg(feature = "dfx-proto")]
 pub mod proto;

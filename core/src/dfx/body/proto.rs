@@ -36,6 +36,125 @@ pub struct Params<'a> {
     pub unknown_fields: UnknownFields<'a>,
 }
 
+/// The reply to 0100.
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct ServerStatus<'a> {
+    /// `ACTIVE`, `MAINTENANCE`, `ERROR` or `LATENCY`.
+    #[femtopb(string, tag = 1)]
+    pub status_id: &'a str,
+    /// The version of the service.
+    #[femtopb(string, tag = 2)]
+    pub version: &'a str,
+    /// Fields unknown to this version.
+    #[femtopb(unknown_fields)]
+    pub unknown_fields: UnknownFields<'a>,
+}
+
+/// Actions 0201 and 0717.
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct Login<'a> {
+    /// Who logs in.
+    #[femtopb(string, tag = 1)]
+    pub email: &'a str,
+    /// The password.
+    #[femtopb(string, tag = 2)]
+    pub password: &'a str,
+    /// Fields unknown to this version.
+    #[femtopb(unknown_fields)]
+    pub unknown_fields: UnknownFields<'a>,
+}
+
+/// The reply to 0201, 0717 and 2304, and the request of 2304.
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct Tokens<'a> {
+    /// The token.
+    #[femtopb(string, tag = 1)]
+    pub token: &'a str,
+    /// What renews it, once.
+    #[femtopb(string, tag = 2)]
+    pub refresh_token: &'a str,
+    /// Fields unknown to this version.
+    #[femtopb(unknown_fields)]
+    pub unknown_fields: UnknownFields<'a>,
+}
+
+/// Action 0705.
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct RegisterLicense<'a> {
+    /// The key of the licence.
+    #[femtopb(string, tag = 1)]
+    pub key: &'a str,
+    /// What the machine is: `LINUX` and the like.
+    #[femtopb(string, tag = 2)]
+    pub device_type_id: &'a str,
+    /// The name of the program.
+    #[femtopb(string, tag = 3)]
+    pub name: &'a str,
+    /// The program once more, for machines.
+    #[femtopb(string, tag = 4)]
+    pub identifier: &'a str,
+    /// The version of the program.
+    #[femtopb(string, tag = 5)]
+    pub version: &'a str,
+    /// Fields unknown to this version.
+    #[femtopb(unknown_fields)]
+    pub unknown_fields: UnknownFields<'a>,
+}
+
+/// The reply to 0705.
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct Registered<'a> {
+    /// The device that this machine is now.
+    #[femtopb(string, tag = 1)]
+    pub device_id: &'a str,
+    /// Its token.
+    #[femtopb(string, tag = 2)]
+    pub token: &'a str,
+    /// What renews the token, once.
+    #[femtopb(string, tag = 3)]
+    pub refresh_token: &'a str,
+    /// Fields unknown to this version.
+    #[femtopb(unknown_fields)]
+    pub unknown_fields: UnknownFields<'a>,
+}
+
+/// Action 0500, and others about one measurement.
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct ById<'a> {
+    /// Which measurement.
+    #[femtopb(message, optional, tag = 1)]
+    pub params: Option<Params<'a>>,
+    /// Fields unknown to this version.
+    #[femtopb(unknown_fields)]
+    pub unknown_fields: UnknownFields<'a>,
+}
+
+/// The reply to 0500, but for the files and results, which are free-form.
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct Retrieved<'a> {
+    /// The study that says what was measured.
+    #[femtopb(string, tag = 1)]
+    pub study_id: &'a str,
+    /// How far it is: `CAPTURING`, `PROCESSING`, `COMPLETE`, `ERROR` or `INCOMPLETE`.
+    #[femtopb(string, tag = 2)]
+    pub status_id: &'a str,
+    /// When it began, in seconds since 1970.
+    #[femtopb(uint32, tag = 6)]
+    pub created: u32,
+    /// When something was last added, in seconds since 1970.
+    #[femtopb(uint32, tag = 7)]
+    pub updated: u32,
+    /// The measurement.
+    #[femtopb(string, tag = 8)]
+    pub id: &'a str,
+    /// `DISCRETE`, or what was asked for.
+    #[femtopb(string, tag = 11)]
+    pub mode: &'a str,
+    /// Fields unknown to this version.
+    #[femtopb(unknown_fields)]
+    pub unknown_fields: UnknownFields<'a>,
+}
+
 /// Action 0504.
 #[derive(Clone, Debug, PartialEq, Message)]
 pub struct Create<'a> {
@@ -48,6 +167,15 @@ pub struct Create<'a> {
     /// Whom it is about, if anyone.
     #[femtopb(string, tag = 3)]
     pub user_profile_id: &'a str,
+    /// The version of the device.
+    #[femtopb(string, tag = 4)]
+    pub device_version: &'a str,
+    /// Remarks.
+    #[femtopb(string, tag = 5)]
+    pub notes: &'a str,
+    /// `DISCRETE` and the like.
+    #[femtopb(string, tag = 6)]
+    pub mode: &'a str,
     /// The partner on whose behalf, if any.
     #[femtopb(string, tag = 7)]
     pub partner_id: &'a str,

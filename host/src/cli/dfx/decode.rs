@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::services::dfx::events::{
-    Body, Create, Created, Data, DataAck, Encoding, Failure, Outcome, Subscribe, Token, ascii_json,
-    parse_json,
+    Body, ById, Create, Created, Data, DataAck, Encoding, Failure, Login, Outcome, RegisterLicense,
+    Registered, Retrieved, ServerStatus, Subscribe, Token, Tokens, ascii_json, parse_json,
 };
 
 /// Decode frames of the DFX WebSocket
@@ -259,26 +259,38 @@ fn as_json<T: Body>(body: &[u8]) -> Option<Value> {
 
 fn request_body(action: Action, body: &[u8]) -> Option<Value> {
     match action {
+        Action::USER_LOGIN | Action::ORGANIZATION_LOGIN => as_json::<Login>(body),
+        Action::RETRIEVE => as_json::<ById>(body),
         Action::CREATE => as_json::<Create>(body),
         Action::DATA => as_json::<Data>(body),
         Action::SUBSCRIBE_RESULTS => as_json::<Subscribe>(body),
+        Action::REGISTER_LICENSE => as_json::<RegisterLicense>(body),
         Action::LOGIN_WITH_TOKEN => as_json::<Token>(body),
+        Action::RENEW_TOKEN => as_json::<Tokens>(body),
         _ => None,
     }
 }
 
-/// Replies do not say what they are. Their fields do, but for a lone text: the id of a measurement or a token, as
-/// the request says, if that was seen.
+/// Replies do not say what they are. Their fields do, for the most part; where they do not the request does, if it was
+/// seen. (Not the other way round: there are clients that use one id for all they ask.)
 fn response_body(action: Option<Action>, status: Status, body: &[u8]) -> Option<Value> {
     if status.is_error() {
         return as_json::<Failure>(body);
     }
-    match DataAck::from_proto(body) {
-        Ok(ack) if ack.id.contains(':') || ack.chunk_order != 0 => as_json::<DataAck>(body),
-        Ok(_) if action == Some(Action::CREATE) => as_json::<Created>(body),
-        Ok(_) if action == Some(Action::LOGIN_WITH_TOKEN) => as_json::<Token>(body),
-        Ok(ack) if uuid::Uuid::try_parse(&ack.id).is_ok() => as_json::<Created>(body),
-        Ok(ack) if !ack.id.is_empty() => as_json::<Token>(body),
+    // With more than the fields of an acknowledgement it is a result, be it one of an error alone.
+    let ack = DataAck::from_proto(body).ok().filter(|ack| ack.to_proto().len() == body.len());
+    match (ack, action) {
+        (Some(ack), _) if ack.id.contains(':') || ack.chunk_order != 0 => as_json::<DataAck>(body),
+        (Some(_), Some(Action::CREATE)) => as_json::<Created>(body),
+        (Some(_), Some(Action::LOGIN_WITH_TOKEN)) => as_json::<Token>(body),
+        (Some(ack), _) if uuid::Uuid::try_parse(&ack.id).is_ok() => as_json::<Created>(body),
+        (Some(ack), _) if !ack.id.is_empty() => as_json::<Token>(body),
+        (None, Some(Action::STATUS)) => as_json::<ServerStatus>(body),
+        (None, Some(Action::USER_LOGIN | Action::ORGANIZATION_LOGIN | Action::RENEW_TOKEN)) => {
+            as_json::<Tokens>(body)
+        }
+        (None, Some(Action::REGISTER_LICENSE)) => as_json::<Registered>(body),
+        (None, Some(Action::RETRIEVE)) => as_json::<Retrieved>(body),
         _ => as_json::<Outcome>(body),
     }
 }
@@ -317,6 +329,8 @@ fn unhex(digits: &str) -> Option<Vec<u8>> {
 /// A decoded frame for people.
 fn sentence(frame: &Value) -> String {
     let text = |key: &str| frame[key].as_str().unwrap_or_default().to_owned();
+    // As it can be printed: an id is ten bytes of any value.
+    let id = || text("id").escape_debug().to_string();
     if frame.get("error").is_some() {
         return format!("malformed: {}", text("error"));
     }
@@ -326,13 +340,10 @@ fn sentence(frame: &Value) -> String {
         value => value.to_string(),
     };
     let what = match frame["status"].as_u64() {
-        Some(status) => format!("response {} {status}", text("id")),
-        None => format!(
-            "request {} {} {}",
-            text("action"),
-            frame["name"].as_str().unwrap_or("(unknown)"),
-            text("id")
-        ),
+        Some(status) => format!("response {} {status}", id()),
+        None => {
+            format!("request {} {} {}", text("action"), frame["name"].as_str().unwrap_or("(unknown)"), id())
+        }
     };
     format!("{what} {body}").trim_end().to_owned()
 }

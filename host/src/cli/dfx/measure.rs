@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
 use clap::ValueEnum;
 use cloverleaf_core::dfx::body::code;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -85,7 +86,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const RETRIES: usize = 5;
 
 struct Chunk {
-    payload: Vec<u8>,
+    payload: Bytes,
     length: Duration,
 }
 
@@ -128,7 +129,7 @@ impl Command {
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(!bytes.is_empty(), "{} is empty", path.display());
         let Some(samples) = std::str::from_utf8(&bytes).ok().and_then(numbers) else {
-            return Ok(vec![Chunk { payload: bytes, length: self.chunk }]);
+            return Ok(vec![Chunk { payload: bytes.into(), length: self.chunk }]);
         };
         if !self.json {
             let mut out = io::stdout().lock();
@@ -140,7 +141,7 @@ impl Command {
         let count = ((self.chunk.as_secs_f64() * self.rate) as usize).max(1);
         let cut = samples.chunks(count).map(|samples| {
             let signal = Signal { rate: self.rate, samples: samples.to_vec() };
-            Chunk { payload: signal.to_payload(), length: Duration::from_secs_f64(signal.seconds()) }
+            Chunk { payload: signal.to_payload().into(), length: Duration::from_secs_f64(signal.seconds()) }
         });
         Ok(cut.collect())
     }
@@ -242,7 +243,7 @@ async fn add(
     progress: &ProgressBar,
 ) -> anyhow::Result<()> {
     for _ in 0..RETRIES {
-        match measurement.add(&chunk.payload, chunk.length, last).await {
+        match measurement.add(chunk.payload.clone(), chunk.length, last).await {
             Err(CallError::RateLimited { retry_after, .. }) => {
                 progress.set_message(format!("rate limit: waiting {retry_after:.1?}"));
                 sleep(retry_after).await;

@@ -1,16 +1,18 @@
 //! Sockets and routes of the local server: carries out what its [`State`] says.
 //!
 //! **Bounds:** a message has at most [`LIMITS`] bytes, inflated, else the connection is closed with 1009; [`QUEUE`] bytes
-//! may wait for one client, else it is closed with 1013.
+//! may wait for one client, else it is closed with 1013. A client that is silent is pinged every [`PING`] and given up
+//! after [`SILENCE`]; that is long, because programs that are busy with their camera answer late.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Request, State as Shared};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Query, RawPathParams, Request, State as Shared};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, any, get, on};
@@ -19,7 +21,7 @@ use cloverleaf_core::driver::Clock;
 use tokio::sync::Notify;
 
 use super::events::{Encoding, Failure, Outcome, ascii_json, code};
-use super::state::{ConnectionId, Input, Output, State};
+use super::state::{Asked, ConnectionId, Input, Message as Read, Output, Rest, State};
 use crate::clock::TokioClock;
 use crate::timeline::{Bus, Source, Value};
 use crate::ws::{Flush, Frame, Limits, Message, Outbox, Refused, Socket, Upgrade};
@@ -30,9 +32,11 @@ const LIMITS: Limits = Limits { frame: (16 << 20) + 64, message: 16 << 20 };
 /// How much may wait for one client: results are small, and clients that do not read them are gone.
 const QUEUE: usize = 4 << 20;
 
-/// The actions with a REST twin here.
-const SERVED: [u16; 17] =
-    [100, 101, 107, 201, 226, 500, 501, 504, 506, 705, 706, 717, 718, 804, 805, 809, 2304];
+/// How often a silent client is asked whether it is still there.
+const PING: Duration = Duration::from_secs(30);
+
+/// How long a client may be silent.
+const SILENCE: Duration = Duration::from_secs(120);
 
 /// The state and those it talks to.
 #[derive(Debug)]
@@ -154,25 +158,37 @@ async fn tick(server: Weak<Server>, changed: Arc<Notify>, mut clock: TokioClock)
 
 pub(super) fn routes(server: &Arc<Server>) -> Router {
     let mut rest = Router::new();
-    for Route { number, method, path, .. } in ROUTES.iter().filter(|route| SERVED.contains(&route.number)) {
+    // Those that nothing is behind, too: clients expect to be told in JSON.
+    for Route { number, method, path, .. } in ROUTES {
         let Some(action) = Action::new(*number) else { continue };
         let filter = match *method {
+            "GET" => MethodFilter::GET,
             "POST" => MethodFilter::POST,
             "PATCH" => MethodFilter::PATCH,
             "DELETE" => MethodFilter::DELETE,
-            _ => MethodFilter::GET,
+            // Over WebSocket only.
+            _ => continue,
         };
-        let handler = move |server, path, headers, body| call(action, server, path, headers, body);
-        rest = rest.route(&path.replace("{}", "{id}"), on(filter, handler));
+        let handler =
+            move |server, path, query, headers, body| call(action, server, path, query, headers, body);
+        rest = rest.route(&named(path), on(filter, handler));
     }
     let rest = rest
-        .route("/measurements/{id}/results/{chunk}", get(intermediate))
-        .layer(DefaultBodyLimit::max(LIMITS.message));
+        .route("/measurements/{a}/results/{b}", get(intermediate))
+        .layer(DefaultBodyLimit::max(LIMITS.message))
+        .method_not_allowed_fallback(wrong_method);
     Router::new()
         .route("/dfx", any(upgrade))
         .nest("/dfx", rest.clone().fallback(nothing))
         .merge(rest)
         .with_state(Arc::clone(server))
+}
+
+/// A path of the table as axum has it: its arguments have names.
+fn named(path: &str) -> String {
+    let mut names = ["{a}", "{b}", "{c}"].into_iter();
+    let parts = path.split('/').map(|part| if part == "{}" { names.next().unwrap_or(part) } else { part });
+    parts.collect::<Vec<_>>().join("/")
 }
 
 pub(super) fn at_root(server: &Arc<Server>, router: Router) -> Router {
@@ -225,12 +241,15 @@ async fn serve(server: Arc<Server>, mut socket: Socket, encoding: Encoding, toke
     };
     let token = token.as_deref();
     server.handle(Input::Opened { connection, encoding, token });
+    socket.set_ping_interval(Some(PING));
+    socket.set_idle_timeout(Some(SILENCE));
     let ended = loop {
-        match socket.recv().await {
-            Ok(Message::Binary(bytes)) => server.handle(Input::Message { connection, bytes: &bytes }),
-            Ok(Message::Text(text)) => server.handle(Input::Message { connection, bytes: text.as_bytes() }),
+        let bytes = match socket.recv().await {
+            Ok(Message::Binary(bytes)) => bytes,
+            Ok(Message::Text(text)) => text.into_bytes(),
             Err(ended) => break ended,
-        }
+        };
+        server.handle(Input::Message { connection, message: Read::read(encoding, &bytes) });
     };
     tracing::debug!(connection, reason = %ended, "DFX client gone");
     server.handle(Input::Closed { connection });
@@ -241,7 +260,8 @@ async fn serve(server: Arc<Server>, mut socket: Socket, encoding: Encoding, toke
 async fn call(
     action: Action,
     Shared(server): Shared<Arc<Server>>,
-    argument: Option<Path<String>>,
+    arguments: RawPathParams,
+    Query(query): Query<Vec<(String, String)>>,
     headers: HeaderMap,
     body: Result<Bytes, BytesRejection>,
 ) -> Response {
@@ -252,10 +272,11 @@ async fn call(
             return refuse(rejection.status(), message);
         }
     };
-    let argument = argument.as_ref().map(|Path(argument)| argument.as_str());
+    let argument = arguments.iter().next().map(|(_, argument)| argument);
+    let asked = Asked::read(action, Encoding::Json, &body);
+    let asked = Rest { action, argument, query, token: bearer(&headers), asked };
     let mut inner = server.lock();
-    let now = server.clock.now();
-    let (status, body, outputs) = inner.state.rest(now, bearer(&headers), action, argument, &body);
+    let (status, body, outputs) = inner.state.rest(server.clock.now(), asked);
     server.carry_out(&inner, outputs);
     drop(inner);
     reply(status, body)
@@ -285,10 +306,19 @@ async fn nothing(OriginalUri(uri): OriginalUri) -> Response {
     refuse(StatusCode::NOT_FOUND, format!("Invalid Route {}", uri.path()))
 }
 
-/// The JavaScript client insists on the semicolon.
+async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Response {
+    refuse(StatusCode::METHOD_NOT_ALLOWED, format!("Invalid Route {method} {}", uri.path()))
+}
+
+/// The JavaScript client reads the body when there is a semicolon, and only then: 304 has none. The Python client must
+/// be told that it is JSON all the same.
 fn reply(status: Status, body: Vec<u8>) -> Response {
+    let content = match status {
+        Status::NOT_MODIFIED => "application/json",
+        _ => "application/json; charset=utf-8",
+    };
     let status = StatusCode::from_u16(status.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [(header::CONTENT_TYPE, "application/json; charset=utf-8")], body).into_response()
+    (status, [(header::CONTENT_TYPE, content)], body).into_response()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {

@@ -21,18 +21,24 @@
 //!
 //! | case | original | here |
 //! |---|---|---|
-//! | payload of the SDK | unpacked and analysed in the cloud | taken for one sample a byte; see [`state::Signal::of_payload`] |
+//! | payload of the SDK | unpacked and analysed in the cloud | taken for samples; see [`state::Signal::of_payload`] |
 //! | FIRST without a number, when chunks were added before | drops them | goes on, unless the rules say `first_resets`: the C++ client sends FIRST always |
-//! | chunks faster than real time | RATE_LIMIT | taken, unless the rules say `real_time` |
+//! | chunks faster than real time | RATE_LIMIT | taken, unless the rules say `real_time`; JSON then has `RetryAfterMs` |
+//! | chunks of unequal length, or not of 5 to 30 s | refused | taken, 120 in all |
+//! | `Resolution` 100 | the whole signal | one value for each chunk, as with 0 |
 //! | frame below 14 bytes | not documented | counted and ignored: it has no id to answer to |
 //! | action that is not four digits | not documented | 400 `INCORRECT_REQUEST` under the id |
 //! | RequestID below ten bytes | not documented | filled up with spaces; none is the id of the call; longer is 400 |
 //! | only unknown subprotocols offered | not documented | the upgrade is refused with 400 |
 //! | `permessage-deflate` offered | taken or not | taken, each message compressed by itself; not with a window below 15 bits |
 //! | refresh token presented as a token | not documented | 401 `INVALID_TOKEN`: it renews once, and opens nothing |
+//! | lifetime of tokens | as asked for | as asked for, but not beyond the rules' `token_ttl`, or thirty times that to renew |
+//! | logging a user in | with the token of a device | with the password alone: it is the key of the options, if there is one |
+//! | list of measurements | filters of many kinds | by any field, with limit (50 at most) and offset; not by date; not sorted |
 //! | faults of the rules over REST | none | only `error`: a response cannot be dropped or doubled |
+//! | a silent client | not documented | pinged every 30 s, given up after 120 s |
 //! | actions other than measuring and logging in | many | 400 `Invalid Route Number …`, which clients take for an unsupported feature |
-//! | any of them but 0504, 0506, 0510, 0718 with protobuf bodies | protobuf | 400, or a reply without body |
+//! | lists, MIME types, studies with protobuf bodies | protobuf | the same 400; a measurement (0500) without its results; 0107 has no message there, only a status |
 
 pub mod client;
 pub mod events;
@@ -48,14 +54,14 @@ use cloverleaf_core::time::Duration;
 use crate::auth::{Guard, Key};
 use crate::services::Context;
 use handlers::Server;
-use state::{Access, Rules, State};
+use state::{Access, BadRules, Rules, State};
 
 /// Options of the DFX endpoint.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(skip)]
 pub struct Options {
     /// The token that DFX clients must present; without one any will do on this machine
-    #[arg(long, env = "CLOVERLEAF_DFX_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(long, alias = "dfx-token", env = "CLOVERLEAF_DFX_KEY", value_name = "KEY", hide_env_values = true)]
     pub dfx_key: Option<Key>,
 
     /// Let everyone in the network use the DFX endpoint, with any token
@@ -69,7 +75,7 @@ pub struct Options {
     /// reverse), results_first = false (before the reply to their chunk), token_ttl = 86400 (seconds), note (a remark
     /// on every channel). Each table of the list "fault" has do = "drop", "duplicate", "delay" (with delay =
     /// milliseconds), "error" (with status and code), "close", "truncate", "wrong_id", "bad_status" or "text"; on =
-    /// "reply" or "result"; and if wanted action = "0506", chunk = 1, after = 0 and times = 1 (0 is always).
+    /// "reply" or "result"; and if wanted action = "0506" (of replies), chunk = 1, after = 0 and times = 1 (0 is always).
     #[arg(long, env = "CLOVERLEAF_DFX_RULES", value_name = "FILE")]
     pub dfx_rules: Option<PathBuf>,
 }
@@ -91,7 +97,7 @@ pub enum BuildError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: Box<toml::de::Error>,
+        source: BadRules,
     },
 }
 
@@ -112,7 +118,9 @@ impl Dfx {
         let guard = Guard::new(options.dfx_key.clone(), options.dfx_open, context.exposure);
         let summary = guard.summary("dfx", "driver   WebSocket /dfx and /, REST /measurements");
         let access = Access::new(guard, Duration::from_secs(rules.token_ttl));
-        let server = Server::start(State::new(rules, access), context.timeline.clone());
+        // Before 1970 nothing was measured.
+        let epoch = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
+        let server = Server::start(State::new(rules, access, epoch), context.timeline.clone());
         Ok(Self { server, summary })
     }
 
@@ -140,6 +148,6 @@ impl Dfx {
 fn read_rules(path: PathBuf) -> Result<Rules, BuildError> {
     match std::fs::read_to_string(&path) {
         Err(source) => Err(BuildError::Read { path, source }),
-        Ok(text) => toml::from_str(&text).map_err(|e| BuildError::Rules { path, source: Box::new(e) }),
+        Ok(text) => Rules::parse(&text).map_err(|source| BuildError::Rules { path, source }),
     }
 }

@@ -49,8 +49,8 @@ pub enum Login {
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// Not a `ws://` or `wss://` URL, or a token that no header can hold.
-    #[error("the URL or the token cannot be used: {0}")]
+    /// Not a `ws://` or `wss://` URL, a token that no header can hold, or more places than there may be.
+    #[error("cannot connect with these options: {0}")]
     Invalid(String),
     /// The server answered, but not with a WebSocket.
     #[error("the server refused the WebSocket with status {0}")]
@@ -80,6 +80,9 @@ impl From<HandshakeError> for ConnectError {
     }
 }
 
+/// The most calls and subscriptions that one connection can have at once: their places are made when it is opened.
+pub const MOST: usize = 65_536;
+
 /// What to connect to, and how.
 #[derive(Clone)]
 pub struct Connect {
@@ -93,9 +96,9 @@ pub struct Connect {
     pub login: Login,
     /// How long to wait for the connection, and for each reply.
     pub timeout: Duration,
-    /// How many calls may wait for their replies at once; more wait their turn.
+    /// How many calls may wait for their replies at once, 1 to [`MOST`]; more wait their turn.
     pub in_flight: usize,
-    /// How many subscriptions may be open at once.
+    /// How many subscriptions may be open at once, 0 to [`MOST`].
     pub subscriptions: usize,
     /// The longest message that is taken, in bytes; of a longer one only its call fails.
     pub max_message: usize,
@@ -143,6 +146,10 @@ impl Connect {
     }
 
     async fn open(self) -> Result<DfxClient, ConnectError> {
+        if !(1..=MOST).contains(&self.in_flight) || self.subscriptions > MOST {
+            let reason = format!("in_flight is 1 to {MOST}, subscriptions 0 to {MOST}");
+            return Err(ConnectError::Invalid(reason));
+        }
         let handshake = Handshake {
             url: self.url.clone(),
             headers: self.headers()?,

@@ -1,13 +1,14 @@
 //! The two halves of a connection: one reads, one writes. Nobody else touches the socket.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cloverleaf_core::dfx::{Action, Id, Request};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::table::Table;
 use crate::services::dfx::events::Encoding;
@@ -21,6 +22,12 @@ const LINGER: Duration = Duration::from_secs(5);
 
 /// How long the server may take to read one piece before the connection is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a silent server is asked whether it is still there.
+const QUIET: Duration = Duration::from_secs(20);
+
+/// How often it may stay silent before the connection is given up.
+const SILENCES: u32 = 3;
 
 /// What is to be sent.
 #[derive(Debug)]
@@ -47,8 +54,9 @@ pub(super) fn spawn(
 ) {
     tokio::spawn(async move {
         let (reflex, reflexes) = watch::channel(Reflex::None);
+        let pulse = Pulse { received: reader.received(), before: 0, silences: 0 };
         let reading = read(reader, &table, reflex);
-        let writing = Sender { writer, encoding, frames, reflexes };
+        let writing = Sender { writer, encoding, frames, reflexes, pulse };
         let writing = writing.run();
         tokio::pin!(reading, writing);
         let reason = tokio::select! {
@@ -91,20 +99,30 @@ async fn read(
     reason
 }
 
+/// Whether anything comes from the server, be it a part of a message or an answer to a ping.
+struct Pulse {
+    received: Arc<AtomicU64>,
+    before: u64,
+    silences: u32,
+}
+
 struct Sender<W> {
     writer: Writer<W>,
     encoding: Encoding,
     frames: mpsc::Receiver<Outgoing>,
     reflexes: watch::Receiver<Reflex>,
+    pulse: Pulse,
 }
 
 impl<W: AsyncWrite + Unpin> Sender<W> {
     /// Writes until there is nothing more to say, and says why; `None` when we closed.
     async fn run(mut self) -> Option<String> {
+        let mut quiet = interval_at(Instant::now() + QUIET, QUIET);
+        quiet.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let sent = tokio::select! {
-                biased;
                 Ok(()) = self.reflexes.changed() => self.react().await,
+                _ = quiet.tick() => self.feel_pulse().await,
                 frame = self.frames.recv() => match frame {
                     Some(Outgoing::Frame { action, id, body }) => self.send(action, id, body).await,
                     Some(Outgoing::Close) | None => Err(None),
@@ -143,6 +161,17 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
             if self.reflexes.has_changed().unwrap_or(false) {
                 self.react().await?;
             }
+        }
+    }
+
+    async fn feel_pulse(&mut self) -> Result<(), Option<String>> {
+        let received = self.pulse.received.load(Ordering::Relaxed);
+        self.pulse.silences = if received == self.pulse.before { self.pulse.silences + 1 } else { 0 };
+        self.pulse.before = received;
+        match self.pulse.silences {
+            0 => Ok(()),
+            SILENCES => Err(Some(format!("the server has said nothing for {:?}", QUIET * SILENCES))),
+            _ => in_time(self.writer.ping()).await,
         }
     }
 

@@ -1,9 +1,11 @@
 //! A recording of any length: paced chunks, and a new measurement whenever one is full.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::StreamExt;
-use futures_util::stream::SelectAll;
 use tokio::time::{Instant, sleep_until};
 
 use super::{CallError, DfxClient, ResultError, Results};
@@ -19,6 +21,30 @@ pub enum Pace {
     AtOnce,
 }
 
+/// How many measurements may still owe results; of more, the oldest is no longer waited for.
+const PARTS: usize = 4;
+
+/// The results of one measurement.
+#[derive(Debug)]
+struct Part {
+    results: Results,
+    /// How many chunks were added, and how many results have come.
+    added: u64,
+    came: u64,
+    /// Whether another measurement was begun since.
+    full: bool,
+}
+
+impl Part {
+    fn new(results: Results) -> Self {
+        Self { results, added: 0, came: 0, full: false }
+    }
+
+    fn is_done(&self) -> bool {
+        self.full && self.came >= self.added
+    }
+}
+
 /// A recording in progress. When the server closes its measurement after two minutes, the next chunk begins another;
 /// the results of all of them come from [`next`](Self::next).
 #[derive(Debug)]
@@ -27,7 +53,8 @@ pub struct Measurement {
     create: Create,
     pace: Pace,
     id: String,
-    results: SelectAll<Results>,
+    /// The results of this measurement and of those before it that have not come yet.
+    parts: Vec<Part>,
     /// When the next chunk may be sent.
     earliest: Option<Instant>,
     /// Whether the current measurement has no chunk yet.
@@ -47,7 +74,7 @@ impl Measurement {
             create,
             pace,
             id: String::new(),
-            results: SelectAll::new(),
+            parts: Vec::new(),
             earliest: None,
             fresh: true,
             added: 0,
@@ -73,8 +100,18 @@ impl Measurement {
     }
 
     async fn begin(&mut self) -> Result<(), CallError> {
-        self.id = self.client.create_measurement(&self.create).await?;
-        self.results.push(self.client.subscribe(&self.id).await?);
+        let id = self.client.create_measurement(&self.create).await?;
+        let results = self.client.subscribe(&id).await?;
+        self.id = id;
+        if let Some(before) = self.parts.last_mut() {
+            before.full = true;
+        }
+        self.parts.retain(|part| !part.is_done());
+        if self.parts.len() >= PARTS {
+            self.parts.remove(0);
+        }
+        self.parts.push(Part::new(results));
+        self.earliest = None;
         self.fresh = true;
         self.measurements += 1;
         Ok(())
@@ -87,8 +124,8 @@ impl Measurement {
     /// [`CallError`].
     pub async fn resume(&mut self, client: DfxClient) -> Result<(), CallError> {
         self.client = client;
-        self.results = SelectAll::new();
-        self.results.push(self.client.subscribe(&self.id).await?);
+        self.parts.clear();
+        self.parts.push(Part::new(self.client.subscribe(&self.id).await?));
         Ok(())
     }
 
@@ -97,11 +134,17 @@ impl Measurement {
     ///
     /// # Errors
     /// [`CallError`]; on [`RateLimited`](CallError::RateLimited) wait and add the chunk again.
-    pub async fn add(&mut self, payload: &[u8], length: Duration, last: bool) -> Result<DataAck, CallError> {
+    pub async fn add(
+        &mut self,
+        payload: impl Into<Bytes>,
+        length: Duration,
+        last: bool,
+    ) -> Result<DataAck, CallError> {
+        let payload = payload.into();
         if let Some(due) = self.due(length).filter(|_| self.pace == Pace::RealTime) {
             sleep_until(due).await;
         }
-        let ack = match self.send(payload, last).await {
+        let ack = match self.send(payload.clone(), last).await {
             // Not if it was not begun by us: then it would be closed again and again.
             Err(CallError::MeasurementClosed(_)) if !self.fresh => {
                 self.begin().await?;
@@ -109,19 +152,25 @@ impl Measurement {
             }
             sent => sent?,
         };
-        self.earliest = Some(self.earliest.map_or_else(Instant::now, |earliest| earliest + length));
+        // What a stall has held up is not sent in a burst: one chunk at most is made up for.
+        let now = Instant::now();
+        let next = self.earliest.map_or(now, |earliest| earliest + length);
+        self.earliest = Some(now.checked_sub(length).map_or(next, |late| next.max(late)));
         self.fresh = false;
+        if let Some(part) = self.parts.last_mut() {
+            part.added += 1;
+        }
         self.added += 1;
         Ok(ack)
     }
 
-    async fn send(&self, payload: &[u8], last: bool) -> Result<DataAck, CallError> {
+    async fn send(&self, payload: Bytes, last: bool) -> Result<DataAck, CallError> {
         let place = match (last, self.fresh) {
             (true, _) => Place::Last,
             (false, true) => Place::First,
             (false, false) => Place::Chunk,
         };
-        self.client.add_data(&self.id, ChunkAction { place, process: true }, payload.to_vec()).await
+        self.client.add_data(&self.id, ChunkAction { place, process: true }, payload).await
     }
 
     /// The next result of any chunk; `None` when all streams have ended. Safe to drop while it waits.
@@ -129,7 +178,27 @@ impl Measurement {
     /// # Errors
     /// [`ResultError`].
     pub async fn next(&mut self) -> Option<Result<Outcome, ResultError>> {
-        self.results.next().await
+        poll_fn(|cx| {
+            let mut index = 0;
+            while let Some(part) = self.parts.get_mut(index) {
+                match part.results.poll_next_unpin(cx) {
+                    Poll::Pending => index += 1,
+                    Poll::Ready(None) => drop(self.parts.remove(index)),
+                    Poll::Ready(Some(result)) => {
+                        part.came += match result {
+                            Err(ResultError::Missed(count)) => count,
+                            _ => 1,
+                        };
+                        if part.is_done() {
+                            self.parts.remove(index);
+                        }
+                        return Poll::Ready(Some(result));
+                    }
+                }
+            }
+            if self.parts.is_empty() { Poll::Ready(None) } else { Poll::Pending }
+        })
+        .await
     }
 
     /// How many chunks the server has taken.

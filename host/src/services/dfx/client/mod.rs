@@ -21,24 +21,27 @@
 //!
 //! **Bounds:** [`Connect::in_flight`] calls (more wait their turn), [`QUEUED`] frames before the socket,
 //! [`Connect::max_message`] bytes a message (a longer one is read past, and fails only its call), [`UNREAD`] results a subscription (of
-//! more, the oldest are dropped and counted). A call that is dropped or times out leaves nothing behind.
+//! more, the oldest are dropped and counted), a minute without a byte from the server, which is pinged meanwhile. A call that is dropped or times out leaves nothing behind.
 
 mod connect;
 mod link;
 mod measurement;
+mod queue;
 mod results;
 mod table;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use cloverleaf_core::dfx::{Action, Full, Status};
+use bytes::Bytes;
+use cloverleaf_core::dfx::{Action, Full, ParseError, Status};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
-pub use connect::{Connect, ConnectError, Login, Protocol};
+pub use connect::{Connect, ConnectError, Login, MOST, Protocol};
 pub use measurement::{Measurement, Pace};
-pub use results::{ResultError, Results, UNREAD};
+pub use queue::UNREAD;
+pub use results::{ResultError, Results};
 
 use super::events::{
     BadBody, Body, ChunkAction, Create, Created, Data, DataAck, Encoding, Failure, Params, Subscribe, code,
@@ -48,6 +51,9 @@ use table::Table;
 
 /// How many frames may wait before the socket.
 pub const QUEUED: usize = 8;
+
+/// The shortest chunk of the real server, which does not say when to try again.
+const CHUNK: Duration = Duration::from_secs(5);
 
 /// The answer to a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,7 +79,7 @@ pub enum CallError {
     /// The chunk came too fast: wait as long before sending it again.
     #[error("faster than the measurement may go ({}); retry after {retry_after:?}", failure.message)]
     RateLimited {
-        /// How long to wait: what the server said, else the length of a chunk.
+        /// How long to wait: what the server said, else the length of a chunk, five seconds.
         retry_after: Duration,
         /// What the server said.
         failure: Failure,
@@ -92,6 +98,9 @@ pub enum CallError {
         /// What the server said.
         failure: Failure,
     },
+    /// The reply is no response, but its first ten bytes are the id of the call.
+    #[error("the reply is no frame: {0}")]
+    BadFrame(ParseError),
     /// The reply is longer than [`Connect::max_message`].
     #[error("the reply is longer than {0} bytes")]
     TooLong(usize),
@@ -108,19 +117,15 @@ impl CallError {
             ..Failure::default()
         });
         match failure.code.as_str() {
-            code::RATE_LIMIT => Self::RateLimited { retry_after: retry_after(&failure), failure },
+            code::RATE_LIMIT => {
+                let retry_after = failure.retry_after_ms.map_or(CHUNK, Duration::from_millis);
+                Self::RateLimited { retry_after, failure }
+            }
             code::MEASUREMENT_CLOSED => Self::MeasurementClosed(failure),
             code::TOKEN_EXPIRED => Self::TokenExpired(failure),
             _ => Self::Refused { status, failure },
         }
     }
-}
-
-/// The local server says how long; the real one does not, and the length of the shortest chunk is right for it.
-fn retry_after(failure: &Failure) -> Duration {
-    let words = failure.message.split_once("retry in ").map(|(_, rest)| rest.trim_end_matches(" ms"));
-    let millis = words.and_then(|millis| millis.parse().ok());
-    millis.map_or(Duration::from_secs(5), Duration::from_millis)
 }
 
 /// One connection; clones share it. It closes when the last clone is dropped.
@@ -151,6 +156,13 @@ impl DfxClient {
         connect.connect().await
     }
 
+    /// The same connection with this patience for each reply.
+    #[must_use]
+    pub fn with_timeout(&self, timeout: Duration) -> Self {
+        let connect = Connect { timeout, ..Connect::clone(&self.connect) };
+        Self { connect: Arc::new(connect), ..self.clone() }
+    }
+
     /// How bodies are written on this connection.
     pub fn encoding(&self) -> Encoding {
         self.connect.protocol.encoding()
@@ -170,7 +182,7 @@ impl DfxClient {
         let patience = self.connect.timeout;
         let answered = timeout(patience, async {
             let _turn = self.in_flight.acquire().await.map_err(|_| self.table.closed())?;
-            let call = self.table.call(action, patience)?;
+            let call = self.table.call(action)?;
             let frame = Outgoing::Frame { action, id: call.id(), body };
             self.outgoing.send(frame).await.map_err(|_| self.table.closed())?;
             call.reply().await
@@ -218,8 +230,9 @@ impl DfxClient {
         &self,
         measurement: &str,
         action: ChunkAction,
-        payload: Vec<u8>,
+        payload: impl Into<Bytes>,
     ) -> Result<DataAck, CallError> {
+        let payload = payload.into();
         let params = Params { id: measurement.to_owned() };
         let action = action.as_str().to_owned();
         self.ask(Action::DATA, &Data { params, action, payload, ..Data::default() }).await

@@ -3,19 +3,16 @@
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use cloverleaf_core::dfx::{Id, Status};
+use cloverleaf_core::dfx::{Id, ParseError};
 use futures_util::Stream;
-use futures_util::task::AtomicWaker;
 
 use super::CallError;
+use super::queue::{Next, Queue, Unread};
 use super::table::Table;
 use crate::services::dfx::events::{BadBody, Body, Encoding, Outcome};
-
-/// How many results may wait to be read; of more, the oldest are dropped and counted.
-pub const UNREAD: usize = 256;
 
 /// How many results are remembered, to tell a repeated one from a new one.
 const REMEMBERED: usize = 256;
@@ -33,51 +30,15 @@ pub enum ResultError {
     /// stream goes on.
     #[error("a result is longer than {0} bytes")]
     TooLong(usize),
+    /// What came for the subscription is no frame. The stream goes on.
+    #[error("a result is no frame: {0}")]
+    BadFrame(ParseError),
     /// The connection is gone. The stream ends.
     #[error("the connection is closed: {0}")]
     Closed(Arc<str>),
     /// A result is not what it should be. The stream goes on.
     #[error("the result is {0}")]
     BadResult(#[from] BadBody),
-}
-
-/// The status and body of a result, or the limit that the body is beyond.
-type Unread = (Status, Result<Vec<u8>, usize>);
-
-/// What waits to be read by one subscriber.
-#[derive(Debug, Default)]
-pub(super) struct Queue {
-    inner: Mutex<Inner>,
-    reader: AtomicWaker,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    unread: VecDeque<Unread>,
-    missed: u64,
-    closed: Option<Arc<str>>,
-}
-
-impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn push(&self, status: Status, body: Result<Vec<u8>, usize>) {
-        let mut inner = self.lock();
-        if inner.unread.len() >= UNREAD {
-            inner.unread.pop_front();
-            inner.missed += 1;
-        }
-        inner.unread.push_back((status, body));
-        drop(inner);
-        self.reader.wake();
-    }
-
-    pub(super) fn close(&self, reason: Arc<str>) {
-        self.lock().closed = Some(reason);
-        self.reader.wake();
-    }
 }
 
 /// The results of one measurement, in the order in which they came; [`Outcome::chunk`] tells which chunk each is
@@ -123,10 +84,12 @@ impl Results {
         true
     }
 
-    fn read(&mut self, (status, body): Unread) -> Option<Result<Outcome, ResultError>> {
-        let body = match body {
-            Ok(body) => body,
-            Err(limit) => return Some(Err(ResultError::TooLong(limit))),
+    /// Nothing for a result that came before.
+    fn read(&mut self, unread: Unread) -> Option<Result<Outcome, ResultError>> {
+        let (status, body) = match unread {
+            Unread::Message(status, body) => (status, body),
+            Unread::TooLong(limit) => return Some(Err(ResultError::TooLong(limit))),
+            Unread::Malformed(error) => return Some(Err(ResultError::BadFrame(error))),
         };
         if status.is_error() {
             self.ended = true;
@@ -143,30 +106,21 @@ impl Stream for Results {
     type Item = Result<Outcome, ResultError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let queue = Arc::clone(&self.queue);
-        queue.reader.register(cx.waker());
         loop {
             if self.ended {
                 return Poll::Ready(None);
             }
-            let mut inner = queue.lock();
-            if inner.missed > 0 {
-                return Poll::Ready(Some(Err(ResultError::Missed(std::mem::take(&mut inner.missed)))));
-            }
-            let next = inner.unread.pop_front();
-            let closed = inner.closed.clone();
-            drop(inner);
-            match (next, closed) {
-                (Some(unread), _) => {
+            match ready!(self.queue.poll(cx)) {
+                Next::Missed(count) => return Poll::Ready(Some(Err(ResultError::Missed(count)))),
+                Next::Unread(unread) => {
                     if let Some(result) = self.read(unread) {
                         return Poll::Ready(Some(result));
                     }
                 }
-                (None, Some(reason)) => {
+                Next::Closed(reason) => {
                     self.ended = true;
                     return Poll::Ready(Some(Err(ResultError::Closed(reason))));
                 }
-                (None, None) => return Poll::Pending,
             }
         }
     }

@@ -1,14 +1,13 @@
-//! Who waits for what: the core's ledger, and the channels to those who wait.
+//! Who waits for what: the core's ledger, with the queue of each call and subscription in its slot.
 
-use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use cloverleaf_core::dfx::{Action, Full, Id, Ledger, Received, Response, Slot};
-use cloverleaf_core::time;
-use tokio::sync::{oneshot, watch};
+use cloverleaf_core::dfx::{Action, Full, Id, Ledger, Received, Response, Slot, Waiting};
+use tokio::sync::watch;
 
-use super::results::{Queue, Results};
+use super::queue::{Next, Queue, Unread};
+use super::results::Results;
 use super::{CallError, Connect, Reply};
 use crate::services::dfx::events::Encoding;
 
@@ -20,10 +19,9 @@ pub(super) struct Table {
 
 #[derive(Debug)]
 struct Inner {
-    ledger: Ledger<Vec<Slot>>,
-    calls: HashMap<Id, oneshot::Sender<Result<Reply, CallError>>>,
-    subscriptions: HashMap<Id, Arc<Queue>>,
-    /// How many subscriptions may be open.
+    ledger: Ledger<Vec<Slot<Arc<Queue>>>, Arc<Queue>>,
+    /// How many subscriptions are open, and may be.
+    subscriptions: usize,
     max_subscriptions: usize,
     /// The longest message that is taken.
     max_message: usize,
@@ -33,11 +31,9 @@ struct Inner {
 
 impl Table {
     pub(super) fn new(connect: &Connect) -> Self {
-        let slots = connect.in_flight.saturating_add(connect.subscriptions);
         let inner = Inner {
-            ledger: Ledger::new(vec![Slot::default(); slots]),
-            calls: HashMap::new(),
-            subscriptions: HashMap::new(),
+            ledger: Ledger::new(vec![Slot::default(); connect.in_flight + connect.subscriptions]),
+            subscriptions: 0,
             max_subscriptions: connect.subscriptions,
             max_message: connect.max_message,
             malformed: 0,
@@ -51,64 +47,54 @@ impl Table {
     }
 
     /// Opens a call; dropping what it gives ends it.
-    pub(super) fn call(self: &Arc<Self>, action: Action, patience: Duration) -> Result<Call, CallError> {
+    pub(super) fn call(self: &Arc<Self>, action: Action) -> Result<Call, CallError> {
         let mut inner = self.lock();
         inner.check_open()?;
-        let patience = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        let queue = Arc::new(Queue::default());
         // Deadlines are kept by tokio's clock, around the call.
-        let opened = inner.ledger.call(time::Instant::ZERO, action, time::Duration::from_millis(patience));
-        let id = opened?;
-        let (sender, reply) = oneshot::channel();
-        inner.calls.insert(id, sender);
-        Ok(Call { table: Arc::clone(self), id, reply })
+        let id = inner.ledger.call(action, None, Arc::clone(&queue))?;
+        Ok(Call { table: Arc::clone(self), id, queue })
     }
 
     pub(super) fn subscribe(self: &Arc<Self>, encoding: Encoding) -> Result<Results, CallError> {
         let mut inner = self.lock();
         inner.check_open()?;
-        if inner.subscriptions.len() >= inner.max_subscriptions {
+        if inner.subscriptions >= inner.max_subscriptions {
             return Err(Full.into());
         }
-        let id = inner.ledger.subscribe()?;
         let queue = Arc::new(Queue::default());
-        inner.subscriptions.insert(id, Arc::clone(&queue));
+        let id = inner.ledger.subscribe(Arc::clone(&queue))?;
+        inner.subscriptions += 1;
         Ok(Results::new(Arc::clone(self), id, queue, encoding))
     }
 
     pub(super) fn release(&self, id: Id) {
         let mut inner = self.lock();
-        inner.ledger.release(id);
-        inner.calls.remove(&id);
-        inner.subscriptions.remove(&id);
+        if let Some(Waiting::Subscription(_)) = inner.ledger.release(id) {
+            inner.subscriptions -= 1;
+        }
     }
 
     /// Hands a message to whom it is for.
     pub(super) fn receive(&self, message: &[u8]) {
-        self.hand_on(message, |_, response| Ok(response.body.to_vec()));
+        self.hand_on(message, |_, Response { status, body, .. }| Unread::Message(status, body.to_vec()));
     }
 
     /// Tells whom a message is for that it was too long to be taken; only its beginning is there.
     pub(super) fn receive_head(&self, head: &[u8]) {
-        self.hand_on(head, |inner, _| Err(inner.max_message));
+        self.hand_on(head, |inner, _| Unread::TooLong(inner.max_message));
     }
 
-    /// The body, or the limit that it is beyond.
-    fn hand_on(&self, message: &[u8], body: impl FnOnce(&Inner, Response<'_>) -> Result<Vec<u8>, usize>) {
+    fn hand_on(&self, message: &[u8], unread: impl FnOnce(&Inner, Response<'_>) -> Unread) {
         let mut inner = self.lock();
         match inner.ledger.receive(message) {
-            Ok(Received::Reply(_, response)) => {
-                let body = body(&inner, response);
-                if let Some(call) = inner.calls.remove(&response.id) {
-                    let status = response.status;
-                    // The only error is that the caller has gone.
-                    let _ = call.send(body.map(|body| Reply { status, body }).map_err(CallError::TooLong));
-                }
+            Ok(Received::Reply(_, response, queue) | Received::Result(response, queue)) => {
+                queue.push(unread(&inner, response));
             }
-            Ok(Received::Result(response)) => {
-                let body = body(&inner, response);
-                if let Some(queue) = inner.subscriptions.get(&response.id) {
-                    queue.push(response.status, body);
-                }
+            Ok(Received::Malformed(id, waiting, error)) => {
+                inner.malformed += 1;
+                tracing::debug!(%id, %error, "not a DFX frame");
+                waiting.waiter().push(Unread::Malformed(error));
             }
             Ok(Received::Unknown(response)) => {
                 tracing::debug!(id = %response.id, status = %response.status, "nobody waits for this DFX frame");
@@ -125,13 +111,10 @@ impl Table {
         let mut inner = self.lock();
         let reason: Arc<str> = reason.into();
         inner.closed.get_or_insert_with(|| Arc::clone(&reason));
-        while inner.ledger.drain().is_some() {}
-        for (_, call) in inner.calls.drain() {
-            let _ = call.send(Err(CallError::Closed(Arc::clone(&reason))));
+        while let Some((_, waiting)) = inner.ledger.drain() {
+            waiting.waiter().close(Arc::clone(&reason));
         }
-        for (_, queue) in inner.subscriptions.drain() {
-            queue.close(Arc::clone(&reason));
-        }
+        inner.subscriptions = 0;
         drop(inner);
         self.closed.send_replace(true);
     }
@@ -170,7 +153,7 @@ impl Inner {
 pub(super) struct Call {
     table: Arc<Table>,
     id: Id,
-    reply: oneshot::Receiver<Result<Reply, CallError>>,
+    queue: Arc<Queue>,
 }
 
 impl Call {
@@ -178,8 +161,15 @@ impl Call {
         self.id
     }
 
-    pub(super) async fn reply(mut self) -> Result<Reply, CallError> {
-        (&mut self.reply).await.unwrap_or_else(|_| Err(self.table.closed()))
+    pub(super) async fn reply(self) -> Result<Reply, CallError> {
+        match poll_fn(|cx| self.queue.poll(cx)).await {
+            Next::Unread(Unread::Message(status, body)) => Ok(Reply { status, body }),
+            Next::Unread(Unread::TooLong(limit)) => Err(CallError::TooLong(limit)),
+            Next::Unread(Unread::Malformed(error)) => Err(CallError::BadFrame(error)),
+            Next::Closed(reason) => Err(CallError::Closed(reason)),
+            // A call has one reply at most.
+            Next::Missed(_) => Err(self.table.closed()),
+        }
     }
 }
 

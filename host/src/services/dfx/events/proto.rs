@@ -1,10 +1,12 @@
 //! Owned bodies from and to the core's borrowed protobuf messages.
 
+use bytes::Bytes;
 use cloverleaf_core::dfx::body::proto::{self, Message, Messages as List, NamedErrors};
 
 use super::{
-    BadBody, Body, Channel, Create, Created, Data, DataAck, Failure, FieldErrors, Messages, Outcome,
-    OutcomeError, Params, Subscribe, Token,
+    BadBody, Body, ById, Channel, Create, Created, Data, DataAck, Failure, FieldErrors, Login, Messages,
+    Outcome, OutcomeError, Params, RegisterLicense, Registered, Retrieved, ServerStatus, Subscribe, Summary,
+    Token, Tokens,
 };
 
 fn written<'a>(message: &impl Message<'a>) -> Vec<u8> {
@@ -21,6 +23,9 @@ impl Body for Create {
             study_id: message.study_id.to_owned(),
             resolution: message.resolution,
             user_profile_id: message.user_profile_id.to_owned(),
+            device_version: message.device_version.to_owned(),
+            notes: message.notes.to_owned(),
+            mode: message.mode.to_owned(),
             partner_id: message.partner_id.to_owned(),
         })
     }
@@ -30,20 +35,40 @@ impl Body for Create {
             study_id: &self.study_id,
             resolution: self.resolution,
             user_profile_id: &self.user_profile_id,
+            device_version: &self.device_version,
+            notes: &self.notes,
+            mode: &self.mode,
             partner_id: &self.partner_id,
             ..Default::default()
         })
     }
 }
 
-impl Body for Created {
-    fn from_proto(bytes: &[u8]) -> Result<Self, BadBody> {
-        Ok(Self { id: proto::decode::<proto::Created<'_>>(bytes)?.id.to_owned() })
-    }
+/// Bodies of texts only: the fields that protobuf has, by the name they have on both sides.
+macro_rules! texts {
+    ($($body:ident { $($field:ident),+ })+) => {$(
+        impl Body for $body {
+            #[allow(clippy::needless_update, reason = "some bodies have no other fields")]
+            fn from_proto(bytes: &[u8]) -> Result<Self, BadBody> {
+                let message: proto::$body<'_> = proto::decode(bytes)?;
+                Ok(Self { $($field: message.$field.to_owned(),)+ ..Self::default() })
+            }
 
-    fn to_proto(&self) -> Vec<u8> {
-        written(&proto::Created { id: &self.id, ..Default::default() })
-    }
+            fn to_proto(&self) -> Vec<u8> {
+                written(&proto::$body { $($field: &self.$field,)+ ..Default::default() })
+            }
+        }
+    )+};
+}
+
+texts! {
+    Created { id }
+    Token { token }
+    Login { email, password }
+    Tokens { token, refresh_token }
+    RegisterLicense { key, device_type_id, name, identifier, version }
+    Registered { device_id, token, refresh_token }
+    ServerStatus { status_id, version }
 }
 
 fn params(message: Option<proto::Params<'_>>) -> Params {
@@ -51,6 +76,10 @@ fn params(message: Option<proto::Params<'_>>) -> Params {
 }
 
 impl Body for Data {
+    fn json_len(&self) -> usize {
+        256 + self.payload.len() / 3 * 4
+    }
+
     fn from_proto(bytes: &[u8]) -> Result<Self, BadBody> {
         let message: proto::Data<'_> = proto::decode(bytes)?;
         Ok(Self {
@@ -61,7 +90,7 @@ impl Body for Data {
             start_time: (message.start_time != 0).then_some(message.start_time as f64),
             end_time: (message.end_time != 0).then_some(message.end_time as f64),
             duration: (message.duration > 0.0).then(|| f64::from(message.duration)),
-            payload: message.payload.to_vec(),
+            payload: Bytes::copy_from_slice(message.payload),
             meta: message.meta.to_vec(),
         })
     }
@@ -107,13 +136,36 @@ impl Body for Subscribe {
     }
 }
 
-impl Body for Token {
+impl Body for ById {
     fn from_proto(bytes: &[u8]) -> Result<Self, BadBody> {
-        Ok(Self { token: proto::decode::<proto::Token<'_>>(bytes)?.token.to_owned() })
+        Ok(Self { params: params(proto::decode::<proto::ById<'_>>(bytes)?.params) })
     }
 
     fn to_proto(&self) -> Vec<u8> {
-        written(&proto::Token { token: &self.token, ..Default::default() })
+        let params = proto::Params { id: &self.params.id, ..Default::default() };
+        written(&proto::ById { params: Some(params), ..Default::default() })
+    }
+}
+
+impl Body for Retrieved {
+    fn from_proto(bytes: &[u8]) -> Result<Self, BadBody> {
+        let message: proto::Retrieved<'_> = proto::decode(bytes)?;
+        let summary = Summary {
+            id: message.id.to_owned(),
+            study_id: message.study_id.to_owned(),
+            status_id: message.status_id.to_owned(),
+            mode: message.mode.to_owned(),
+            created: message.created,
+            updated: message.updated,
+            ..Summary::default()
+        };
+        Ok(Self { summary, ..Self::default() })
+    }
+
+    fn to_proto(&self) -> Vec<u8> {
+        let Summary { id, study_id, status_id, mode, created, updated, .. } = &self.summary;
+        let (created, updated) = (*created, *updated);
+        written(&proto::Retrieved { id, study_id, status_id, mode, created, updated, ..Default::default() })
     }
 }
 
@@ -154,6 +206,7 @@ impl Body for Failure {
             code: message.code.to_owned(),
             message: message.message.to_owned(),
             errors: field_errors(&message.errors)?,
+            retry_after_ms: None,
         })
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
 
-use super::BadBody;
+use super::{BadBody, FieldErrors};
 
 /// A value as JSON in pure ASCII.
 ///
@@ -16,7 +16,12 @@ use super::BadBody;
 /// assert_eq!(ascii_json(&"Größe 😀"), br#""Gr\u00f6\u00dfe \ud83d\ude00""#);
 /// ```
 pub fn ascii_json(value: &(impl Serialize + ?Sized)) -> Vec<u8> {
-    let mut bytes = Vec::new();
+    ascii_json_of(value, 0)
+}
+
+/// The same with room for `length` bytes from the start.
+pub(super) fn ascii_json_of(value: &(impl Serialize + ?Sized), length: usize) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(length);
     // Writing to memory does not fail, and the bodies here have no keys that JSON cannot hold.
     match value.serialize(&mut Serializer::with_formatter(&mut bytes, Ascii(CompactFormatter))) {
         Ok(()) => bytes,
@@ -66,6 +71,22 @@ pub(super) fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     }
 }
 
+/// A value, or what it is by default where the sender writes `null`.
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// What is wrong with which field, in whatever shape: an error must not hide behind its details.
+pub(super) fn field_errors<'de, D: Deserializer<'de>>(deserializer: D) -> Result<FieldErrors, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Null => FieldErrors::new(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, value.into())).collect(),
+        other => [(String::new(), other.into())].into(),
+    })
+}
+
 /// Bytes as base64, with or without padding.
 pub(super) mod base64 {
     use std::borrow::Cow;
@@ -74,6 +95,7 @@ pub(super) mod base64 {
     use base64::alphabet::STANDARD;
     use base64::display::Base64Display;
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    use bytes::Bytes;
     use serde::de::Error as _;
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -87,8 +109,14 @@ pub(super) mod base64 {
         serializer.collect_str(&Base64Display::new(bytes, &ENGINE))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        ENGINE.decode(text.as_bytes()).map_err(D::Error::custom)
+        ENGINE.decode(text.as_bytes()).map(Bytes::from).map_err(D::Error::custom)
+    }
+
+    /// What is not base64 is taken as it is.
+    pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        Ok(ENGINE.decode(text.as_bytes()).unwrap_or_else(|_| text.into_owned().into_bytes()))
     }
 }

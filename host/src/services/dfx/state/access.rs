@@ -7,10 +7,16 @@ use uuid::Uuid;
 
 use super::{code, failure};
 use crate::auth::Guard;
-use crate::services::dfx::events::Failure;
+use crate::services::dfx::events::{Failure, Lifetimes, Tokens};
 
-/// How many tokens are remembered; of more, the oldest are forgotten, and so are invalid.
+/// How many tokens are remembered, with those that renew them; of more, the oldest are forgotten, and so are invalid.
 pub const ISSUED: usize = 1024;
+
+/// The longest token that is looked at, in bytes.
+pub const TOKEN: usize = 16 << 10;
+
+/// How much longer than a token lives what renews it, at most.
+const REFRESH_TIMES: u64 = 30;
 
 /// The tokens that are good: the key, and those given out.
 #[derive(Debug)]
@@ -22,11 +28,21 @@ pub struct Access {
 }
 
 /// Until when a token is good, and for what.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Issued {
     until: Instant,
+    kind: Kind,
+    /// The other of the pair.
+    twin: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Access,
     /// Good for one renewal, and for nothing else.
-    refresh: bool,
+    Refresh,
+    /// Renewed or logged out.
+    Revoked,
 }
 
 impl Access {
@@ -40,17 +56,17 @@ impl Access {
     /// # Errors
     /// `INVALID_TOKEN` or `TOKEN_EXPIRED`, to be sent with status 401.
     pub fn check(&self, now: Instant, token: Option<&str>) -> Result<(), Failure> {
-        let Some(token) = token.filter(|token| !token.is_empty()) else {
-            return Err(failure(code::INVALID_TOKEN, "A token is required"));
+        let invalid = |message: &str| Err(failure(code::INVALID_TOKEN, message));
+        let Some(token) = token.filter(|token| (1..=TOKEN).contains(&token.len())) else {
+            return invalid("A token of 1 to 16384 bytes is required");
         };
         match self.issued.get(token) {
-            Some(Issued { refresh: true, .. }) => {
-                Err(failure(code::INVALID_TOKEN, "A refresh token only renews others"))
-            }
+            Some(Issued { kind: Kind::Refresh, .. }) => invalid("A refresh token only renews others"),
+            Some(Issued { kind: Kind::Revoked, .. }) => invalid("The token was renewed or logged out"),
             Some(issued) if issued.until > now => Ok(()),
             Some(_) => Err(failure(code::TOKEN_EXPIRED, "The token has expired")),
             None if self.guard.admits(Some(token)) => Ok(()),
-            None => Err(failure(code::INVALID_TOKEN, "The token is not valid")),
+            None => invalid("The token is not valid"),
         }
     }
 
@@ -59,32 +75,49 @@ impl Access {
         self.guard.admits(Some(secret))
     }
 
-    /// A new token.
-    pub(super) fn issue(&mut self, now: Instant) -> String {
-        self.remember(Issued { until: now + self.lifetime, refresh: false })
+    /// A new pair of tokens, good for as long as is asked for, but no longer than the server allows.
+    pub(super) fn issue(&mut self, now: Instant, asked: Lifetimes) -> Tokens {
+        let most = self.lifetime.as_millis();
+        let until = |asked: Option<u64>, most: u64| {
+            let asked = asked.filter(|seconds| *seconds > 0).map(|seconds| seconds.saturating_mul(1000));
+            now + Duration::from_millis(asked.map_or(most, |asked| asked.min(most)))
+        };
+        let (token, refresh_token) = (fresh(), fresh());
+        let access = until(asked.token, most);
+        let refresh = until(asked.refresh, most.saturating_mul(REFRESH_TIMES));
+        self.remember(&token, Issued { until: access, kind: Kind::Access, twin: refresh_token.clone() });
+        self.remember(&refresh_token, Issued { until: refresh, kind: Kind::Refresh, twin: token.clone() });
+        Tokens { token, refresh_token, ..Tokens::default() }
     }
 
-    /// A token that renews another: it lives thirty times as long.
-    pub(super) fn issue_refresh(&mut self, now: Instant) -> String {
-        let lifetime = Duration::from_millis(self.lifetime.as_millis().saturating_mul(30));
-        self.remember(Issued { until: now + lifetime, refresh: true })
+    /// Whether these two were given out together and the second is still good: for a child, or to be renewed.
+    pub(super) fn are_pair(&self, now: Instant, tokens: &Tokens) -> bool {
+        self.issued.get(&tokens.refresh_token).is_some_and(|issued| {
+            issued.kind == Kind::Refresh && issued.until > now && issued.twin == tokens.token
+        })
     }
 
-    /// Takes back a refresh token, which may be used once.
-    pub(super) fn redeem(&mut self, now: Instant, token: &str) -> bool {
-        self.issued.get(token).is_some_and(|issued| issued.refresh)
-            && self.issued.remove(token).is_some_and(|issued| issued.until > now)
+    /// Takes a token back, and the other of its pair.
+    pub(super) fn revoke(&mut self, token: &str) {
+        let Some(twin) = self.issued.get(token).map(|issued| issued.twin.clone()) else { return };
+        for token in [token, &twin] {
+            if let Some(issued) = self.issued.get_mut(token) {
+                issued.kind = Kind::Revoked;
+            }
+        }
     }
 
-    fn remember(&mut self, issued: Issued) -> String {
-        let token = Uuid::new_v4().simple().to_string();
+    fn remember(&mut self, token: &str, issued: Issued) {
         if self.ages.len() >= ISSUED
             && let Some(oldest) = self.ages.pop_front()
         {
             self.issued.remove(&oldest);
         }
-        self.ages.push_back(token.clone());
-        self.issued.insert(token.clone(), issued);
-        token
+        self.ages.push_back(token.to_owned());
+        self.issued.insert(token.to_owned(), issued);
     }
+}
+
+fn fresh() -> String {
+    Uuid::new_v4().simple().to_string()
 }

@@ -1,31 +1,44 @@
 //! What the local server knows: tokens, measurements, who subscribed to what. Pure: time comes in, frames go out.
 //!
 //! **Bounds:** [`MEASUREMENTS`] measurements, of which the oldest makes room for a new one; 120 seconds and at most
-//! [`CHUNKS`] chunks each; [`SUBSCRIPTIONS`] subscriptions a connection, then 400; [`ISSUED`] tokens, the oldest
-//! forgotten; [`DELAYED`] results and replies that the rules delay, of more the next go out at once. Payloads are not kept, but for 30 seconds of samples.
+//! [`CHUNKS`] chunks each, then `MEASUREMENT_CLOSED`; [`TEXT`] bytes for each text about them, else `VALIDATION_ERROR`;
+//! [`SUBSCRIPTIONS`] subscriptions a connection, then 400; [`ISSUED`] tokens, the oldest forgotten, of [`TOKEN`] bytes;
+//! [`DELAYED`] results and replies that the rules delay, of more the next go out at once. Payloads are not kept, but for
+//! 30 seconds of samples while a measurement is open.
 
 mod access;
+mod accounts;
 mod actions;
+mod call;
+mod delivery;
+mod listing;
 mod measurement;
 mod pulse;
 mod rules;
+mod signal;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
 
-use cloverleaf_core::dfx::{Action, Id, ParseError, Request, Response, Status};
-use cloverleaf_core::time::{Duration, Instant};
+use cloverleaf_core::dfx::{Action, Id, Response, Status};
+use cloverleaf_core::time::Instant;
 
-pub use access::{Access, ISSUED};
-pub use measurement::CHUNKS;
-pub use pulse::{MAGIC, Pulse, Signal};
-pub use rules::{Effect, Fault, On, Rules};
+pub use access::{Access, ISSUED, TOKEN};
+pub use call::{Asked, Message};
+pub use measurement::{CHUNKS, Chunk};
+pub use pulse::Pulse;
+pub use rules::{BadRules, Effect, Fault, On, Rules};
+pub use signal::{MAGIC, Signal};
 
-use super::events::{Body, Encoding, Failure, Outcome, code};
-use actions::Answer;
+use super::events::{Encoding, Failure, Outcome, code};
+use call::{Answer, Call};
 use measurement::Measurement;
 
 /// How many measurements are kept.
-pub const MEASUREMENTS: usize = 10_000;
+pub const MEASUREMENTS: usize = 1000;
+
+/// How long each text of a new measurement may be, in bytes.
+pub const TEXT: usize = 128;
 
 /// How many subscriptions one connection may have.
 pub const SUBSCRIPTIONS: usize = 4096;
@@ -48,12 +61,12 @@ pub enum Input<'a> {
         /// The token of its `Authorization` header.
         token: Option<&'a str>,
     },
-    /// A client sent a message, text or binary.
+    /// A client sent a message, text or binary; see [`Message::read`].
     Message {
         /// The connection.
         connection: ConnectionId,
         /// The message.
-        bytes: &'a [u8],
+        message: Message<'a>,
     },
     /// A client is gone.
     Closed {
@@ -92,10 +105,25 @@ pub enum Output {
     Measured(Outcome),
 }
 
+/// What a client that has no WebSocket asks for.
+#[derive(Debug)]
+pub struct Rest<'a> {
+    /// The action of the route.
+    pub action: Action,
+    /// The first `{}` of its path.
+    pub argument: Option<&'a str>,
+    /// What follows the path, name by name.
+    pub query: Vec<(String, String)>,
+    /// The token of the `Authorization` header.
+    pub token: Option<&'a str>,
+    /// The body.
+    pub asked: Asked<'a>,
+}
+
 #[derive(Debug)]
 struct Connection {
     encoding: Encoding,
-    token: Option<String>,
+    token: Option<Arc<str>>,
     /// Which measurement pushes results under which id. The last subscription under an id wins.
     subscriptions: HashMap<Id, String>,
 }
@@ -104,7 +132,12 @@ struct Connection {
 #[derive(Debug)]
 enum Due {
     Outcome(Outcome),
-    Frame { connection: ConnectionId, frame: Vec<u8> },
+    Frame {
+        connection: ConnectionId,
+        frame: Vec<u8>,
+    },
+    /// Results of this measurement have been held back for long enough.
+    Held(String),
 }
 
 /// The state of the local server.
@@ -112,32 +145,32 @@ enum Due {
 pub struct State {
     rules: Rules,
     access: Access,
+    /// What time it was, in seconds since 1970, when the clock read zero.
+    epoch: u64,
     measurements: HashMap<String, Measurement>,
     /// The ids of `measurements`, oldest first.
     ages: VecDeque<String>,
     connections: HashMap<ConnectionId, Connection>,
     due: BTreeMap<(Instant, u64), Due>,
     due_count: u64,
-    /// Results held back to be let go in reverse.
-    held: Vec<Outcome>,
     /// How often each fault has matched.
     matched: Vec<u32>,
     malformed: u64,
 }
 
 impl State {
-    /// A server without measurements.
-    pub fn new(rules: Rules, access: Access) -> Self {
+    /// A server without measurements, whose clock read zero `epoch` seconds after 1970 began.
+    pub fn new(rules: Rules, access: Access, epoch: u64) -> Self {
         Self {
             matched: vec![0; rules.fault.len()],
             rules,
             access,
+            epoch,
             measurements: HashMap::new(),
             ages: VecDeque::new(),
             connections: HashMap::new(),
             due: BTreeMap::new(),
             due_count: 0,
-            held: Vec::new(),
             malformed: 0,
         }
     }
@@ -147,11 +180,12 @@ impl State {
         let mut outputs = Vec::new();
         match input {
             Input::Opened { connection, encoding, token } => {
-                let token = token.map(str::to_owned);
-                self.connections
-                    .insert(connection, Connection { encoding, token, subscriptions: HashMap::new() });
+                // Whoever presents a longer one is told so when asking for anything.
+                let token = token.map(|token| if token.len() > TOKEN { "" } else { token }.into());
+                let client = Connection { encoding, token, subscriptions: HashMap::new() };
+                self.connections.insert(connection, client);
             }
-            Input::Message { connection, bytes } => self.message(now, connection, bytes, &mut outputs),
+            Input::Message { connection, message } => self.message(now, connection, message, &mut outputs),
             Input::Closed { connection } => {
                 if let Some(gone) = self.connections.remove(&connection) {
                     for (id, measurement) in gone.subscriptions {
@@ -163,7 +197,7 @@ impl State {
             }
             Input::Tick => {}
         }
-        if self.rules.results_first && self.rules.latency == 0 {
+        if self.rules.results_first {
             let replies = std::mem::take(&mut outputs);
             self.deliver_due(now, &mut outputs);
             outputs.extend(replies);
@@ -183,26 +217,18 @@ impl State {
         self.malformed
     }
 
-    /// One request of a client that has no WebSocket: the action of a route, the `{}` of its path, and the body.
-    /// Gives the status, the JSON, and what else is to be done.
-    pub fn rest(
-        &mut self,
-        now: Instant,
-        token: Option<&str>,
-        action: Action,
-        argument: Option<&str>,
-        body: &[u8],
-    ) -> (Status, Vec<u8>, Vec<Output>) {
-        let answer = match self.fault(On::Reply, Some(action), None) {
-            Some(Fault { effect: Effect::Error, status, code, .. }) => Answer::fault(status, &code),
-            _ => self.perform(
-                now,
-                actions::Call { action, argument, token, encoding: Encoding::Json, body, from: None },
-            ),
+    /// One request of a client that has no WebSocket. Gives the status, the JSON, and what else is to be done.
+    pub fn rest(&mut self, now: Instant, asked: Rest<'_>) -> (Status, Vec<u8>, Vec<Output>) {
+        let Rest { action, argument, query, token, asked } = asked;
+        let encoding = Encoding::Json;
+        let chunk = self.next_chunk(argument, &asked);
+        let Answer { status, body, .. } = match self.fault(On::Reply, Some(action), chunk) {
+            Some(Fault { effect: Effect::Error, status, code, .. }) => Answer::fault(encoding, status, &code),
+            _ => self.perform(now, Call { action, argument, query, token, encoding, asked, from: None }),
         };
         let mut outputs = Vec::new();
         self.deliver_due(now, &mut outputs);
-        (answer.status, answer.body(Encoding::Json), outputs)
+        (status, body, outputs)
     }
 
     /// The result of one chunk, if it is ready: what polling clients ask for.
@@ -213,66 +239,73 @@ impl State {
         measurement: &str,
         chunk: u32,
     ) -> (Status, Vec<u8>) {
-        let answer = match self.access.check(now, token) {
-            Err(failure) => Answer::failure(Status::UNAUTHORIZED, failure),
-            Ok(()) => match self.measurements.get(measurement) {
-                None => Answer::failure(Status::NOT_FOUND, actions::unknown_measurement(measurement)),
-                Some(found) => found.outcome(chunk).map_or_else(Answer::empty, Answer::outcome),
+        let encoding = Encoding::Json;
+        let answer = match (self.access.check(now, token), self.measurements.get(measurement)) {
+            (Err(failure), _) => Answer::refusal(encoding, (Status::UNAUTHORIZED, failure)),
+            (Ok(()), None) => Answer::refusal(encoding, call::not_found()),
+            (Ok(()), Some(found)) => match found.outcome(chunk) {
+                Some(outcome) => Answer::new(encoding, outcome),
+                None => Answer::empty(encoding),
             },
         };
-        (answer.status, answer.body(Encoding::Json))
+        (answer.status, answer.body)
     }
 
-    fn message(&mut self, now: Instant, connection: ConnectionId, bytes: &[u8], outputs: &mut Vec<Output>) {
+    fn message(
+        &mut self,
+        now: Instant,
+        connection: ConnectionId,
+        message: Message<'_>,
+        outputs: &mut Vec<Output>,
+    ) {
         let Some(client) = self.connections.get(&connection) else { return };
-        let encoding = client.encoding;
-        let (id, answer, fault) = match Request::parse(bytes) {
-            Ok(Request { action, id, body }) => {
-                let chunk = self.chunk_of(action, encoding, body);
+        let (encoding, token) = (client.encoding, client.token.clone());
+        let (id, answer, fault) = match message {
+            Message::Request { action, id, asked } => {
+                let chunk = self.next_chunk(None, &asked);
                 let fault = self.fault(On::Reply, Some(action), chunk);
-                let token = self.connections.get(&connection).and_then(|client| client.token.clone());
                 let answer = match &fault {
-                    Some(Fault { effect: Effect::Error, status, code, .. }) => Answer::fault(*status, code),
+                    Some(Fault { effect: Effect::Error, status, code, .. }) => {
+                        Answer::fault(encoding, *status, code)
+                    }
                     _ => {
-                        let from = Some((connection, id));
-                        let token = token.as_deref();
-                        self.perform(
-                            now,
-                            actions::Call { action, argument: None, token, encoding, body, from },
-                        )
+                        let (from, token) = (Some((connection, id)), token.as_deref());
+                        let (argument, query) = (None, Vec::new());
+                        self.perform(now, Call { action, argument, query, token, encoding, asked, from })
                     }
                 };
                 (id, answer, fault)
             }
-            // The id is there, only the action is not a number: that can be answered.
-            Err(ParseError::BadAction(digits)) if bytes.len() >= Request::HEADER => {
-                let Some(id) = bytes.get(4..).and_then(|rest| rest.first_chunk()) else { return };
-                (Id::new(*id), actions::invalid_route(&digits.escape_ascii().to_string()), None)
+            Message::BadAction(digits, id) => {
+                let refusal = call::invalid_route(&digits.escape_ascii().to_string());
+                (id, Answer::refusal(encoding, refusal), None)
             }
-            Err(_) => {
+            Message::Malformed => {
                 self.malformed += 1;
                 return;
             }
         };
-        let frame = frame(id, answer.status, &answer.body(encoding));
+        let frame = frame(id, answer.status, &answer.body);
         self.send(now, connection, frame, fault.as_ref(), outputs);
-        if answer.subscribed {
-            self.deliver_missed(now, connection, outputs);
+        if let Some((id, measurement)) = answer.subscribed {
+            self.deliver_missed(now, (connection, id), &measurement, outputs);
         }
     }
 
-    /// Which chunk a request is about: what faults ask for.
-    fn chunk_of(&self, action: Action, encoding: Encoding, body: &[u8]) -> Option<u32> {
-        if action != Action::DATA || self.rules.fault.iter().all(|fault| fault.chunk.is_none()) {
-            return None;
-        }
-        let data = super::events::Data::decode(encoding, body).ok()?;
-        self.measurements.get(&data.params.id).map(|measurement| measurement.next)
+    /// Which chunk a request would add, if it is about one: what faults ask for.
+    fn next_chunk(&self, argument: Option<&str>, asked: &Asked<'_>) -> Option<u32> {
+        let Asked::Data(chunk) = asked else { return None };
+        let id = argument.or_else(|| Some(&chunk.as_ref().as_ref().ok()?.data.params.id))?;
+        self.measurements.get(id).map(|measurement| measurement.next)
+    }
+
+    /// What time it is, in seconds since 1970.
+    fn seconds(&self, now: Instant) -> u32 {
+        u32::try_from(self.epoch + now.as_millis() / 1000).unwrap_or(u32::MAX)
     }
 
     /// The first fault that befalls this message. All that match count it.
     fn fault(&mut self, on: On, action: Option<Action>, chunk: Option<u32>) -> Option<Fault> {
-        let action = action.map(|action| action.to_string());
         let mut befalls = None;
         for (fault, matched) in self.rules.fault.iter().zip(&mut self.matched) {
             let same_action = fault.action.is_none() || fault.action == action;
@@ -285,103 +318,6 @@ impl State {
             }
         }
         befalls
-    }
-
-    fn send(
-        &mut self,
-        now: Instant,
-        connection: ConnectionId,
-        mut frame: Vec<u8>,
-        fault: Option<&Fault>,
-        outputs: &mut Vec<Output>,
-    ) {
-        match fault.map(|fault| fault.effect) {
-            None | Some(Effect::Error) => {}
-            Some(Effect::Drop) => return,
-            Some(Effect::Duplicate) => outputs.push(Output::Send { connection, frame: frame.clone() }),
-            Some(Effect::Delay) => {
-                let at = now + Duration::from_millis(fault.map_or(0, |fault| fault.delay));
-                return self.later(at, Due::Frame { connection, frame });
-            }
-            Some(Effect::Close) => return outputs.push(Output::Close { connection, code: 1011 }),
-            Some(Effect::Truncate) => frame.truncate(Response::HEADER - 1),
-            Some(Effect::WrongId) => frame.splice(..Id::LEN, *b"nobodys-id").for_each(drop),
-            Some(Effect::BadStatus) => frame.splice(Id::LEN..Response::HEADER, *b"2x0").for_each(drop),
-            Some(Effect::Text) => return outputs.push(Output::SendText { connection, frame }),
-        }
-        outputs.push(Output::Send { connection, frame });
-    }
-
-    fn later(&mut self, at: Instant, due: Due) {
-        self.due_count += 1;
-        let at = if self.due.len() < DELAYED { at } else { Instant::ZERO };
-        self.due.insert((at, self.due_count), due);
-    }
-
-    fn deliver_due(&mut self, now: Instant, outputs: &mut Vec<Output>) {
-        while let Some(entry) = self.due.first_entry() {
-            if entry.key().0 > now {
-                return;
-            }
-            match entry.remove() {
-                Due::Frame { connection, frame } => outputs.push(Output::Send { connection, frame }),
-                Due::Outcome(outcome) => self.ready(now, outcome, outputs),
-            }
-        }
-    }
-
-    /// A result is ready: hold it back if results are to be shuffled, else let it go.
-    fn ready(&mut self, now: Instant, outcome: Outcome, outputs: &mut Vec<Output>) {
-        outputs.push(Output::Measured(outcome.clone()));
-        let closed = self.measurements.get(&outcome.measurement_id).is_none_or(|found| found.closed);
-        self.held.push(outcome);
-        if self.held.len() >= self.rules.shuffle.min(CHUNKS) || closed {
-            for outcome in std::mem::take(&mut self.held).into_iter().rev() {
-                self.push_outcome(now, &outcome, outputs);
-            }
-        }
-    }
-
-    fn push_outcome(&mut self, now: Instant, outcome: &Outcome, outputs: &mut Vec<Output>) {
-        let Some(measurement) = self.measurements.get_mut(&outcome.measurement_id) else { return };
-        let subscribers = measurement.subscribers.clone();
-        measurement.finished(outcome, !subscribers.is_empty());
-        for (connection, id) in subscribers {
-            self.push_to(now, connection, id, outcome, outputs);
-        }
-    }
-
-    fn push_to(
-        &mut self,
-        now: Instant,
-        connection: ConnectionId,
-        id: Id,
-        outcome: &Outcome,
-        outputs: &mut Vec<Output>,
-    ) {
-        let Some(encoding) = self.connections.get(&connection).map(|client| client.encoding) else { return };
-        let fault = self.fault(On::Result, None, outcome.chunk());
-        let frame = match &fault {
-            Some(Fault { effect: Effect::Error, status, code, .. }) => {
-                let answer = Answer::fault(*status, code);
-                frame(id, answer.status, &answer.body(encoding))
-            }
-            _ => frame(id, Status::OK, &outcome.encode(encoding)),
-        };
-        self.send(now, connection, frame, fault.as_ref(), outputs);
-    }
-
-    /// Results that were ready before anyone subscribed go to the first who does.
-    fn deliver_missed(&mut self, now: Instant, connection: ConnectionId, outputs: &mut Vec<Output>) {
-        let Some(client) = self.connections.get(&connection) else { return };
-        let subscriptions: Vec<(Id, String)> =
-            client.subscriptions.iter().map(|(id, measurement)| (*id, measurement.clone())).collect();
-        for (id, measurement) in subscriptions {
-            let Some(found) = self.measurements.get_mut(&measurement) else { continue };
-            for outcome in found.take_missed() {
-                self.push_to(now, connection, id, &outcome, outputs);
-            }
-        }
     }
 }
 

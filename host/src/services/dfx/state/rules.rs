@@ -1,8 +1,8 @@
 //! How the local server behaves, and how it misbehaves on request: a TOML file.
 //!
 //! ```
-//! use cloverleaf::services::dfx::state::{Fault, Rules};
-//! let rules: Rules = toml::from_str(r#"
+//! use cloverleaf::services::dfx::state::Rules;
+//! let rules = Rules::parse(r#"
 //!     latency = 400        # milliseconds between a chunk and its result
 //!     real_time = true     # RATE_LIMIT for chunks that come faster than they can be measured
 //!
@@ -21,7 +21,24 @@
 //! assert_eq!((rules.latency, rules.fault.len()), (400, 2));
 //! ```
 
-use serde::Deserialize;
+use cloverleaf_core::dfx::body::code;
+use cloverleaf_core::dfx::{Action, ROUTES, Status};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+
+/// Why a text is not rules.
+#[derive(Debug, thiserror::Error)]
+pub enum BadRules {
+    /// Not TOML, not a key that there is, or a value that it cannot have.
+    #[error(transparent)]
+    Toml(Box<toml::de::Error>),
+    /// Results answer no action.
+    #[error("fault {0}: action is for on = \"reply\", not for results")]
+    ActionOfResult(usize),
+    /// A result that waits cannot come first.
+    #[error("results_first needs latency = 0")]
+    ResultsFirst,
+}
 
 /// The rules of one server.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -34,7 +51,8 @@ pub struct Rules {
     /// Whether FIRST drops what was added before even when the client does not number its chunks. The C++ client
     /// does not, and sends every chunk but the last as FIRST.
     pub first_resets: bool,
-    /// How many results are held back and let go in reverse; 0 and 1 keep the order.
+    /// How many results of a measurement are held back and let go in reverse; 0 and 1 keep the order. Fewer are let go
+    /// with its last chunk, or after a second.
     pub shuffle: usize,
     /// Whether a result goes out before the reply to its chunk.
     pub results_first: bool,
@@ -61,6 +79,24 @@ impl Default for Rules {
     }
 }
 
+impl Rules {
+    /// Reads rules from TOML.
+    ///
+    /// # Errors
+    /// [`BadRules`], which names the key.
+    pub fn parse(text: &str) -> Result<Self, BadRules> {
+        let rules: Self = toml::from_str(text).map_err(|error| BadRules::Toml(Box::new(error)))?;
+        if rules.results_first && rules.latency > 0 {
+            return Err(BadRules::ResultsFirst);
+        }
+        let wrong = |fault: &Fault| fault.on == On::Result && fault.action.is_some();
+        match rules.fault.iter().position(wrong) {
+            Some(index) => Err(BadRules::ActionOfResult(index + 1)),
+            None => Ok(rules),
+        }
+    }
+}
+
 /// One thing that goes wrong.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -68,9 +104,9 @@ pub struct Fault {
     /// Whether it befalls replies or results.
     #[serde(default)]
     pub on: On,
-    /// Only replies to this action: four digits.
-    #[serde(default)]
-    pub action: Option<String>,
+    /// Only replies to this action: its number, or its name such as `Measurements.Data`.
+    #[serde(default, deserialize_with = "action")]
+    pub action: Option<Action>,
     /// Only what is about this chunk.
     #[serde(default)]
     pub chunk: Option<u32>,
@@ -87,10 +123,10 @@ pub struct Fault {
     #[serde(default)]
     pub delay: u64,
     /// The status of [`Effect::Error`].
-    #[serde(default = "internal")]
-    pub status: u16,
+    #[serde(default = "internal", deserialize_with = "status")]
+    pub status: Status,
     /// The code of [`Effect::Error`].
-    #[serde(default)]
+    #[serde(default = "internal_code")]
     pub code: String,
 }
 
@@ -98,8 +134,35 @@ fn once() -> u32 {
     1
 }
 
-fn internal() -> u16 {
-    500
+fn internal() -> Status {
+    Status::INTERNAL_ERROR
+}
+
+fn internal_code() -> String {
+    code::INTERNAL_ERROR.to_owned()
+}
+
+fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Action>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u16),
+        Text(String),
+    }
+    let expected = "action is the number of an action, such as \"0506\", or its name";
+    let number = match Written::deserialize(deserializer).map_err(|_| D::Error::custom(expected))? {
+        Written::Number(number) => Some(number),
+        Written::Text(text) => match ROUTES.iter().find(|route| route.name.eq_ignore_ascii_case(&text)) {
+            Some(route) => Some(route.number),
+            None => text.parse().ok(),
+        },
+    };
+    number.and_then(Action::new).map(Some).ok_or_else(|| D::Error::custom(expected))
+}
+
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Status, D::Error> {
+    let code = u16::deserialize(deserializer)?;
+    Status::new(code).ok_or_else(|| D::Error::custom("status is 100 to 999"))
 }
 
 /// What a fault befalls.

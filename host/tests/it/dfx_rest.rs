@@ -1,0 +1,247 @@
+//! DFX without a WebSocket: accounts, measurements and what is told of them.
+
+use cloverleaf::config::Options;
+use cloverleaf::services::dfx::events::Failure;
+use serde_json::{Value, json};
+
+use crate::dfx::{Raw, created, pulse, server_with};
+use crate::support::Server;
+
+/// Asks with the token `t`.
+async fn ask(server: &Server, method: &str, path: &str, body: Value) -> Value {
+    let request = reqwest::Client::new().request(method.parse().unwrap(), format!("{}{path}", server.url()));
+    let response = request.bearer_auth("t").json(&body).send().await.expect("a response");
+    response.json().await.expect("JSON")
+}
+
+fn base64(bytes: &[u8]) -> String {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// A request (method, path, body, token) and its response (status, what its body contains).
+type Row<'a> = (&'a str, &'a str, &'a str, Option<&'a str>, u16, &'a str);
+
+#[tokio::test]
+async fn the_rest_twins_answer_json_whatever_is_asked() {
+    let mut options = Options::default();
+    options.dfx.dfx_key = Some("secret".parse().unwrap());
+    let server = Server::start(&options).await;
+    let client = reqwest::Client::new();
+    let large = "x".repeat((16 << 20) + 100);
+    #[rustfmt::skip]
+    let table: &[Row<'_>] = &[
+        ("GET",    "/status",                          "", None, 200, r#""StatusID":"ACTIVE""#),
+        ("GET",    "/mimes",                           "", None, 200, r#"[{"ID":"application/json""#),
+        ("GET",    "/status",                          "", None, 200, r#""AllowAnonymous":true"#),
+        ("GET",    "/auth",                            "", Some("secret"), 200, r#""RemainingMeasurement":null"#),
+        ("GET",    "/auth",                            "", None, 401, "INVALID_TOKEN"),
+        ("POST",   "/organizations/licenses",          r#"{"Key":"secret"}"#, None, 200, "DeviceID"),
+        ("POST",   "/organizations/licenses",          r#"{"Key":"wrong"}"#, None, 401, "INVALID_LICENSE"),
+        ("DELETE", "/organizations/licenses",          "", Some("secret"), 200, "{}"),
+        ("POST",   "/organizations/auth",              r#"{"Password":"secret"}"#, None, 200, "RefreshToken"),
+        ("POST",   "/organizations/auth/token",        r#"{"Token":"secret"}"#, None, 200, "secret"),
+        ("POST",   "/users/auth",                      r#"{"Password":"secret"}"#, None, 200, "RefreshToken"),
+        ("POST",   "/users/auth",                      r#"{"Password":"wrong"}"#, None, 401, "INVALID_PASSWORD"),
+        ("DELETE", "/users/auth",                      "", Some("secret"), 200, "{}"),
+        ("POST",   "/auths/renew",                     r#"{"RefreshToken":"secret"}"#, None, 401, "INVALID_TOKEN"),
+        ("GET",    "/studies",                         "", Some("secret"), 200, "Simulated"),
+        ("GET",    "/studies/any",                     "", Some("secret"), 200, r#""ID":"any""#),
+        ("POST",   "/studies/sdkconfig",               "{}", Some("secret"), 200, "MD5Hash"),
+        ("POST",   "/studies/sdkconfig",               r#"{"MD5Hash":"e864215d96a297d5f5baa99059e6e477"}"#, Some("secret"), 304, ""),
+        ("POST",   "/measurements",                    r#"{"StudyID":"s"}"#, Some("secret"), 200, r#""ID""#),
+        ("POST",   "/measurements",                    "not json", Some("secret"), 400, "INCORRECT_REQUEST"),
+        ("POST",   "/measurements",                    &large, Some("secret"), 413, "INCORRECT_REQUEST"),
+        ("GET",    "/measurements",                    "", Some("secret"), 200, "CAPTURING"),
+        ("GET",    "/measurements/MEASUREMENT",        "", Some("secret"), 200, r#""StatusID":"CAPTURING""#),
+        ("GET",    "/measurements/nowhere",            "", Some("secret"), 404, "INVALID_MEASUREMENT"),
+        ("POST",   "/measurements/nowhere/data",       r#"{"Action":"LAST::PROCESS","Payload":"AAAA"}"#, Some("secret"), 404, "INVALID_MEASUREMENT"),
+        ("POST",   "/measurements/MEASUREMENT/data",   r#"{"Action":"LAST::PROCESS","Payload":"?"}"#, Some("secret"), 400, "INCORRECT_REQUEST"),
+        ("GET",    "/measurements/MEASUREMENT/results/0", "", Some("secret"), 200, "{}"),
+        ("GET",    "/measurements/MEASUREMENT/results/x", "", Some("secret"), 400, "INCORRECT_REQUEST"),
+        ("GET",    "/measurements/MEASUREMENT/results/0", "", None, 401, "INVALID_TOKEN"),
+        ("POST",   "/users/profiles",                  "{}", Some("secret"), 400, "Invalid Route Number 0400"),
+        ("GET",    "/users/any/profiles",              "", Some("secret"), 400, "Invalid Route Number 0403"),
+        ("PATCH",  "/meta/a/b/c",                      "{}", Some("secret"), 400, "Invalid Route Number 0303"),
+        ("PATCH",  "/measurements",                    "{}", Some("secret"), 405, "Invalid Route PATCH"),
+        ("DELETE", "/measurements/nowhere",            "", Some("secret"), 404, "INVALID_MEASUREMENT"),
+        ("DELETE", "/measurements/MEASUREMENT",        "", Some("secret"), 200, "{}"),
+        ("DELETE", "/measurements/MEASUREMENT",        "", Some("secret"), 404, "INVALID_MEASUREMENT"),
+        ("GET",    "/dfx/nowhere",                     "", None, 404, "Invalid Route /dfx/nowhere"),
+    ];
+    for prefix in ["", "/dfx"] {
+        let measurement = created(&server, "secret").await;
+        for (method, path, body, token, status, text) in table {
+            let path = path.replace("MEASUREMENT", &measurement);
+            let path = if path.starts_with("/dfx") { path } else { format!("{prefix}{path}") };
+            let mut request = client.request(method.parse().unwrap(), format!("{}{path}", server.url()));
+            if let Some(token) = token {
+                request = request.bearer_auth(token);
+            }
+            let response = request.body((*body).to_owned()).send().await.unwrap();
+            let case = format!("{method} {path}");
+            assert_eq!(response.status(), *status, "{case}");
+            // Without a body there must be no semicolon, or the JavaScript client reads one.
+            let content = if *status == 304 { "application/json" } else { "application/json; charset=utf-8" };
+            assert_eq!(response.headers()["content-type"], content, "{case}");
+            let body = response.text().await.unwrap();
+            assert!(body.contains(text), "{case}: {body}");
+        }
+    }
+}
+
+/// As the snippets' own program sends it, by REST: a description of the chunk as plain JSON text.
+#[tokio::test]
+async fn a_description_need_not_be_base64() {
+    let server = Server::start(&Options::default()).await;
+    let measurement = created(&server, "t").await;
+    let metas = [r#"{"Order": 0, "Duration": 5}"#, "b'bytes of Python'", "e30=", ""];
+    for (order, meta) in metas.into_iter().enumerate() {
+        let chunk = json!({
+            "ChunkOrder": order, "Action": "CHUNK::PROCESS", "StartTime": 5 * order, "EndTime": 5 * order + 5,
+            "Duration": 5, "Meta": meta, "Payload": base64(&pulse(72.0, 5.0)),
+        });
+        let ack = ask(&server, "POST", &format!("/measurements/{measurement}/data"), chunk).await;
+        assert_eq!(ack["ChunkOrder"], order, "{meta}: {ack}");
+    }
+}
+
+/// As the printers of the Python clients read it: by the names of the signals.
+#[tokio::test]
+async fn a_measurement_is_retrieved_with_what_its_signals_are() {
+    let server = Server::start(&Options::default()).await;
+    let measurement = created(&server, "t").await;
+    let path = format!("/measurements/{measurement}");
+    let retrieved = ask(&server, "GET", &path, json!({})).await;
+    assert_eq!((&retrieved["SignalNames"], &retrieved["Results"]), (&json!({}), &json!({})));
+    for action in ["FIRST::PROCESS", "LAST::PROCESS"] {
+        let chunk = json!({ "Action": action, "Payload": base64(&pulse(72.0, 5.0)) });
+        ask(&server, "POST", &format!("{path}/data"), chunk).await;
+    }
+    let retrieved = ask(&server, "GET", &path, json!({})).await;
+    let signals = retrieved["SignalNames"].as_object().expect("signals");
+    assert_eq!(signals.keys().collect::<Vec<_>>(), ["HR_BPM", "SNR"]);
+    for id in signals.keys() {
+        let series = &retrieved["Results"][id][0];
+        assert_eq!(series["Data"].as_array().map(Vec::len), Some(2), "{series}");
+        assert_eq!(series["Multiplier"], 1000);
+        assert!(retrieved["SignalUnits"][id].is_string() && retrieved["SignalDescriptions"][id].is_string());
+        assert!(retrieved["SignalConfig"][id]["category"].is_string());
+    }
+    assert_eq!((&retrieved["StatusID"], &retrieved["Mode"]), (&json!("COMPLETE"), &json!("DISCRETE")));
+    assert!(retrieved["Created"].as_u64() <= retrieved["Updated"].as_u64());
+}
+
+#[tokio::test]
+async fn lists_are_as_long_as_asked_for_and_of_what_was_asked_for() {
+    let server = Server::start(&Options::default()).await;
+    for number in 0..60 {
+        let create =
+            json!({ "StudyID": format!("study{}", number % 3), "UserProfileID": null, "PartnerID": null });
+        ask(&server, "POST", "/measurements", create).await;
+    }
+    let table = [
+        ("", 50, 60),
+        ("?Limit=1", 1, 60),
+        ("?Limit=1000", 50, 60),
+        ("?Limit=20&Offset=55", 5, 60),
+        // As py2 sends what it was not given.
+        ("?Date=&StudyID=study1&StatusID=&Mode=&Limit=50&Offset=0", 20, 20),
+        // As the JavaScript client writes it.
+        ("?studyId=study2&statusId=capturing&limit=7", 7, 20),
+        ("?StatusID=COMPLETE", 0, 0),
+        ("?PartnerID=nobody", 0, 0),
+    ];
+    for (query, length, total) in table {
+        let list = ask(&server, "GET", &format!("/measurements{query}"), json!({})).await;
+        let list = list.as_array().unwrap_or_else(|| panic!("{query}: {list}"));
+        assert_eq!(list.len(), length, "{query}");
+        assert!(list.iter().all(|item| item["TotalCount"] == total), "{query}: {list:?}");
+    }
+    let refused = ask(&server, "GET", "/measurements?Limit=many", json!({})).await;
+    assert_eq!(refused["Code"], "VALIDATION_ERROR");
+    assert_eq!(refused["Errors"]["Limit"]["msgs"][0], "a whole number");
+}
+
+/// The first program of the snippets cuts the token out of the text by its neighbours.
+#[tokio::test]
+async fn the_token_of_a_device_can_be_cut_out_of_the_text() {
+    let server = Server::start(&Options::default()).await;
+    let url = format!("{}/organizations/licenses", server.url());
+    let text = reqwest::Client::new().post(url).json(&json!({ "Key": "k" })).send().await.unwrap();
+    let text = text.text().await.unwrap();
+    let (begin, end) = (text.find("Token").unwrap() + 8, text.find("\",\"UserID").unwrap());
+    let whole: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(text[begin..end], *whole["Token"].as_str().unwrap());
+}
+
+#[tokio::test]
+async fn texts_are_bounded() {
+    let server = Server::start(&Options::default()).await;
+    for field in ["StudyID", "UserProfileID", "PartnerID", "DeviceVersion", "Notes", "Mode"] {
+        let good = ask(&server, "POST", "/measurements", json!({ field: "x".repeat(128) })).await;
+        assert!(good["ID"].is_string(), "{good}");
+        let refused = ask(&server, "POST", "/measurements", json!({ field: "x".repeat(129) })).await;
+        assert_eq!(refused["Code"], "VALIDATION_ERROR", "{field}");
+        assert_eq!(refused["Errors"][field]["msgs"][0], "at most 128 bytes");
+    }
+    let token = "x".repeat((16 << 10) + 1);
+    let refused = ask(&server, "POST", "/organizations/auth/token", json!({ "Token": token })).await;
+    assert_eq!(refused["Code"], "VALIDATION_ERROR");
+}
+
+#[tokio::test]
+async fn a_licence_gives_tokens_that_run_out_and_renew() {
+    let server = server_with("token_ttl = 0").await;
+    let client = reqwest::Client::new();
+    let post = async |path: &str, body: Value| {
+        let response = client.post(format!("{}{path}", server.url())).json(&body).send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let (status, tokens) = post("/organizations/licenses", json!({ "Key": "licence" })).await;
+    assert_eq!(status, 200);
+    assert!(tokens["DeviceID"].is_string() && tokens["RoleID"].is_string());
+    let token = tokens["Token"].as_str().unwrap();
+    let mut raw = Raw::connect(&server, "/", &["json"], Some(token)).await;
+    raw.send_bytes(b"0107call000001{}").await;
+    assert_eq!(raw.expect::<Failure>("call000001", 401).await.code, "TOKEN_EXPIRED");
+    let (status, _) =
+        post("/auths/renew", json!({ "Token": token, "RefreshToken": "never given out" })).await;
+    assert_eq!(status, 401);
+}
+
+#[tokio::test]
+async fn a_refresh_token_renews_once_and_opens_nothing() {
+    let mut options = Options::default();
+    options.dfx.dfx_key = Some("secret".parse().unwrap());
+    let server = Server::start(&options).await;
+    let client = reqwest::Client::new();
+    let post = async |path: &str, token: &str, body: Value| {
+        let request = client.post(format!("{}{path}", server.url())).bearer_auth(token).json(&body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json::<Value>().await.unwrap())
+    };
+    let (_, tokens) = post("/users/auth", "", json!({ "Password": "secret" })).await;
+    let token = |tokens: &Value, name: &str| tokens[name].as_str().unwrap().to_owned();
+    let (device, refresh) = (token(&tokens, "Token"), token(&tokens, "RefreshToken"));
+    assert_eq!(post("/measurements", &refresh, json!({})).await.0, 401);
+    assert_eq!(post("/measurements", &device, json!({})).await.0, 200);
+    let pair = |token: &str, refresh: &str| json!({ "Token": token, "RefreshToken": refresh });
+    for wrong in
+        [pair(&device, &device), pair(&refresh, &refresh), pair("", &refresh), pair("other", &refresh)]
+    {
+        assert_eq!(post("/auths/renew", "", wrong).await.0, 401);
+    }
+    // A child has tokens of its own, and those of its parent stay good.
+    let (status, child) = post("/auths/generateToken", "", pair(&device, &refresh)).await;
+    assert_eq!((status, post("/measurements", &token(&child, "Token"), json!({})).await.0), (200, 200));
+    let (status, renewed) = post("/auths/renew", "", pair(&device, &refresh)).await;
+    assert_eq!(status, 200);
+    assert_eq!(post("/auths/renew", "", pair(&device, &refresh)).await.0, 401, "once");
+    assert_eq!(post("/measurements", &device, json!({})).await.0, 401, "the old one is no longer good");
+    let renewed = token(&renewed, "Token");
+    assert_eq!(post("/measurements", &renewed, json!({})).await.0, 200);
+    let url = format!("{}/users/auth", server.url());
+    assert_eq!(client.delete(url).bearer_auth(&renewed).send().await.unwrap().status(), 200);
+    assert_eq!(post("/measurements", &renewed, json!({})).await.0, 401, "logged out");
+}

@@ -44,6 +44,9 @@ impl Default for Patience {
     }
 }
 
+/// What the server hands over to those who upgrade a connection.
+pub(crate) type Connection = TokioIo<StallGuard<TcpStream>>;
+
 /// Serves connections until `shutdown` is ready, then waits for those that are open, with patience.
 ///
 /// # Errors
@@ -66,7 +69,7 @@ pub async fn serve(
         let (router, builder, stop) = (router.clone(), builder.clone(), stop.clone());
         connections.spawn(async move {
             let service = TowerToHyperService::new(router.into_service::<Incoming>());
-            let stream = TokioIo::new(StallGuard::new(stream, patience.stall));
+            let stream: Connection = TokioIo::new(StallGuard::new(stream, patience.stall));
             let connection = builder.serve_connection(stream, service).with_upgrades();
             let mut connection = pin!(connection);
             let ended = tokio::select! {

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
 /// A stream that fails, for good and in both directions, once a write has waited too long.
-pub(super) struct StallGuard<S> {
+pub(crate) struct StallGuard<S> {
     stream: S,
     patience: Duration,
     /// Runs while a write waits.
@@ -26,6 +26,11 @@ pub(super) struct StallGuard<S> {
 impl<S> StallGuard<S> {
     pub(super) fn new(stream: S, patience: Duration) -> Self {
         Self { stream, patience, stalled: None, given_up: false, reader: None }
+    }
+
+    /// The stream alone, for who sees to it that writes make progress.
+    pub(crate) fn into_inner(self) -> S {
+        self.stream
     }
 
     fn check(&self) -> io::Result<()> {

@@ -55,6 +55,8 @@ use tokio::net::{TcpStream, UnixStream};
 
 use outbox::Stream;
 
+use crate::serve::Connection;
+
 /// How many bytes may wait for one client before it is too slow: 1 MiB.
 pub const QUEUE: usize = 1 << 20;
 
@@ -243,8 +245,8 @@ fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
 /// The socket below an upgraded connection, with what had been read too far.
 fn unwrap(upgraded: Upgraded) -> std::io::Result<(Stream, bytes::Bytes)> {
     // As our own accept loop has it, and as axum's.
-    let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Ok((Stream::Tcp(parts.io.into_inner()), parts.read_buf)),
+    let upgraded = match upgraded.downcast::<Connection>() {
+        Ok(parts) => return Ok((Stream::Tcp(parts.io.into_inner().into_inner()), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     match downcast::<TokioIo<TcpStream>>(upgraded) {
@@ -257,5 +259,33 @@ fn unwrap(upgraded: Upgraded) -> std::io::Result<(Stream, bytes::Bytes)> {
             });
             Ok((Stream::Unix(near), bytes::Bytes::new()))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::routing::any;
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::serve::{Patience, serve};
+
+    #[tokio::test]
+    async fn sockets_of_our_own_server_are_written_to_without_a_detour() {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let handler = async move |upgrade: Upgrade| {
+            let tell = tell.clone();
+            upgrade.accept(None, Limits::default(), |socket| async move {
+                let _ = tell.send(matches!(socket.outbox().stream(), Some(Stream::Tcp(_))));
+            })
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}", listener.local_addr().unwrap());
+        let router = Router::new().route("/", any(handler));
+        tokio::spawn(serve(listener, router, Patience::default(), std::future::pending()));
+        let _client = tokio_tungstenite::connect_async(url).await.unwrap();
+        assert_eq!(told.recv().await, Some(true));
     }
 }

@@ -58,7 +58,7 @@ def bound(names, baud, delay):
 
 def measure(cloverleaf, python, names, baud, delay):
     simulator = subprocess.Popen(
-        [cloverleaf, "simulator", "--listen", "127.0.0.1:0", "--baud", str(baud), "--delay", str(delay // 2),
+        [cloverleaf, "simulator", "--listen", "127.0.0.1:0", "--baud", str(baud), "--delay", f"{delay // 2}ms",
          "--warm", "300"],
         stdout=subprocess.PIPE, text=True)
     try:

@@ -45,7 +45,7 @@ pub enum BuildError {
     #[error(transparent)]
     Hub(#[from] hub::history::OpenError),
     /// The road could not be started.
-    #[error("road: {0}")]
+    #[error(transparent)]
     Octane(#[from] octane::StartError),
 }
 

@@ -2,6 +2,10 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::Resettable;
+use jiff::SignedDuration;
 
 use crate::dashboard;
 use crate::services::{dfx, hub, obd, octane, relay};
@@ -15,7 +19,7 @@ pub struct Options {
     #[arg(long, env = "CLOVERLEAF_LISTEN", value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
     pub listen: SocketAddr,
 
-    /// Also let in web pages from this origin; `*` lets in all (repeatable)
+    /// Also let in web pages from this origin, `null` those that are files, `*` all (repeatable, or with commas between)
     #[arg(long, env = "CLOVERLEAF_ALLOW_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     pub allow_origin: Vec<String>,
 
@@ -42,6 +46,7 @@ pub struct Options {
     /// Users, monitors and their commands.
     #[command(flatten)]
     pub relay: relay::Options,
+
     /// The road.
     #[command(flatten)]
     pub octane: octane::Options,
@@ -49,10 +54,38 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        use clap::{Args, FromArgMatches};
-        let matches = Self::augment_args(clap::Command::new("serve")).get_matches_from(["serve"]);
-        Self::from_arg_matches(&matches).expect("every option has a default")
+        defaults()
     }
+}
+
+/// What options are without flags, whatever the environment says: for `Default`.
+pub(crate) fn defaults<T: clap::Args>() -> T {
+    let command = T::augment_args(clap::Command::new("defaults")).mut_args(|arg| arg.env(Resettable::Reset));
+    let matches = command.try_get_matches_from(["defaults"]);
+    matches.and_then(|matches| T::from_arg_matches(&matches)).expect("every option has a default")
+}
+
+/// A time on the command line: `500ms`, `5s`, `1m 30s`, `2h`; a bare number is seconds.
+///
+/// # Errors
+/// What was expected.
+///
+/// ```
+/// use std::time::Duration;
+/// use cloverleaf::config::duration;
+/// assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+/// assert_eq!(duration("2.5"), Ok(Duration::from_millis(2500)));
+/// assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
+/// for bad in ["", "soon", "-1", "nan", "1e30"] {
+///     assert!(duration(bad).is_err(), "{bad}");
+/// }
+/// ```
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let duration = match text.parse::<f64>() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => text.parse::<SignedDuration>().ok().and_then(|duration| duration.try_into().ok()),
+    };
+    duration.ok_or_else(|| "expected a time such as 500ms, 5s or 1m 30s; a bare number is seconds".to_owned())
 }
 
 /// Who can reach the server: decides whether a service without keys may be open.
@@ -68,5 +101,28 @@ impl Exposure {
     /// The exposure of a server listening on `listen`.
     pub fn of(listen: SocketAddr) -> Self {
         if listen.ip().is_loopback() { Self::Loopback } else { Self::Network }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The environment of a process cannot be changed safely, so the test runs once more in another.
+    #[test]
+    fn defaults_do_not_depend_on_the_environment() {
+        let defaults = Options::default();
+        assert_eq!(defaults.listen.port(), 5000);
+        assert_eq!(defaults.hub.hub_rate, hub::Options::default().hub_rate);
+        if std::env::var_os("CLOVERLEAF_LISTEN").is_none() {
+            let name = "config::tests::defaults_do_not_depend_on_the_environment";
+            let again = std::process::Command::new(std::env::current_exe().expect("a test"))
+                .args(["--exact", name])
+                .envs([("CLOVERLEAF_LISTEN", "nowhere"), ("CLOVERLEAF_HUB_RATE", "7")])
+                .output()
+                .expect("this test");
+            let output = String::from_utf8_lossy(&again.stdout);
+            assert!(again.status.success() && output.contains("1 passed"), "{output}");
+        }
     }
 }

@@ -33,6 +33,7 @@ use crate::timeline::{Bus, Missed};
 
 /// Options of the dashboard.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Dashboard")]
 #[group(skip)]
 pub struct Options {
     /// What whoever opens the dashboard must present: /?key=KEY

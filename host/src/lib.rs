@@ -10,6 +10,7 @@
 //! The protocols themselves live in [`cloverleaf_core`]. To embed the server, build [`config::Options`] and hand
 //! a listener to [`app::App::serve`]; the `cloverleaf` binary does nothing else.
 #![forbid(unsafe_code)]
+#![warn(clippy::print_stdout)]
 
 pub mod app;
 pub mod auth;

@@ -2,14 +2,19 @@
 //!
 //! Browsers name the page's origin in the `Origin` header of WebSocket upgrades and cross-site requests; other
 //! clients send none and are let through. Without this check any page that a person visits could drive the car on
-//! their loopback interface. Let in are pages from this machine (loopback hosts, and files, whose origin is
-//! `null`), pages that the server itself served to the network, and what `--allow-origin` lists.
+//! their loopback interface. Let in are pages from this machine (loopback hosts), pages that the server itself served,
+//! and what `--allow-origin` lists. `null`, the origin of pages that are files, is let in only if listed: any page can
+//! have it, by way of a frame in a sandbox.
+//!
+//! A server that only this machine can reach also looks at the `Host` header: a foreign name is one that somebody
+//! rebound to this machine, so that their pages count as the server's own.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -46,21 +51,41 @@ impl Origins {
     /// assert!(!origins.allow(&from("https://elsewhere.example")));
     /// ```
     pub fn allow(&self, headers: &HeaderMap) -> bool {
-        let Some(origin) = headers.get(header::ORIGIN) else { return true };
-        let Ok(origin) = origin.to_str().map(str::to_ascii_lowercase) else { return false };
-        if origin == "null" || self.allowed.iter().any(|allowed| allowed == "*" || *allowed == origin) {
-            return true;
+        self.refusal(headers).is_none()
+    }
+
+    /// Why a request with these headers may not pass; `None` when it may.
+    fn refusal(&self, headers: &HeaderMap) -> Option<String> {
+        let text =
+            |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).to_lowercase());
+        let (origin, host) = (text(header::ORIGIN), text(header::HOST));
+        if self.exposure == Exposure::Loopback
+            && let Some(host) = &host
+            && !self.is_ours(host)
+        {
+            return Some(format!(
+                "this server is called localhost and not {host}; start it with --allow-origin http://{host} to call it so\n"
+            ));
         }
-        let Some(authority) = origin.parse::<Uri>().ok().and_then(|uri| uri.into_parts().authority) else {
-            return false;
-        };
-        if is_loopback(authority.host()) {
-            return true;
+        let origin = origin?;
+        if self.allowed.iter().any(|allowed| allowed == "*" || *allowed == origin) {
+            return None;
         }
-        // On the loopback interface a foreign Host header means a name that was rebound to this machine.
-        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
-        self.exposure == Exposure::Network
-            && host.is_some_and(|host| host.eq_ignore_ascii_case(authority.as_str()))
+        let local_or_own = authority(&origin).is_some_and(|authority| {
+            is_loopback(authority.host()) || host.is_some_and(|host| host == authority.as_str())
+        });
+        (!local_or_own).then(|| {
+            format!("pages from {origin} may not use this server; start it with --allow-origin {origin} to let them\n")
+        })
+    }
+
+    /// Whether a name is of this machine, or of a listed origin (which a proxy passes on).
+    fn is_ours(&self, host: &str) -> bool {
+        let Ok(name) = host.parse::<Authority>() else { return false };
+        is_loopback(name.host())
+            || self.allowed.iter().any(|allowed| {
+                allowed == "*" || authority(allowed).is_some_and(|allowed| allowed.host() == name.host())
+            })
     }
 
     /// Puts the rule, and the CORS headers that follow from it, in front of `router`.
@@ -76,16 +101,15 @@ impl Origins {
 }
 
 async fn refuse_foreign(State(origins): State<Origins>, request: Request, next: Next) -> Response {
-    if origins.allow(request.headers()) {
-        return next.run(request).await;
+    match origins.refusal(request.headers()) {
+        None => next.run(request).await,
+        Some(reason) => (StatusCode::FORBIDDEN, reason).into_response(),
     }
-    let origin =
-        request.headers().get(header::ORIGIN).map(|origin| String::from_utf8_lossy(origin.as_bytes()));
-    let reason = format!(
-        "pages from {} may not use this server; start it with --allow-origin to let them\n",
-        origin.unwrap_or_default()
-    );
-    (StatusCode::FORBIDDEN, reason).into_response()
+}
+
+/// Host and port of an origin.
+fn authority(origin: &str) -> Option<Authority> {
+    origin.parse::<Uri>().ok()?.into_parts().authority
 }
 
 fn is_loopback(host: &str) -> bool {
@@ -105,8 +129,11 @@ mod tests {
             (Loopback, "http://localhost:3000",    "127.0.0.1:5000",     true),
             (Loopback, "http://127.0.0.1",         "localhost:5000",     true),
             (Loopback, "http://[::1]:8080",        "[::1]:5000",         true),
-            (Loopback, "null",                     "localhost:5000",     true),
+            (Loopback, "null",                     "localhost:5000",     false),
+            (Network,  "null",                     "bench.local:5000",   false),
             (Loopback, "https://LISTED.example",   "localhost:5000",     true),
+            (Loopback, "https://listed.example",   "listed.example",     true),
+            (Loopback, "http://localhost:5000",    "rebound.example",    false),
             (Loopback, "https://listed.example:1", "localhost:5000",     false),
             (Loopback, "http://rebound.example",   "rebound.example",    false),
             (Loopback, "http://localhost.example", "localhost:5000",     false),
@@ -123,5 +150,32 @@ mod tests {
             ]);
             assert_eq!(origins.allow(&headers), expected, "{exposure:?} {origin} {host}");
         }
+    }
+
+    #[test]
+    fn a_name_that_was_rebound_to_this_machine_is_refused_without_an_origin_too() {
+        use Exposure::{Loopback, Network};
+        #[rustfmt::skip]
+        let cases = [
+            (Loopback, "127.0.0.1:5000",      true),
+            (Loopback, "[::1]:5000",          true),
+            (Loopback, "app.localhost:5000",  true),
+            (Loopback, "listed.example:5000", true),
+            (Loopback, "rebound.example",     false),
+            (Loopback, "not a host",          false),
+            (Network,  "rebound.example",     true),
+        ];
+        for (exposure, host, expected) in cases {
+            let origins = Origins::new(&["https://listed.example".into()], exposure);
+            let headers = HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))]);
+            assert_eq!(origins.allow(&headers), expected, "{exposure:?} {host}");
+        }
+    }
+
+    #[test]
+    fn pages_that_are_files_can_be_let_in() {
+        let origins = Origins::new(&["null".into()], Exposure::Loopback);
+        let headers = HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static("null"))]);
+        assert!(origins.allow(&headers));
     }
 }

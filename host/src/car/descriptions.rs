@@ -29,20 +29,20 @@ static COMPOSED: Descriptions = Descriptions(BTreeMap::new());
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read, is not text, or is larger than [`MAX_FILE`].
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {error}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file begins as JSON, and is none, or of another form.
-    #[error("{}: {source}; expected {{\"P0301\": \"text\"}} or [{{\"code\": \"P0301\", \"description\": \"text\"}}]", file.display())]
+    #[error("{}: {error}; expected {{\"P0301\": \"text\"}} or [{{\"code\": \"P0301\", \"description\": \"text\"}}]", file.display())]
     Json {
         /// The file.
         file: PathBuf,
         /// Where and why not.
-        source: serde_json::Error,
+        error: serde_json::Error,
     },
     /// A line, or an entry of a JSON file, is none.
     #[error("{}:{place}: {problem}", file.display())]
@@ -103,7 +103,7 @@ impl Descriptions {
     /// # Errors
     /// [`LoadError`], which names the file and the place in it.
     pub fn load(file: &Path) -> Result<Self, LoadError> {
-        let read = |source| LoadError::Read { file: file.to_owned(), source };
+        let read = |error| LoadError::Read { file: file.to_owned(), error };
         if std::fs::metadata(file).map_err(read)?.len() > MAX_FILE {
             return Err(read(std::io::ErrorKind::FileTooLarge.into()));
         }
@@ -118,7 +118,7 @@ impl Descriptions {
         let text = text.trim_start_matches('\u{FEFF}');
         let entries: Vec<(usize, Entry)> = if text.trim_start().starts_with(['{', '[']) {
             let table = serde_json::from_str(text)
-                .map_err(|source| LoadError::Json { file: file.to_owned(), source })?;
+                .map_err(|error| LoadError::Json { file: file.to_owned(), error })?;
             let rows: Vec<(String, String)> = match table {
                 Table::Object(rows) => rows.into_iter().collect(),
                 Table::List(rows) => rows.into_iter().map(|row| (row.code, row.description)).collect(),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
+use super::{Failed, interrupted, say};
 use crate::auth::Key;
 use crate::road::facility;
 use crate::services::octane::client::{Client, Event, Events, Options, connect};
@@ -18,21 +19,32 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(subcommand)]
-    verb: Verb,
+    action: Action,
 }
 
 #[derive(Debug, clap::Args)]
 struct Server {
     /// The server
-    #[arg(long, env = "MCITY_OCTANE_SERVER", value_name = "URL", default_value = "http://localhost:5000")]
+    #[arg(
+        long,
+        env = "CLOVERLEAF_OCTANE_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:5000"
+    )]
     server: String,
 
     /// The API key
-    #[arg(long, env = "MCITY_OCTANE_KEY", value_name = "KEY", default_value = "", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "CLOVERLEAF_OCTANE_KEY",
+        value_name = "KEY",
+        default_value = "",
+        hide_env_values = true
+    )]
     key: String,
 
     /// The namespace
-    #[arg(long, env = "MCITY_OCTANE_NAMESPACE", value_name = "NAME", default_value = "/octane")]
+    #[arg(long, env = "CLOVERLEAF_OCTANE_NAMESPACE", value_name = "NAME", default_value = "/octane")]
     namespace: String,
 
     /// Print JSON, one value a line
@@ -41,13 +53,13 @@ struct Server {
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Verb {
+enum Action {
     /// Join channels and print what is said on them; comes back when the connection breaks
     Listen {
         #[command(flatten)]
         server: Server,
         /// Stop after so many events
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "COUNT")]
         count: Option<u64>,
         /// The channels, such as intersection or v2x_rsu_0129_parsed
         #[arg(required = true, value_name = "CHANNEL")]
@@ -88,22 +100,22 @@ enum Verb {
 
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        match self.verb {
-            Verb::Facility => write!(std::io::stdout(), "{}", facility::BUILT_IN)?,
-            Verb::Hash => {
+        match self.action {
+            Action::Facility => std::io::stdout().write_all(facility::BUILT_IN.as_bytes())?,
+            Action::Hash => {
                 let mut key = String::new();
                 std::io::stdin().read_to_string(&mut key).context("cannot read the key")?;
                 let key: Key = key.trim_end_matches(['\r', '\n']).parse()?;
-                writeln!(std::io::stdout(), "sha256 = \"{}\"", key.sha256())?;
+                say!("sha256 = \"{}\"", key.sha256())?;
             }
-            Verb::Listen { server, count, channels } => super::block_on(listen(server, count, channels))?,
-            Verb::Join { server, channels } => super::block_on(join(server, channels))?,
-            Verb::Send { server, event, data } => {
+            Action::Listen { server, count, channels } => super::block_on(listen(server, count, channels))?,
+            Action::Join { server, channels } => super::block_on(join(server, channels))?,
+            Action::Send { server, event, data } => {
                 let data =
                     data.map(|data| serde_json::from_str(&data).context("DATA is not JSON")).transpose()?;
                 super::block_on(send(server, &event, data))?;
             }
-            Verb::UserMessage { server, user, text } => {
+            Action::UserMessage { server, user, text } => {
                 let mut data = json!({"message": text});
                 if let Some(user) = user {
                     data["user"] = json!(user);
@@ -119,15 +131,14 @@ impl Server {
     async fn connect(&self, channels: Vec<String>) -> anyhow::Result<(Client, Events)> {
         let usual = Options::new(&self.server, &self.key);
         let options = Options { namespace: self.namespace.clone(), channels, ..usual };
-        connect(options).await.with_context(|| format!("cannot connect to {}", self.server))
+        connect(options).await.map_err(|error| {
+            let error = anyhow::Error::from(error).context(format!("cannot connect to {}", self.server));
+            Failed::connection(error).into()
+        })
     }
 
     fn print(&self, name: &str, data: &Value) -> std::io::Result<()> {
-        if self.json {
-            writeln!(std::io::stdout(), "{}", json!({"event": name, "data": data}))
-        } else {
-            writeln!(std::io::stdout(), "{name} {data}")
-        }
+        if self.json { say!("{}", json!({"event": name, "data": data})) } else { say!("{name} {data}") }
     }
 }
 
@@ -135,7 +146,11 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
     let (client, mut events) = server.connect(channels).await?;
     let mut left = count;
     while left != Some(0) {
-        match events.next().await {
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = interrupted() => break,
+        };
+        match event {
             None => bail!("the server ended the connection"),
             Some(Event::Back) => eprintln!("connected again"),
             Some(Event::Lost { reason, retrying: true }) => eprintln!("{reason}; trying again"),
@@ -180,14 +195,14 @@ async fn join(server: Server, channels: Vec<String>) -> anyhow::Result<()> {
     let listing = listing.await.context("the server does not answer")??;
     client.disconnect().await;
     if server.json {
-        writeln!(std::io::stdout(), "{}", json!({"joined": joined, "channels": listing["channels"]}))?;
+        say!("{}", json!({"joined": joined, "channels": listing["channels"]}))?;
     } else {
         for channel in &joined {
-            writeln!(std::io::stdout(), "joined {channel}")?;
+            say!("joined {channel}")?;
         }
         for channel in listing["channels"].as_array().into_iter().flatten() {
             let mark = if channel["subscribed"] == true { "*" } else { " " };
-            writeln!(std::io::stdout(), "{mark} {}", channel["name"].as_str().unwrap_or_default())?;
+            say!("{mark} {}", channel["name"].as_str().unwrap_or_default())?;
         }
     }
     match channels.iter().find(|channel| !joined.contains(channel)) {
@@ -208,7 +223,7 @@ async fn send(server: Server, event: &str, data: Option<Value>) -> anyhow::Resul
     }
     client.disconnect().await;
     if server.json {
-        writeln!(std::io::stdout(), "{}", json!({"sent": event}))?;
+        say!("{}", json!({"sent": event}))?;
     }
     Ok(())
 }

@@ -8,6 +8,8 @@ use anyhow::Context;
 use cloverleaf_core::bus::Protocol;
 use tokio::net::TcpListener;
 
+use super::{interrupted, say};
+use crate::config::duration;
 use crate::transport::simulator::{self, Simulator, Timing};
 
 /// Offer a simulated car behind a simulated ELM327 on a TCP port
@@ -29,15 +31,15 @@ pub(super) struct Command {
     /// Speed of the adapter's serial port, bits per second
     #[arg(long, default_value_t = 115_200, value_parser = clap::value_parser!(u32).range(1..))]
     baud: u32,
-    /// Delay of the link in each direction, milliseconds
-    #[arg(long, default_value_t = 0)]
-    delay: u64,
+    /// Delay of the link in each direction
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
+    delay: Duration,
     /// Answer at once, whatever it would take
     #[arg(long)]
     instant: bool,
-    /// Seconds that the engine has been running when the simulation begins
-    #[arg(long, default_value_t = 0)]
-    warm: u64,
+    /// How long the engine has been running when the simulation begins
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
+    warm: Duration,
 }
 
 impl Command {
@@ -49,13 +51,16 @@ impl Command {
             let simulator = Simulator::new(simulator::Options {
                 protocol: self.protocol,
                 baud: self.baud,
-                delay: Duration::from_millis(self.delay),
+                delay: self.delay,
                 timing: if self.instant { Timing::None } else { Timing::Real },
-                warm: Duration::from_secs(self.warm),
+                warm: self.warm,
                 ..simulator::Options::default()
             });
-            println!("listening on tcp://{}", listener.local_addr()?);
-            simulator.listen(listener).await?;
+            say!("listening on tcp://{}", listener.local_addr()?)?;
+            tokio::select! {
+                ended = simulator.listen(listener) => ended?,
+                () = interrupted() => {}
+            }
             Ok(ExitCode::SUCCESS)
         })
     }

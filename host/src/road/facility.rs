@@ -20,7 +20,7 @@ pub const BUILT_IN: &str = include_str!("facility.toml");
 #[non_exhaustive]
 pub enum FacilityError {
     /// It is not TOML, or says something that no facility has.
-    #[error("{0}")]
+    #[error(transparent)]
     Syntax(#[from] toml::de::Error),
     /// Two things of one kind have the same id.
     #[error("{kind} {id} is described twice")]

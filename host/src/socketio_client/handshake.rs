@@ -29,7 +29,7 @@ pub(super) struct Connection {
 #[derive(Debug, thiserror::Error)]
 pub enum UrlError {
     /// It does not parse.
-    #[error("not a URL: {0}")]
+    #[error("not a URL")]
     Syntax(#[from] http::uri::InvalidUri),
     /// It is not absolute, or of another scheme.
     #[error("expected http://, https://, ws:// or wss:// and a host")]
@@ -48,9 +48,9 @@ pub enum ConnectError {
     Header(String),
     /// TCP, TLS or WebSocket failed.
     #[error("no WebSocket: {0}")]
-    WebSocket(#[from] Box<tungstenite::Error>),
+    WebSocket(Box<tungstenite::Error>),
     /// The server does not speak Engine.IO 4 or Socket.IO 5.
-    #[error("the server does not speak Socket.IO: {0}")]
+    #[error("the server does not speak Socket.IO")]
     Malformed(#[from] Malformed),
     /// The server refused the namespace or the credentials: its message, and all that it said.
     #[error("the server refused: {message}")]
@@ -66,6 +66,12 @@ pub enum ConnectError {
     /// The handshake took longer than [`Options::connect_timeout`].
     #[error("no answer in time")]
     Timeout,
+}
+
+impl From<Box<tungstenite::Error>> for ConnectError {
+    fn from(error: Box<tungstenite::Error>) -> Self {
+        Self::WebSocket(error)
+    }
 }
 
 impl ConnectError {

@@ -239,6 +239,12 @@ impl Client {
         self.shared.connection().is_some() && !self.orders.is_closed()
     }
 
+    /// Whether the connection that `message` came by still stands.
+    #[must_use]
+    pub fn is_current(&self, message: &Message) -> bool {
+        self.shared.connection() == Some(message.connection)
+    }
+
     fn connection(&self) -> Result<u64, EmitError> {
         if self.orders.is_closed() {
             return Err(EmitError::Closed);

@@ -208,7 +208,7 @@ async fn measures_a_file_of_numbers() {
     let url = format!("ws://{}/dfx", server.address);
     let path = file.to_str().unwrap().to_owned();
     let measure = move |extra: &[&str]| {
-        let mut arguments = vec!["dfx", "measure", "--at-once", "--url", &url, "--input", &path];
+        let mut arguments = vec!["dfx", "measure", "--at-once", "--server", &url, "--input", &path];
         arguments.extend(extra);
         run(&arguments, "")
     };
@@ -234,7 +234,7 @@ async fn what_was_measured_before_a_failure_is_shown() {
     let url = format!("ws://{}/dfx", server.address);
     let path = file.to_str().expect("UTF-8").to_owned();
     let measure =
-        move || run(&["dfx", "measure", "--chunk", "0.2s", "--url", &url, "--input", &path, &path], "");
+        move || run(&["dfx", "measure", "--chunk", "0.2s", "--server", &url, "--input", &path, &path], "");
     let output = tokio::task::spawn_blocking(measure).await.unwrap();
     std::fs::remove_file(&file).unwrap();
     assert_eq!(output.status.code(), Some(1));

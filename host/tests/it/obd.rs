@@ -444,7 +444,7 @@ async fn the_events_of_onboardpi_are_there_when_asked_for() {
 
     let defaults = Options::default();
     let car = obd::CarOptions { adapter: Adapter::Simulated(simulator), ..defaults.obd.car.clone() };
-    let obd = obd::Options { car, onboardpi: true, ..defaults.obd.clone() };
+    let obd = obd::Options { car, obd_onboardpi: true, ..defaults.obd.clone() };
     let server = Server::start(&Options { obd, ..defaults }).await;
     let mut client = Client::connect(&server, "").await;
     client.connected().await;
@@ -478,7 +478,7 @@ async fn onboardpi_starts_and_stops_a_simulated_car_for_others() {
     let simulator = Simulator::new(instant());
     let defaults = Options::default();
     let car = obd::CarOptions { adapter: Adapter::Simulated(simulator), ..defaults.obd.car.clone() };
-    let obd = obd::Options { car, onboardpi: true, ..defaults.obd.clone() };
+    let obd = obd::Options { car, obd_onboardpi: true, ..defaults.obd.clone() };
     let server = Server::start(&Options { obd, ..defaults }).await;
     let mut client = Client::connect(&server, "/obd,").await;
     client.emit_raw(r#"["start_emulator"]"#).await;

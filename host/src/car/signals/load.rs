@@ -20,12 +20,12 @@ const MAX_BITS: u32 = 4095 * 8;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("{}: {source}", file.display())]
+    #[error("{}: {error}", file.display())]
     Read {
         /// The file.
         file: PathBuf,
         /// Why not.
-        source: std::io::Error,
+        error: std::io::Error,
     },
     /// The file is larger than [`MAX_FILE`].
     #[error("{}: more than {MAX_FILE} bytes are no signal set", file.display())]
@@ -34,12 +34,12 @@ pub enum LoadError {
         file: PathBuf,
     },
     /// The file is not JSON.
-    #[error("{}: not JSON: {source}", file.display())]
+    #[error("{}: not JSON: {error}", file.display())]
     Json {
         /// The file.
         file: PathBuf,
         /// Where and why not.
-        source: serde_json::Error,
+        error: serde_json::Error,
     },
     /// A key is missing or has a value that it cannot have.
     #[error("{}: {command}{key}: {problem}", file.display())]
@@ -101,7 +101,7 @@ impl Fault {
 
 /// Reads a file.
 pub(super) fn file(path: &Path) -> Result<Vec<Command>, LoadError> {
-    let read = |source| LoadError::Read { file: path.to_owned(), source };
+    let read = |error| LoadError::Read { file: path.to_owned(), error };
     if std::fs::metadata(path).map_err(read)?.len() > MAX_FILE {
         return Err(LoadError::Size { file: path.to_owned() });
     }
@@ -129,7 +129,7 @@ fn years_of_name(stem: &str) -> Option<Years> {
 /// Reads text; `name` stands for the file in errors.
 pub(super) fn text(name: &Path, text: &str) -> Result<Vec<Command>, LoadError> {
     let json: Json =
-        serde_json::from_str(text).map_err(|source| LoadError::Json { file: name.to_owned(), source })?;
+        serde_json::from_str(text).map_err(|error| LoadError::Json { file: name.to_owned(), error })?;
     let fail = |command, fault: Fault| LoadError::Key {
         file: name.to_owned(),
         command: CommandName(command),

@@ -14,6 +14,8 @@ use serde::Serialize;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::plot::{plot, range};
+use crate::cli::Failed;
+use crate::config::duration;
 use crate::services::dfx::client::{CallError, Connect, Measurement, Pace, Protocol, ResultError};
 use crate::services::dfx::events::{Create, Outcome};
 use crate::services::dfx::state::Signal;
@@ -31,7 +33,7 @@ pub(super) struct Command {
     input: Vec<PathBuf>,
 
     /// How long a chunk is
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = length)]
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = length)]
     chunk: Duration,
 
     /// Samples a second in files of numbers
@@ -39,18 +41,23 @@ pub(super) struct Command {
     rate: f64,
 
     /// The server
-    #[arg(long, env = "CLOVERLEAF_DFX_URL", value_name = "URL", default_value = "ws://127.0.0.1:5000/dfx")]
-    url: String,
+    #[arg(
+        long,
+        env = "CLOVERLEAF_DFX_SERVER",
+        value_name = "URL",
+        default_value = "ws://127.0.0.1:5000/dfx"
+    )]
+    server: String,
 
     /// The token of a device or a user
     #[arg(
         long,
-        env = "CLOVERLEAF_DFX_TOKEN",
+        env = "CLOVERLEAF_DFX_KEY",
         value_name = "TOKEN",
         default_value = "local",
         hide_env_values = true
     )]
-    token: String,
+    key: String,
 
     /// The study that says what to measure
     #[arg(long, value_name = "ID", default_value = "")]
@@ -152,8 +159,11 @@ impl Command {
             Subprotocol::Proto => Protocol::Proto,
             Subprotocol::None => Protocol::Unnamed,
         };
-        let connect = Connect { protocol, ..Connect::new(&self.url, &self.token) };
-        let client = connect.connect().await.with_context(|| self.url.clone())?;
+        let connect = Connect { protocol, ..Connect::new(&self.server, &self.key) };
+        let client = connect
+            .connect()
+            .await
+            .map_err(|error| Failed::connection(anyhow::Error::from(error).context(self.server.clone())))?;
         let create = Create { study_id: self.study.clone(), ..Create::default() };
         let mut measurement = Measurement::start(client, create, Pace::AtOnce).await?;
         let progress = if self.json { ProgressBar::hidden() } else { ProgressBar::new(chunks.len() as u64) };
@@ -283,17 +293,9 @@ fn numbers(text: &str) -> Option<Vec<f64>> {
 
 /// `5s`, `2.5s`, `500ms` or seconds.
 fn length(text: &str) -> Result<Duration, String> {
-    let (number, unit) = match text.strip_suffix("ms") {
-        Some(number) => (number, 0.001),
-        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
-    };
-    let seconds: f64 = number.trim().parse().map_err(|_| "expected a time such as 5s or 500ms")?;
-    let seconds = seconds * unit;
-    if (0.1..=120.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("a chunk has 0.1 to 120 seconds".into())
-    }
+    let length = duration(text)?;
+    let allowed = Duration::from_millis(100)..=Duration::from_secs(120);
+    if allowed.contains(&length) { Ok(length) } else { Err("a chunk has 0.1 to 120 seconds".into()) }
 }
 
 fn rate(text: &str) -> Result<f64, String> {

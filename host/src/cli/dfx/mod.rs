@@ -24,6 +24,11 @@ enum Action {
 }
 
 impl Command {
+    /// See [`super::Command::serves`].
+    pub(super) fn serves(&self) -> bool {
+        matches!(self.action, Action::Serve(_))
+    }
+
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
         match self.action {
             Action::Measure(command) => command.run(),

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
+use crate::cli::{interrupted, say};
 use crate::config::Exposure;
 use crate::origin::Origins;
 use crate::serve::{Patience, serve};
@@ -33,12 +34,12 @@ impl Command {
             let dfx = Dfx::new(&self.options, &Context { timeline: Bus::new(), exposure })?;
             let router = Origins::new(&[], exposure).guard(dfx.at_root(dfx.routes()));
             eprintln!("{}", dfx.summary());
-            println!("listening on ws://{}", listener.local_addr()?);
-            let interrupted = async move {
-                crate::cli::serve::interrupted().await;
+            say!("listening on ws://{}", listener.local_addr()?)?;
+            let shutdown = async move {
+                interrupted().await;
                 dfx.drain();
             };
-            serve(listener, router, Patience::default(), interrupted).await?;
+            serve(listener, router, Patience::default(), shutdown).await?;
             Ok(ExitCode::SUCCESS)
         })
     }

@@ -3,6 +3,7 @@
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::printable;
+use crate::cli::say;
 use crate::services::hub::client::{Chat, Told};
 
 /// Chats until the input ends or the room refuses us; answers the refusal.
@@ -21,10 +22,10 @@ pub(super) async fn run(mut chat: Chat, room: &str, json: bool) -> anyhow::Resul
                     _ => {}
                 }
                 if json {
-                    println!("{}", serde_json::to_string(&told)?);
+                    say!("{}", serde_json::to_string(&told)?)?;
                 } else if let Some(line) = describe(&told, room) {
                     // One line for each, whatever was said.
-                    println!("{}", line.replace('\n', " "));
+                    say!("{}", line.replace('\n', " "))?;
                 }
             }
             line = lines.next_line(), if listening => match line? {

@@ -10,9 +10,10 @@ use cloverleaf_core::obd2::Command as Obd;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::Failed;
+use super::{Failed, say};
 use crate::car::signals::Signals;
 use crate::car::{Car, Item, QueryError, only_reads};
+use crate::config::duration;
 use crate::services::obd::CarOptions;
 use crate::timeline::Bus;
 use crate::transport::serial;
@@ -23,9 +24,9 @@ pub(super) struct Connection {
     #[command(flatten)]
     car: CarOptions,
 
-    /// Give up when no car is connected after so many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
-    patience: u64,
+    /// Give up when no car is connected after this time
+    #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = duration)]
+    timeout: Duration,
 
     /// Print JSON, one object or value per line
     #[arg(long)]
@@ -78,7 +79,7 @@ impl Connection {
                 }
             }
         };
-        let reached = tokio::time::timeout(Duration::from_secs(self.patience), reached).await;
+        let reached = tokio::time::timeout(self.timeout, reached).await;
         progress.finish_and_clear();
         match reached {
             Ok(Ok(())) => Ok(car),
@@ -171,9 +172,9 @@ impl Ports {
         for path in ports {
             let problem = serial::open_briefly(&path).err().map(|error| error.to_string());
             if self.json {
-                println!("{}", json!({ "port": path, "free": problem.is_none(), "error": problem }));
+                say!("{}", json!({ "port": path, "free": problem.is_none(), "error": problem }))?;
             } else {
-                println!("{}", problem.unwrap_or_else(|| path.display().to_string()));
+                say!("{}", problem.unwrap_or_else(|| path.display().to_string()))?;
             }
         }
         Ok(ExitCode::SUCCESS)

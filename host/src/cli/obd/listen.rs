@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use cloverleaf_core::elm327::session::Filter;
 use serde_json::json;
 
-use super::Failed;
 use super::broadcast::Listener;
 use super::connection::Connection;
+use super::{Failed, interrupted};
 
 /// Show the frames on the bus until interrupted
 ///
@@ -51,7 +51,7 @@ impl Command {
         while left > 0 {
             let frame = tokio::select! {
                 frame = frames.recv() => frame,
-                _ = tokio::signal::ctrl_c() => break,
+                () = interrupted() => break,
             };
             let Some(frame) = frame else { break };
             let frame = frame.map_err(Failed::from)?;

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::Failed;
 use super::ask::{flat, human};
 use super::connection::{Connection, find, must_read};
+use super::{Failed, interrupted};
 use crate::car::{Item, Reading};
 
 /// Watch values by name until interrupted
@@ -59,7 +59,7 @@ impl Command {
                     Err(RecvError::Lagged(_)) => continue,
                     Err(RecvError::Closed) => break,
                 },
-                _ = tokio::signal::ctrl_c() => break,
+                () = interrupted() => break,
             };
             let printed = match &mut table {
                 Some(table) => table.show(&reading),

@@ -7,7 +7,8 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use crate::services::relay::client::Membership;
+use super::Failed;
+use crate::services::relay::client::{ClientError, Membership};
 use crate::services::relay::events::MonitorId;
 use crate::socketio_client;
 
@@ -41,17 +42,30 @@ struct Relay {
     id: MonitorId,
 
     /// The relay; a path is its namespace
-    #[arg(long, env = "CLOVERLEAF_RELAY_URL", value_name = "URL", default_value = "http://127.0.0.1:5000")]
-    url: String,
+    #[arg(
+        long,
+        env = "CLOVERLEAF_RELAY_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:5000"
+    )]
+    server: String,
 
     /// What the relay asks for
-    #[arg(long, env = "CLOVERLEAF_RELAY_TOKEN", value_name = "TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[arg(long, env = "CLOVERLEAF_RELAY_KEY", value_name = "KEY", hide_env_values = true)]
+    key: Option<String>,
 }
 
 impl Relay {
     fn membership(self) -> anyhow::Result<Membership> {
-        let connection = socketio_client::Options::new(&self.url)?;
-        Ok(Membership { connection, monitor_id: self.id, token: self.token })
+        let connection = socketio_client::Options::new(&self.server)?;
+        Ok(Membership { connection, monitor_id: self.id, token: self.key })
+    }
+}
+
+/// A relay that is not there is no connection; one that refuses is a failure as any other.
+fn failed(error: ClientError) -> anyhow::Error {
+    match error {
+        ClientError::Refused(_) => error.into(),
+        error => Failed::connection(error).into(),
     }
 }

@@ -1,23 +1,34 @@
 //! `cloverleaf relay monitor`: run a program per command.
 
+use std::io::{ErrorKind, Write};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::{ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::json;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::Child;
+use tokio::sync::watch;
+use tokio::time::timeout;
 
+use crate::cli::{interrupted, say};
+use crate::config::duration;
 use crate::services::relay::client::{Notice, run_monitor};
 
 /// Bytes of a reason that are reported to the user.
 const MAX_REASON: usize = 1000;
 
+/// How long output is still read once the program has ended: what it left running may hold its pipes for ever.
+const LINGER: Duration = Duration::from_secs(1);
+
 /// Be a monitor that runs a program for every command
 ///
 /// The program gets the command on its standard input, one command at a time. Exit code 0 reports the command done;
 /// any other reports an error with the last line that the program wrote. What it writes goes back to the user (the first
-/// 64 KiB of it). Comes back after a lost connection; ends
-/// with Ctrl-C.
+/// 64 KiB of it). A program that is killed takes along what it started. Comes back after a lost connection; ends with
+/// Ctrl-C.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]
@@ -28,8 +39,8 @@ pub(super) struct Command {
     exec: PathBuf,
 
     /// Kill the program after this time and report an error
-    #[arg(long, value_name = "SECONDS", default_value = "60")]
-    time_limit: f64,
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration)]
+    time_limit: Duration,
 
     /// Kill the program when it has written this much and report an error
     #[arg(long, value_name = "BYTES", default_value = "1048576")]
@@ -54,15 +65,21 @@ struct Run {
 
 impl Command {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let time_limit = Duration::try_from_secs_f64(self.time_limit)?;
         let program = Program {
             path: self.exec,
             arguments: self.arguments,
-            time_limit,
+            time_limit: self.time_limit,
             output_limit: self.output_limit,
         };
         let membership = self.relay.membership()?;
         let id = membership.monitor_id.clone();
+        // What became of the first line that nobody took.
+        let (unread, mut unreadable) = watch::channel(None);
+        let print = |printed: std::io::Result<()>| {
+            if let Err(error) = printed {
+                unread.send_replace(Some(error));
+            }
+        };
         let execute = async |command: &str| {
             let began = Instant::now();
             let run = program.run(command).await;
@@ -75,9 +92,9 @@ impl Command {
                     "output": run.output,
                     "ms": (began.elapsed().as_secs_f64() * 1e6).round() / 1000.0,
                 });
-                println!("{line}");
+                print(say!("{line}"));
             } else {
-                print!("{}", run.output);
+                print(std::io::stdout().write_all(run.output.as_bytes()));
                 let verdict = run.result.as_ref().map_or_else(String::as_str, |()| "done");
                 eprintln!("{command:?}: {verdict}");
             }
@@ -88,20 +105,22 @@ impl Command {
                 Notice::Registered => format!("registered as {id}"),
                 Notice::Lost(reason) => format!("the connection is lost: {reason}"),
                 Notice::Refused(reason) => format!("refused, trying again: {reason}"),
+                Notice::Skipped => "a command came too late: its connection is lost".to_owned(),
                 Notice::Unreported => "the last report was lost with its connection".to_owned(),
             };
             if self.json {
-                println!("{}", json!({"notice": text}));
+                print(say!("{}", json!({"notice": text})));
             } else {
                 eprintln!("{text}");
             }
         };
         tokio::select! {
-            end = run_monitor(&membership, execute, notice) => match end? {},
-            signal = tokio::signal::ctrl_c() => {
-                signal?;
-                Ok(ExitCode::SUCCESS)
-            }
+            end = run_monitor(&membership, execute, notice) => match end.map_err(super::failed)? {},
+            _ = unreadable.changed() => match unread.send_replace(None) {
+                Some(error) => Err(error.into()),
+                None => Ok(ExitCode::SUCCESS),
+            },
+            () = interrupted() => Ok(ExitCode::SUCCESS),
         }
     }
 }
@@ -117,38 +136,51 @@ struct Program {
 
 impl Program {
     async fn run(&self, command: &str) -> Run {
-        match tokio::time::timeout(self.time_limit, self.run_to_end(command)).await {
+        match timeout(self.time_limit, self.run_to_end(command)).await {
             Ok(Ok(run)) => run,
             Ok(Err(error)) => Run::failed(format!("cannot run {}: {error}", self.path.display())),
-            // Dropping the child has killed it.
+            // Dropping the group has killed it.
             Err(_) => Run::failed(format!("killed after {} s", self.time_limit.as_secs_f64())),
         }
     }
 
     async fn run_to_end(&self, command: &str) -> std::io::Result<Run> {
-        let mut child = tokio::process::Command::new(&self.path)
+        let child = tokio::process::Command::new(&self.path)
             .args(&self.arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
+            .process_group(0)
             .spawn()?;
-        let mut stdin = child.stdin.take();
+        let mut group = Group(child);
+        let mut stdin = group.0.stdin.take();
         let feed = async {
             if let Some(stdin) = &mut stdin {
                 // A program may end, or close its input, without having read the command.
                 let _ = stdin.write_all(command.as_bytes()).await;
             }
             drop(stdin);
+            Ok(())
         };
-        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        let ((), output, errors) =
-            tokio::join!(feed, read(stdout, self.output_limit), read(stderr, self.output_limit));
-        let (output, errors) = (output?, errors?);
-        let status = if output.len() as u64 > self.output_limit || errors.len() as u64 > self.output_limit {
-            None
-        } else {
-            Some(child.wait().await?)
+        let (stdout, stderr) = (group.0.stdout.take(), group.0.stderr.take());
+        let (mut output, mut errors) = (Vec::new(), Vec::new());
+        let read = {
+            let limit = self.output_limit;
+            let reading = async {
+                tokio::try_join!(feed, read(stdout, limit, &mut output), read(stderr, limit, &mut errors))
+            };
+            let mut reading = pin!(reading);
+            tokio::select! {
+                read = &mut reading => read,
+                _ = group.0.wait() => timeout(LINGER, reading).await.unwrap_or(Ok(((), (), ()))),
+            }
+        };
+        let status = match read {
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => None,
+            read => {
+                read?;
+                Some(group.0.wait().await?)
+            }
         };
         let mut text = String::from_utf8_lossy(&output).into_owned();
         let errors = String::from_utf8_lossy(&errors);
@@ -165,19 +197,32 @@ impl Program {
     }
 }
 
+/// A program with what it started. Dropped before it has ended, all of that is killed.
+struct Group(Child);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // It has an id until its end was waited for.
+        let id = self.0.id().and_then(|id| Pid::from_raw(id.cast_signed()));
+        if let Some(id) = id {
+            // Fails when it has just ended.
+            let _ = kill_process_group(id, Signal::KILL);
+        }
+    }
+}
+
 impl Run {
     fn failed(reason: String) -> Self {
         Self { result: Err(reason), code: None, output: String::new() }
     }
 }
 
-/// Read to the end, or one byte more than `limit`.
-async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// Read to the end, or until there is more than `limit`, which is [`ErrorKind::FileTooLarge`].
+async fn read(pipe: Option<impl AsyncRead + Unpin>, limit: u64, bytes: &mut Vec<u8>) -> std::io::Result<()> {
     if let Some(pipe) = pipe {
-        pipe.take(limit.saturating_add(1)).read_to_end(&mut bytes).await?;
+        pipe.take(limit.saturating_add(1)).read_to_end(bytes).await?;
     }
-    Ok(bytes)
+    if bytes.len() as u64 > limit { Err(ErrorKind::FileTooLarge.into()) } else { Ok(()) }
 }
 
 fn last_line(text: &str) -> Option<&str> {

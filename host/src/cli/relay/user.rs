@@ -1,23 +1,27 @@
 //! `cloverleaf relay user`: send one command and wait for its end.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::services::relay::client::User;
+use crate::cli::{Failed, say};
+use crate::config::duration;
+use crate::services::relay::client::{CommandError, User};
 
 /// Send a command to a monitor and wait until it is carried out
 ///
-/// Prints what the monitor says came of it. Exits with 0 when the monitor reports it done, with 1 when it failed.
+/// Prints what the monitor says came of it. Exits with 0 when the monitor reports it done, with 1 when it
+/// failed, with 3 when there is no relay, with 4 when nothing came of it in time.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(flatten)]
     relay: super::Relay,
 
     /// Give up after this time
-    #[arg(long, value_name = "SECONDS", default_value = "300")]
-    timeout: f64,
+    #[arg(long, value_name = "DURATION", default_value = "300s", value_parser = duration)]
+    timeout: Duration,
 
     /// Print one JSON object: the outcome, and when the command was where
     #[arg(long)]
@@ -29,9 +33,12 @@ pub(super) struct Command {
 
 impl Command {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
-        let timeout = Duration::try_from_secs_f64(self.timeout)?;
-        let mut user = User::connect(self.relay.membership()?).await?;
-        let outcome = user.command(&self.command, timeout).await?;
+        let mut user = User::connect(self.relay.membership()?).await.map_err(super::failed)?;
+        let outcome = user.command(&self.command, self.timeout).await.map_err(|error| match error {
+            CommandError::Timeout => Failed::Answer(error.to_string()).into(),
+            CommandError::Refused(_) => anyhow::Error::from(error),
+            error => Failed::connection(error).into(),
+        })?;
         user.close().await;
         let milliseconds = |duration: Duration| (duration.as_secs_f64() * 1e6).round() / 1000.0;
         let (accepted, finished) = (outcome.accepted.map(milliseconds), milliseconds(outcome.finished));
@@ -45,11 +52,11 @@ impl Command {
                 "accepted_ms": accepted,
                 "finished_ms": finished,
             });
-            println!("{line}");
+            say!("{line}")?;
         } else if let Some(reason) = &outcome.failed {
             eprintln!("failed after {finished} ms: {reason}");
         } else {
-            print!("{}", outcome.output);
+            std::io::stdout().write_all(outcome.output.as_bytes())?;
             eprintln!("done after {finished} ms (accepted after {} ms)", accepted.unwrap_or_default());
         }
         Ok(if outcome.failed.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

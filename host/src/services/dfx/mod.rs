@@ -58,6 +58,7 @@ use state::{Access, BadRules, Rules, State};
 
 /// Options of the DFX endpoint.
 #[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Driver (DFX)")]
 #[group(skip)]
 pub struct Options {
     /// The token that DFX clients must present; without one any will do on this machine

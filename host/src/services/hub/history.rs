@@ -36,7 +36,7 @@ const WAITING: usize = 4096;
 
 /// Why there is no database.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot open the hub's database {url}: {source}")]
+#[error("cannot open the hub's database {url}")]
 pub struct OpenError {
     url: String,
     source: sqlx::Error,

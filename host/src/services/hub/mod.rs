@@ -6,7 +6,7 @@
 //!
 //! # Differences from the original
 //!
-//! | case | Hub on Phoenix 1.4 / 1.8 | here | with `--strict-phoenix` |
+//! | case | Hub on Phoenix 1.4 / 1.8 | here | with `--hub-strict` |
 //! |---|---|---|---|
 //! | username that is an object or an array | joins, then the presence of all rooms crashes, unless it is an array that is a text to Elixir | the join is refused with a reason | as Phoenix |
 //! | username of more than 1 kB, topic of more than 255 bytes | joins | the join is refused with a reason | as Phoenix |
@@ -58,6 +58,7 @@ use self::state::rooms::{Effects, Room, Shared};
 use self::topics::{fixture, room};
 use super::Context;
 use crate::auth::{Guard, Key};
+use crate::config::duration;
 use crate::origin::Origins;
 use crate::ws::{Flush, Limits};
 
@@ -71,7 +72,7 @@ const PATIENCE: u32 = 4;
 
 /// The options of the hub.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Hub (chat rooms)")]
+#[command(next_help_heading = "Crew (chat rooms)")]
 #[group(skip)]
 pub struct Options {
     /// Where messages are kept: sqlite::memory:, sqlite://FILE, postgres://…, or none
@@ -105,8 +106,8 @@ pub struct Options {
     pub hub_open: bool,
 
     /// Close a connection whose client says nothing for so long
-    #[arg(long, env = "CLOVERLEAF_HUB_IDLE", value_name = "SECONDS", default_value_t = 45, value_parser = clap::value_parser!(u64).range(1..))]
-    pub hub_idle: u64,
+    #[arg(long, env = "CLOVERLEAF_HUB_IDLE", value_name = "DURATION", default_value = "45s", value_parser = duration)]
+    pub hub_idle: Duration,
 
     /// The most channels one connection may join
     #[arg(long, env = "CLOVERLEAF_HUB_CHANNELS", value_name = "COUNT", default_value_t = 100)]
@@ -125,8 +126,8 @@ pub struct Options {
     pub hub_queue: usize,
 
     /// Do what Phoenix 1.8.12 does, to the letter, even where that is worse
-    #[arg(long, env = "CLOVERLEAF_STRICT_PHOENIX")]
-    pub strict_phoenix: bool,
+    #[arg(long, env = "CLOVERLEAF_HUB_STRICT")]
+    pub hub_strict: bool,
 
     /// Offer the channels of the server that Phoenix's behaviour was recorded from, to replay recordings
     ///
@@ -138,9 +139,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        use clap::{Args, FromArgMatches};
-        let matches = Self::augment_args(clap::Command::new("hub")).get_matches_from(["hub"]);
-        Self::from_arg_matches(&matches).expect("every option has a default")
+        crate::config::defaults()
     }
 }
 
@@ -197,7 +196,7 @@ impl Hub {
             "none" => None,
             url => Some(History::open(url).await?),
         };
-        let strict = options.strict_phoenix;
+        let strict = options.hub_strict;
         let seed = Timestamp::now().as_nanosecond() as u64;
         let mut shared = Shared::new(context.timeline.clone(), options.hub_channels, strict, seed);
         shared.topics = topics.topics;
@@ -219,7 +218,7 @@ impl Hub {
             unsettled,
             limits: Limits { frame: options.hub_frame, message: options.hub_frame / 5 * 4 },
             queue: options.hub_queue,
-            idle: Duration::from_secs(options.hub_idle),
+            idle: options.hub_idle,
             rate: options.hub_rate,
             hosts,
             guard: Guard::new(options.hub_key.clone(), options.hub_open, context.exposure),

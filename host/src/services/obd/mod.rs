@@ -52,6 +52,7 @@ use crate::transport::Adapter;
 
 /// How the car is reached.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Car (OBD-II)")]
 #[group(skip)]
 pub struct CarOptions {
     /// The adapter: `sim` (a simulated car), `auto`, a serial port (/dev/ttyUSB0) or tcp://HOST:PORT
@@ -145,6 +146,7 @@ impl CarOptions {
 
 /// How the service behaves.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Car (OBD-II)")]
 #[group(skip)]
 pub struct Options {
     /// The car.
@@ -152,8 +154,8 @@ pub struct Options {
     pub car: CarOptions,
 
     /// Watch no value more often than this, times a second; 0 is as often as its signal set says, or the link can
-    #[arg(long, env = "CLOVERLEAF_WATCH_RATE", value_name = "HZ", default_value_t = 0.0, value_parser = rate)]
-    pub watch_rate: f64,
+    #[arg(long, env = "CLOVERLEAF_OBD_WATCH_RATE", value_name = "HZ", default_value_t = 0.0, value_parser = rate)]
+    pub obd_watch_rate: f64,
 
     /// What clients of the car must present
     #[arg(long, env = "CLOVERLEAF_OBD_KEY", value_name = "KEY", hide_env_values = true)]
@@ -164,8 +166,8 @@ pub struct Options {
     pub obd_open: bool,
 
     /// Answer the further events of onboardpi's server too
-    #[arg(long, env = "CLOVERLEAF_ONBOARDPI")]
-    pub onboardpi: bool,
+    #[arg(long, env = "CLOVERLEAF_OBD_ONBOARDPI")]
+    pub obd_onboardpi: bool,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -182,12 +184,12 @@ impl Obd {
     /// When an option cannot be honoured.
     pub fn new(options: &Options, context: &Context) -> Result<Self, BuildError> {
         let car = Car::connect(options.car.resolve()?, context.timeline.clone());
-        let period = match options.watch_rate {
+        let period = match options.obd_watch_rate {
             0.0 => Duration::ZERO,
             rate => Duration::from_secs_f64(1.0 / rate),
         };
         let guard = Guard::new(options.obd_key.clone(), options.obd_open, context.exposure);
-        Ok(Self::start(car, guard, period, options.onboardpi))
+        Ok(Self::start(car, guard, period, options.obd_onboardpi))
     }
 
     /// What is served and where, for people.

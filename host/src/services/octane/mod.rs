@@ -68,7 +68,7 @@ use self::state::{Input, Settings, State};
 use self::view::{IdsAs, PhasesAs};
 use super::Context;
 use crate::auth::Key;
-use crate::config::Exposure;
+use crate::config::{Exposure, duration};
 use crate::road::Road;
 use crate::road::facility::{BUILT_IN, Facility, FacilityError};
 
@@ -77,6 +77,7 @@ const TICK: Duration = Duration::from_millis(100);
 
 /// The options of the road.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Road (OCTANE)")]
 #[group(skip)]
 pub struct Options {
     /// An API key that OCTANE clients may use (repeatable)
@@ -95,14 +96,15 @@ pub struct Options {
     #[arg(long = "octane-facility", env = "CLOVERLEAF_OCTANE_FACILITY", value_name = "FILE")]
     pub facility: Option<PathBuf>,
 
-    /// Seconds that an OCTANE client may stay without a key
+    /// How long an OCTANE client may stay without a key
     #[arg(
         long = "octane-grace",
         env = "CLOVERLEAF_OCTANE_GRACE",
-        value_name = "SECONDS",
-        default_value_t = 60
+        value_name = "DURATION",
+        default_value = "60s",
+        value_parser = duration
     )]
-    pub grace: u32,
+    pub grace: Duration,
 
     /// How intersections list their phases: clients of both kinds exist
     #[arg(long = "octane-phases", env = "CLOVERLEAF_OCTANE_PHASES", value_name = "FORM", value_enum, default_value_t = PhasesAs::Array)]
@@ -116,14 +118,15 @@ pub struct Options {
     #[arg(long = "octane-echo-disconnect", env = "CLOVERLEAF_OCTANE_ECHO_DISCONNECT")]
     pub echo_disconnect: bool,
 
-    /// Seconds after which a controller that sends nothing is marked as silent
+    /// How long a controller may send nothing before it is marked as silent
     #[arg(
         long = "octane-silent-after",
         env = "CLOVERLEAF_OCTANE_SILENT_AFTER",
-        value_name = "SECONDS",
-        default_value_t = 2.0
+        value_name = "DURATION",
+        default_value = "2s",
+        value_parser = duration
     )]
-    pub silent_after: f64,
+    pub silent_after: Duration,
 
     /// Show what the controller of an intersection sends (TSCBM over UDP) instead of simulating it (repeatable)
     #[arg(
@@ -193,12 +196,12 @@ pub async fn start(options: &Options, context: &Context, io: &SocketIo) -> Resul
     };
     let facility = facility.map_err(|(path, error)| StartError::Facility { path, error: Box::new(error) })?;
     let settings = Settings {
-        grace: SignedDuration::from_secs(i64::from(options.grace)),
+        grace: SignedDuration::try_from(options.grace).unwrap_or(SignedDuration::MAX),
         open: keys.is_open(),
         echo_disconnect: options.echo_disconnect,
         phases_as: options.phases,
         ids_as: options.ids,
-        silent_after: options.silent_after,
+        silent_after: options.silent_after.as_secs_f64(),
     };
     let road = Road::new(facility, Timestamp::now());
     let octane = Octane::new(State::new(settings, road), keys, context.timeline.clone());

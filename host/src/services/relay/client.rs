@@ -10,6 +10,10 @@ use tokio::time::Instant;
 use super::events::{MonitorId, Times, reason};
 use crate::socketio_client::{self, ConnectError, Disconnect, EmitError, Event, Events, Message, Options};
 
+/// Bytes of output, or of a reason, that a monitor reports, as JSON: no more than the relay passes on, and far from the
+/// size of a message for which it closes the connection.
+pub const MAX_OUTPUT: usize = 64 << 10;
+
 /// How long an introduction may stay without its answer.
 const INTRODUCTION: Duration = Duration::from_secs(10);
 
@@ -29,7 +33,7 @@ pub struct Membership {
 #[non_exhaustive]
 pub enum ClientError {
     /// The first connection failed.
-    #[error("cannot connect: {0}")]
+    #[error("cannot connect")]
     Connect(#[from] ConnectError),
     /// The relay refused the introduction; its reason.
     #[error("the relay refuses: {0}")]
@@ -104,12 +108,16 @@ pub enum Notice {
     Lost(String),
     /// The relay refused it when it came back; it will try again.
     Refused(String),
+    /// A command had waited until its connection was lost, and is not carried out: the relay has told the user that
+    /// the monitor went.
+    Skipped,
     /// A report was lost with its connection; the relay has told the user that the monitor went.
     Unreported,
 }
 
 /// Be a monitor until the connection is lost for good: `execute` is given one command after the other, and
-/// its result is reported: what came of it (if anything), or why it failed. `notice` hears of the rest. Cancel by dropping the future.
+/// its result is reported: what came of it (if anything), or why it failed, each with the first [`MAX_OUTPUT`] bytes.
+/// `notice` hears of the rest. Cancel by dropping the future.
 ///
 /// A taken id is an error at first, but not when coming back: the relay may not have missed this side yet.
 ///
@@ -128,6 +136,7 @@ where
     loop {
         match events.next().await {
             Some(Event::Message(message)) => match message.event.as_str() {
+                "command do" if !client.is_current(&message) => notice(Notice::Skipped),
                 "command do" => {
                     let command = message.data()["command"].as_str().unwrap_or_default();
                     let result = execute(command).await;
@@ -166,13 +175,27 @@ async fn report(
 ) -> Result<(), EmitError> {
     let (event, mut data) = match result {
         Ok(output) if output.is_empty() => ("command done", json!({})),
-        Ok(output) => ("command done", json!({"output": output})),
-        Err(reason) => ("command error", json!({"reason": reason})),
+        Ok(output) => ("command done", json!({"output": beginning(&output)})),
+        Err(reason) => ("command error", json!({"reason": beginning(&reason)})),
     };
     if let Some(id) = task.data().get("id") {
         data["id"] = id.clone();
     }
     client.answer(task, event, &[data]).await
+}
+
+/// As much of a text as [`MAX_OUTPUT`] bytes of JSON hold.
+fn beginning(text: &str) -> &str {
+    let mut length = 2;
+    let end = text.char_indices().find_map(|(at, character)| {
+        length += match character {
+            '"' | '\\' | '\n' | '\r' | '\t' | '\u{8}' | '\u{C}' => 2,
+            control if control < ' ' => 6,
+            other => other.len_utf8(),
+        };
+        (length > MAX_OUTPUT).then_some(at)
+    });
+    &text[..end.unwrap_or(text.len())]
 }
 
 /// A user of one monitor, with one command at a time.
@@ -246,6 +269,8 @@ impl User {
         let data = json!({"command": command, "id": id, "sent": sent});
         self.client.emit("command send", &[data]).await?;
         let mut accepted = None;
+        // The original echoes no ids: there, what has none is of the only command there is.
+        let mut echoes = false;
         loop {
             let message = match self.events.next().await {
                 Some(Event::Message(message)) => message,
@@ -257,9 +282,12 @@ impl User {
                 Some(Event::Connected { .. }) => continue,
                 None => return Err(EmitError::Closed.into()),
             };
-            // The original echoes no ids: without one it is the only command there is.
-            if message.data().get("id").is_some_and(|echo| *echo != id) {
-                continue;
+            match message.data().get("id") {
+                Some(echo) if *echo == id => echoes = true,
+                Some(_) => continue,
+                // Of another user's command, which the relay tells all.
+                None if echoes => continue,
+                None => {}
             }
             let failed = match message.event.as_str() {
                 "command ok" => {

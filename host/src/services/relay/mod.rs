@@ -25,7 +25,7 @@
 //! | `id` in `command send` | dropped | goes to the monitor and comes back with the replies, with the times; a monitor that echoes ids may report in any order. Without an `id` not a byte differs |
 //! | what came of a command | not told | a monitor may send `{"output": …}` with `command done`; its sender gets it with `command finish`, as a string |
 //! | order of `command ok` and `command finish` | can be reversed | never: both leave under one lock, in the order `command do`, `command ok`, `command finish` |
-//! | a second `con` for a taken id | refused, also for a minute after the first has gone | freed with the connection, however it ends; a holder whose connection still stands is pinged: if it answers, "monitor_id already registered"; if its connection breaks, or nothing comes from it for `--relay-probe` seconds (it lost its power or its network), it is closed and the id changes hands. 0 refuses at once |
+//! | a second `con` for a taken id | refused, also for a minute after the first has gone | freed with the connection, however it ends; a holder whose connection still stands is pinged: if it answers, "monitor_id already registered"; if its connection breaks, or nothing comes from it for `--relay-probe` (it lost its power or its network), it is closed and the id changes hands. 0 refuses at once |
 //! | `con` again with another id | the first id is reserved for ever | the first is released at once, its commands fail |
 //! | `con` again with the same id, `query` again | accepted; the last wins | the same |
 //! | one socket as user and monitor | allowed | allowed |
@@ -59,7 +59,7 @@ use self::events::{Message, MonitorId};
 use self::handlers::Switchboard;
 use self::state::{Access, Grant, Settings};
 use super::Context;
-use crate::config::Exposure;
+use crate::config::{Exposure, duration};
 use crate::socketio;
 
 pub use self::handlers::{Client, LocalReports};
@@ -69,9 +69,10 @@ pub const NAMESPACE: &str = "/relay";
 
 /// Options of the relay.
 #[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Device (relay)")]
 #[group(skip)]
 pub struct Options {
-    /// What users of the relay must present: KEY, or ID=KEY for one monitor (repeatable)
+    /// What users of the relay must present: KEY, or ID=KEY for one monitor (repeatable, or with commas between)
     #[arg(
         long,
         env = "CLOVERLEAF_RELAY_USER_KEY",
@@ -81,7 +82,7 @@ pub struct Options {
     )]
     pub relay_user_key: Vec<Grant>,
 
-    /// What monitors must present: KEY, or ID=KEY for one monitor (repeatable)
+    /// What monitors must present: KEY, or ID=KEY for one monitor (repeatable, or with commas between)
     #[arg(
         long,
         env = "CLOVERLEAF_RELAY_MONITOR_KEY",
@@ -119,22 +120,17 @@ pub struct Options {
     #[arg(long, env = "CLOVERLEAF_RELAY_WINDOW", value_name = "COUNT", default_value = "0")]
     pub relay_window: usize,
 
-    /// Seconds after which a command that its monitor does not report has failed; 0 is never
-    #[arg(long, env = "CLOVERLEAF_RELAY_TIMEOUT", value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    /// How long a command may wait for its monitor's report before it has failed; 0 is for ever
+    #[arg(long, env = "CLOVERLEAF_RELAY_TIMEOUT", value_name = "DURATION", default_value = "300s", value_parser = duration)]
     pub relay_timeout: Duration,
 
     /// Offer the car as a monitor that answers `obd query RPM`, `obd dtc` and other read-only commands
     #[arg(long, env = "CLOVERLEAF_RELAY_CAR")]
     pub relay_car: bool,
 
-    /// Seconds in which the holder of a monitor id must answer a ping when another asks for the id; 0 refuses the other at once
-    #[arg(long, env = "CLOVERLEAF_RELAY_PROBE", value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    /// How long the holder of a monitor id may take to answer a ping when another asks for the id; 0 refuses the other at once
+    #[arg(long, env = "CLOVERLEAF_RELAY_PROBE", value_name = "DURATION", default_value = "5s", value_parser = duration)]
     pub relay_probe: Duration,
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|error| format!("{error}"))?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 impl Options {

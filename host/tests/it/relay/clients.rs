@@ -91,7 +91,7 @@ async fn a_monitor_whose_id_is_taken_is_told_so() {
 fn cloverleaf(relay: &Alone, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
     let url = format!("http://{}/relay", relay.address);
-    command.arg("relay").arg(arguments[0]).args(["--id", A, "--url", &url]).args(&arguments[1..]);
+    command.arg("relay").arg(arguments[0]).args(["--id", A, "--server", &url]).args(&arguments[1..]);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
     command
 }
@@ -156,14 +156,14 @@ async fn a_relay_that_is_not_there_is_an_error_and_not_a_wait() {
     let absent = within(command).await.unwrap();
     assert_eq!(String::from_utf8(absent.stderr).unwrap().split(": ").nth(1), Some("Monitor not connected\n"));
     let mut command = cloverleaf(&relay, &["user", "go"]);
-    command.env("CLOVERLEAF_RELAY_URL", "").args(["--url", "http://127.0.0.1:1"]);
+    command.env("CLOVERLEAF_RELAY_SERVER", "").args(["--server", "http://127.0.0.1:1"]);
     let usage = within(command.output()).await.unwrap();
-    assert_eq!(usage.status.code(), Some(2), "--url twice");
+    assert_eq!(usage.status.code(), Some(2), "--server twice");
     drop(relay);
     let mut command = Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
-    command.args(["relay", "user", "--id", A, "--url", "http://127.0.0.1:1", "go"]);
+    command.args(["relay", "user", "--id", A, "--server", "http://127.0.0.1:1", "go"]);
     let gone = within(command.output()).await.unwrap();
-    assert_eq!(gone.status.code(), Some(1));
+    assert_eq!(gone.status.code(), Some(3));
     assert!(String::from_utf8(gone.stderr).unwrap().starts_with("cloverleaf: cannot connect: "));
 }
 

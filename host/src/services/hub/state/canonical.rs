@@ -1,4 +1,4 @@
-//! JSON as Phoenix re-encodes it, for `--strict-phoenix`: what a client sent is decoded and encoded on its way to others,
+//! JSON as Phoenix re-encodes it, for `--hub-strict`: what a client sent is decoded and encoded on its way to others,
 //! which sorts keys, keeps the first of equal ones, and resolves escapes. Without the flag payloads are passed on as
 //! they came, which is the same to every reader that does not look at equal keys.
 

@@ -3,6 +3,7 @@
 import { byId, make, say } from "./dom.js";
 
 const MAX_ROOMS = 16;
+const MAX_COUNTED = 10_000;
 const MAX_SHOUTS = 20;
 const MAX_NAMES = 12;
 
@@ -28,13 +29,17 @@ export function crew() {
       return;
     }
     if (!room) {
-      if (rooms.size >= MAX_ROOMS) return;
-      room = { list: make("ul", { class: "chips" }) };
-      room.element = make("div", {}, make("dt", {}, name), make("dd", {}, room.list));
+      if (rooms.size >= MAX_COUNTED) return;
+      room = {};
       rooms.set(name, room);
-      byId("crew-rooms").append(room.element);
     }
     room.count = count;
+    if (!room.element) {
+      if (byId("crew-rooms").children.length >= MAX_ROOMS) return;
+      room.list = make("ul", { class: "chips" });
+      room.element = make("div", {}, make("dt", {}, name), make("dd", {}, room.list));
+      byId("crew-rooms").append(room.element);
+    }
     const shown = names.slice(0, MAX_NAMES).map((name) => make("li", {}, name));
     if (count > shown.length) shown.push(make("li", { class: "quiet" }, `and ${count - shown.length} more`));
     room.list.replaceChildren(...shown);

@@ -4,41 +4,41 @@ import { byId, duration, make, say } from "./dom.js";
 
 const MAX_COMMANDS = 12;
 const MAX_MONITORS = 24;
+const MAX_COUNTED = 10_000;
 const COUNTED = 200; // commands behind the median
 
 export function device() {
-  let monitors, took;
+  let connected, monitors, took; // all that are connected; those that are shown
 
   function reset() {
-    [monitors, took] = [new Map(), []];
+    [connected, monitors, took] = [new Set(), new Map(), []];
     byId("device-hint").hidden = false;
     for (const id of ["device-monitors", "device-commands"]) byId(id).replaceChildren();
     summary();
   }
 
   function summary() {
-    const connected = [...monitors.values()].filter((it) => it.connected).length;
     const middle = [...took].sort((a, b) => a - b)[took.length >> 1];
-    const parts = [`${connected} ${connected === 1 ? "monitor" : "monitors"}`];
+    const parts = [`${connected.size} ${connected.size === 1 ? "monitor" : "monitors"}`];
     if (middle !== undefined) parts.push(`median ${duration(middle)} of the last ${took.length}`);
     say(byId("device-summary"), parts.join(" · "));
   }
 
-  function monitor({ monitor_id: id, connected }) {
-    let known = monitors.get(id);
-    if (!known) {
-      if (!connected || monitors.size >= MAX_MONITORS) return;
-      known = { chip: make("li", { title: id }, short(id)) };
-      monitors.set(id, known);
-      byId("device-monitors").append(known.chip);
-    }
-    known.connected = connected;
-    known.chip.className = connected ? "good" : "old";
-    known.chip.title = `${id} ${connected ? "is connected" : "has gone"}`;
-    if (!connected) {
-      // It makes room for who comes next.
-      known.chip.remove();
+  function monitor({ monitor_id: id, connected: is }) {
+    if (!is) {
+      connected.delete(id);
+      monitors.get(id)?.remove();
       monitors.delete(id);
+    } else if (connected.size < MAX_COUNTED) {
+      connected.add(id);
+    }
+    // Whoever goes makes room for another.
+    for (const id of connected) {
+      if (monitors.size >= MAX_MONITORS) break;
+      if (monitors.has(id)) continue;
+      const chip = make("li", { class: "good", title: `${id} is connected` }, short(id));
+      monitors.set(id, chip);
+      byId("device-monitors").append(chip);
     }
   }
 
@@ -47,7 +47,7 @@ export function device() {
     const relay = times.dispatched === undefined ? undefined : times.dispatched - times.accepted;
     const work = times.dispatched === undefined ? undefined : times.finished - times.dispatched;
     const all = times.finished - times.accepted;
-    if (work !== undefined) {
+    if (done) {
       took.push(all);
       if (took.length > COUNTED) took.shift();
     }

@@ -108,6 +108,31 @@ impl Exposure {
 mod tests {
     use super::*;
 
+    #[test]
+    fn every_flag_has_a_twin_in_the_environment_and_begins_with_its_service() {
+        use clap::Args;
+        // What `cloverleaf obd` takes, too.
+        let car = ["adapter", "baud", "adapter-baud", "protocol", "signals", "dtc-table", "year"];
+        let command = Options::augment_args(clap::Command::new("serve"));
+        for arg in command.get_arguments() {
+            let flag = arg.get_long().expect("a long flag");
+            let twin = format!("CLOVERLEAF_{}", flag.to_uppercase().replace('-', "_"));
+            assert_eq!(arg.get_env().and_then(|name| name.to_str()), Some(&*twin), "--{flag}");
+            let service = match arg.get_help_heading() {
+                None => continue,
+                Some("Car (OBD-II)") if car.contains(&flag) => continue,
+                Some("Car (OBD-II)") => "obd-",
+                Some("Road (OCTANE)") => "octane-",
+                Some("Device (relay)") => "relay-",
+                Some("Crew (chat rooms)") => "hub-",
+                Some("Driver (DFX)") => "dfx-",
+                Some("Dashboard") => "dashboard-",
+                Some(other) => panic!("--{flag} below {other}"),
+            };
+            assert!(flag.starts_with(service), "--{flag} does not begin with --{service}");
+        }
+    }
+
     /// The environment of a process cannot be changed safely, so the test runs once more in another.
     #[test]
     fn defaults_do_not_depend_on_the_environment() {

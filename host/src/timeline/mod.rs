@@ -2,11 +2,11 @@
 //!
 //! Publishing never waits and never fails. Each subscriber has room for [`CAPACITY`] entries; one that falls
 //! further behind loses the oldest and is told how many ([`Missed`]). A bus that [remembers](Bus::remembering) keeps
-//! the newest entry of every topic for who comes late, [`TOPICS`] of each source at most.
+//! the newest entry of every topic for who comes late, [`TOPICS`] of each kind at most.
 
 mod latest;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
@@ -68,43 +68,78 @@ pub enum Value {
     Text(String),
     /// Anything with more structure.
     Json(serde_json::Value),
-    /// The same, already written as JSON.
+    /// The same, as JSON that is written once.
     Written(Written),
 }
 
 impl Value {
     /// Something with a structure of its own.
     pub fn written(value: &impl Serialize) -> Self {
-        // What cannot be written has keys that are no text, which nothing that is published has.
-        serde_json::value::to_raw_value(value).map_or(Self::Json(serde_json::Value::Null), |json| json.into())
+        value.write().into()
+    }
+
+    /// Something with a structure of its own that is written when somebody first reads it, which may be never: whoever
+    /// publishes is not held up.
+    pub fn later(value: impl Serialize + Send + Sync + 'static) -> Self {
+        Self::Written(Written { json: OnceLock::new(), value: Some(Arc::new(value)) })
     }
 }
 
 impl From<Box<RawValue>> for Value {
     fn from(json: Box<RawValue>) -> Self {
-        Self::Written(Written(json.into()))
+        Arc::<RawValue>::from(json).into()
     }
 }
 
 impl From<Arc<RawValue>> for Value {
     fn from(json: Arc<RawValue>) -> Self {
-        Self::Written(Written(json))
+        Self::Written(Written { json: json.into(), value: None })
     }
 }
 
 /// JSON that is written once and passed on as it is.
-#[derive(Clone, Debug)]
-pub struct Written(Arc<RawValue>);
+#[derive(Clone)]
+pub struct Written {
+    json: OnceLock<Arc<RawValue>>,
+    /// What it is made of, if it is not written from the beginning.
+    value: Option<Arc<dyn Write + Send + Sync>>,
+}
+
+/// What can be written as JSON.
+trait Write {
+    fn write(&self) -> Box<RawValue>;
+}
+
+impl<T: Serialize> Write for T {
+    fn write(&self) -> Box<RawValue> {
+        // What cannot be written has keys that are no text, which nothing that is published has.
+        serde_json::value::to_raw_value(self).unwrap_or_else(|_| RawValue::NULL.to_owned())
+    }
+}
+
+impl Written {
+    fn json(&self) -> &RawValue {
+        self.json.get_or_init(|| {
+            self.value.as_ref().map_or_else(|| RawValue::NULL.to_owned(), |value| value.write()).into()
+        })
+    }
+}
+
+impl std::fmt::Debug for Written {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Written").field(&self.json().get()).finish()
+    }
+}
 
 impl Serialize for Written {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
+        self.json().serialize(serializer)
     }
 }
 
 impl PartialEq for Written {
     fn eq(&self, other: &Self) -> bool {
-        self.0.get() == other.0.get()
+        self.json().get() == other.json().get()
     }
 }
 
@@ -259,5 +294,6 @@ mod tests {
         assert_eq!(json(Value::Quantity { value: 1500.0, unit: "rpm" }), r#"{"value":1500.0,"unit":"rpm"}"#);
         assert_eq!(json(Value::Text("P0133".into())), r#""P0133""#);
         assert_eq!(json(Value::written(&["P0133"])), r#"["P0133"]"#);
+        assert_eq!(json(Value::later(["P0133"])), r#"["P0133"]"#);
     }
 }

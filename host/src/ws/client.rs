@@ -42,7 +42,7 @@ const KEPT: usize = 64 << 10;
 /// What to ask a server for.
 #[derive(Debug)]
 pub struct Handshake {
-    /// `ws://` or `wss://`, host, port, path.
+    /// `ws://`, `wss://`, `http://` or `https://`, host, port, path.
     pub url: String,
     /// What else to send.
     pub headers: HeaderMap,
@@ -62,7 +62,7 @@ pub type Halves = (Reader<ReadHalf<Upgraded>>, Writer<WriteHalf<Upgraded>>);
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
-    /// Not a `ws://` or `wss://` URL.
+    /// Not such a URL.
     #[error("{0}")]
     Url(String),
     /// The server answered, but not with a WebSocket.
@@ -84,9 +84,9 @@ impl Handshake {
     pub async fn connect(self) -> Result<Halves, HandshakeError> {
         let mut url = Url::parse(&self.url).map_err(|e| HandshakeError::Url(e.to_string()))?;
         let scheme = match url.scheme() {
-            "ws" => "http",
-            "wss" => "https",
-            _ => return Err(HandshakeError::Url("the scheme is not ws or wss".into())),
+            "ws" | "http" => "http",
+            "wss" | "https" => "https",
+            _ => return Err(HandshakeError::Url("the scheme is not ws, wss, http or https".into())),
         };
         url.set_scheme(scheme).map_err(|()| HandshakeError::Url("the URL has no host".into()))?;
         let key = uuid::Uuid::new_v4().into_bytes();

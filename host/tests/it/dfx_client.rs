@@ -267,7 +267,7 @@ async fn what_is_no_dfx_server_is_said() {
     let server = Server::start(&Options::default()).await;
     let refused = DfxClient::connect(&format!("ws://{}/status", server.address), "t").await;
     assert!(matches!(refused, Err(ConnectError::Refused(status)) if status == 200), "{refused:?}");
-    let invalid = DfxClient::connect("http://127.0.0.1:1", "t").await;
+    let invalid = DfxClient::connect("ftp://127.0.0.1:1", "t").await;
     assert!(matches!(invalid, Err(ConnectError::Invalid(_))), "{invalid:?}");
     let invalid = DfxClient::connect("ws://127.0.0.1:1", "line\nbreak").await;
     assert!(matches!(invalid, Err(ConnectError::Invalid(_))), "{invalid:?}");

@@ -2,6 +2,7 @@
 
 mod app;
 mod car;
+mod cli;
 mod dashboard;
 mod decode;
 mod dfx;

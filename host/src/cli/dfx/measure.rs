@@ -45,7 +45,7 @@ pub(super) struct Command {
         long,
         env = "CLOVERLEAF_DFX_SERVER",
         value_name = "URL",
-        default_value = "ws://127.0.0.1:5000/dfx"
+        default_value = "http://127.0.0.1:5000/dfx"
     )]
     server: String,
 

@@ -20,11 +20,11 @@ use super::{Failed, interrupted, say};
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
     #[command(subcommand)]
-    command: Subcommand,
+    action: Action,
 }
 
 #[derive(Debug, clap::Subcommand)]
-enum Subcommand {
+enum Action {
     Query(ask::Query),
     Watch(watch::Command),
     Scan(report::Scan),
@@ -44,22 +44,22 @@ enum Subcommand {
 
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        match self.command {
-            Subcommand::Query(command) => super::block_on(command.run()),
-            Subcommand::Watch(command) => super::block_on(command.run()),
-            Subcommand::Scan(command) => super::block_on(command.run()),
-            Subcommand::Vin(command) => super::block_on(command.run()),
-            Subcommand::Dtc(command) => super::block_on(command.run()),
-            Subcommand::ClearDtc(command) => super::block_on(command.run()),
-            Subcommand::FreezeFrame(command) => super::block_on(command.run()),
-            Subcommand::Monitors(command) => super::block_on(command.run()),
-            Subcommand::Readiness(command) => super::block_on(command.run()),
-            Subcommand::Commands(command) => super::block_on(command.run()),
-            Subcommand::Raw(command) => super::block_on(command.run()),
-            Subcommand::Monitor(command) => super::block_on(command.run()),
-            Subcommand::Sleep(command) => super::block_on(command.run()),
-            Subcommand::Ports(command) => command.run(),
-            Subcommand::Decode(command) => command.run(),
+        match self.action {
+            Action::Query(command) => super::block_on(command.run()),
+            Action::Watch(command) => super::block_on(command.run()),
+            Action::Scan(command) => super::block_on(command.run()),
+            Action::Vin(command) => super::block_on(command.run()),
+            Action::Dtc(command) => super::block_on(command.run()),
+            Action::ClearDtc(command) => super::block_on(command.run()),
+            Action::FreezeFrame(command) => super::block_on(command.run()),
+            Action::Monitors(command) => super::block_on(command.run()),
+            Action::Readiness(command) => super::block_on(command.run()),
+            Action::Commands(command) => super::block_on(command.run()),
+            Action::Raw(command) => super::block_on(command.run()),
+            Action::Monitor(command) => super::block_on(command.run()),
+            Action::Sleep(command) => super::block_on(command.run()),
+            Action::Ports(command) => command.run(),
+            Action::Decode(command) => command.run(),
         }
     }
 }

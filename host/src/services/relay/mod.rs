@@ -22,7 +22,7 @@
 //! | no data, data that is no object | an exception, silence | counts as `{}`: `query failed`, `con failed`, "Invalid command"; `command done` needs no data; other keys are ignored |
 //! | `command error` | always an exception | `command failed` with its reason; another type becomes a string, none becomes "Command failed" |
 //! | whose completion is it | every user of the monitor is told of every command | only the sender, oldest command first; `--relay-broadcast` tells all |
-//! | `id` in `command send` | dropped | goes to the monitor and comes back with the replies, with the times; a monitor that echoes ids may report in any order. Without an `id` not a byte differs |
+//! | `id` in `command send` | dropped | goes to the monitor and comes back with the replies, with the times; a monitor that echoes ids may report in any order, written in any way that is the same JSON; an id that nobody gave reports nothing. Without an `id` not a byte differs |
 //! | what came of a command | not told | a monitor may send `{"output": …}` with `command done`; its sender gets it with `command finish`, as a string |
 //! | order of `command ok` and `command finish` | can be reversed | never: both leave under one lock, in the order `command do`, `command ok`, `command finish` |
 //! | a second `con` for a taken id | refused, also for a minute after the first has gone | freed with the connection, however it ends; a holder whose connection still stands is pinged: if it answers, "monitor_id already registered"; if its connection breaks, or nothing comes from it for `--relay-probe` (it lost its power or its network), it is closed and the id changes hands. 0 refuses at once |
@@ -49,7 +49,6 @@ pub mod state;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::SocketRef;
@@ -147,7 +146,6 @@ impl Options {
             window: if self.relay_window == 0 { usize::MAX } else { self.relay_window },
             timeout: some(self.relay_timeout),
             probe: some(self.relay_probe),
-            epoch_ms: Timestamp::now().as_microsecond() as f64 / 1000.0,
         }
     }
 }

@@ -7,14 +7,16 @@ use cloverleaf::app::App;
 use cloverleaf::config::{Exposure, Options as ServerOptions};
 use cloverleaf::services::relay::client::{ClientError, Membership, Notice, User, run_monitor};
 use cloverleaf::services::relay::events::MonitorId;
+use cloverleaf::services::relay::state::Census;
 use cloverleaf::socketio_client::{Backoff, Options};
-use serde_json::Value;
-use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader, Lines};
 use tokio::net::TcpListener;
 use tokio::process::{Child, ChildStdout, Command};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::sockets::{A, Alone, PATIENCE};
+use super::sockets::{A, Alone, PATIENCE, introduced, message};
 
 fn membership(relay: &Alone) -> Membership {
     let mut connection = relay.client();
@@ -165,6 +167,162 @@ async fn a_relay_that_is_not_there_is_an_error_and_not_a_wait() {
     let gone = within(command.output()).await.unwrap();
     assert_eq!(gone.status.code(), Some(3));
     assert!(String::from_utf8(gone.stderr).unwrap().starts_with("cloverleaf: cannot connect: "));
+}
+
+#[tokio::test]
+async fn of_output_without_end_the_beginning_reaches_the_user() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let ours = membership(&relay);
+    let (ready, registered) = oneshot::channel();
+    let mut ready = Some(ready);
+    tokio::spawn(async move {
+        // Longer as JSON than any message may be.
+        let execute = async |command: &str| match command {
+            "plain" => Ok("x".repeat(1_020_000)),
+            "control" => Ok("\u{1}".repeat(200_000)),
+            _ => Err("ü".repeat(1_000_000)),
+        };
+        run_monitor(&ours, execute, |_| ready.take().map_or(Ok(()), |ready| ready.send(())).unwrap()).await
+    });
+    within(registered).await.unwrap();
+    let mut user = User::connect(membership(&relay)).await.unwrap();
+    for (command, output, reason) in
+        [("plain", 65_534, None), ("control", 65_534 / 6, None), ("fail", 0, Some(65_534))]
+    {
+        let outcome = user.command(command, PATIENCE).await.unwrap();
+        assert_eq!(
+            (outcome.output.len(), outcome.failed.map(|why| why.len())),
+            (output, reason),
+            "{command}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn commands_of_a_lost_connection_are_not_carried_out() {
+    let relay =
+        Alone::start(|options| options.relay_probe = Duration::from_secs(60), Exposure::Loopback).await;
+    let ours = membership(&relay);
+    let (happened, mut happens) = mpsc::unbounded_channel();
+    let go = Notify::new();
+    let execute = async |command: &str| {
+        happened.send(command.to_owned()).unwrap();
+        go.notified().await;
+        Ok(String::new())
+    };
+    let notice = |notice: Notice| happened.send(format!("{notice:?}")).unwrap();
+    let script = async {
+        assert_eq!(within(happens.recv()).await.unwrap(), "Registered");
+        let (user, mut replies) = introduced(relay.client(), "query", A).await;
+        for command in ["first", "second"] {
+            user.emit("command send", &[json!({"command": command})]).await.unwrap();
+            assert_eq!(message(&mut replies).await.0, "command ok");
+        }
+        assert_eq!(within(happens.recv()).await.unwrap(), "first");
+        // The monitor's side answers a ping that is sent behind the second command.
+        let other = within(run_monitor(&membership(&relay), async |_: &str| Ok(String::new()), |_| ())).await;
+        assert!(matches!(other, Err(ClientError::Refused(_))));
+        user.disconnect().await;
+        let relay = relay.restart().await;
+        relay.becomes(Census { sockets: 1, ..Census::default() }).await;
+        go.notify_one();
+        for expected in ["Unreported", "Skipped"] {
+            assert_eq!(within(happens.recv()).await.unwrap(), expected);
+        }
+        assert!(within(happens.recv()).await.unwrap().starts_with("Lost"));
+        assert_eq!(within(happens.recv()).await.unwrap(), "Registered");
+    };
+    tokio::select! {
+        end = run_monitor(&ours, execute, notice) => panic!("{end:?}"),
+        () = script => {}
+    }
+}
+
+#[tokio::test]
+async fn who_is_told_of_everybodys_commands_waits_for_its_own() {
+    let relay = Alone::start(|options| options.relay_broadcast = true, Exposure::Loopback).await;
+    let (monitor, mut tasks) = introduced(relay.client(), "con", A).await;
+    let (other, mut replies) = introduced(relay.client(), "query", A).await;
+    other.emit("command send", &[json!({"command": "theirs"})]).await.unwrap();
+    assert_eq!(message(&mut replies).await.0, "command ok");
+    let mut user = User::connect(membership(&relay)).await.unwrap();
+    let monitor = async {
+        assert_eq!(message(&mut tasks).await.1["command"], "theirs");
+        let ours = message(&mut tasks).await.1;
+        assert_eq!(ours["command"], "ours");
+        monitor.emit("command done", &[json!({"output": "not for us"})]).await.unwrap();
+        monitor.emit("command done", &[json!({"id": ours["id"], "output": "for us"})]).await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(user.command("ours", PATIENCE), monitor);
+    assert_eq!(outcome.unwrap().output, "for us");
+}
+
+#[tokio::test]
+async fn what_a_program_leaves_running_is_not_waited_for() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let (_monitor, _lines) = monitor(&relay, &[], "echo started; sleep 1000 &").await;
+    let user = within(cloverleaf(&relay, &["user", "go"]).output()).await.unwrap();
+    assert_eq!((user.status.code(), &*user.stdout), (Some(0), &b"started\n"[..]));
+}
+
+/// Whether a process runs: it may have ended without anybody having asked for its end.
+fn runs(id: &str) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    status
+        .rsplit(')')
+        .next()
+        .is_some_and(|rest| !matches!(rest.trim_start().chars().next(), None | Some('Z' | 'X')))
+}
+
+#[tokio::test]
+async fn a_program_that_is_killed_takes_along_what_it_started() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    for limited in [true, false] {
+        let limits: &[&str] = if limited { &["--time-limit", "2s"] } else { &[] };
+        let file = std::env::temp_dir().join(format!("cloverleaf-relay-{}-{limited}", std::process::id()));
+        let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", file.display());
+        let (mut monitor, _lines) = monitor(&relay, limits, &script).await;
+        let mut user = cloverleaf(&relay, &["user", "go"]).spawn().unwrap();
+        let id = within(async {
+            loop {
+                match std::fs::read_to_string(&file) {
+                    Ok(id) => break id.trim().to_owned(),
+                    Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                }
+            }
+        })
+        .await;
+        std::fs::remove_file(&file).unwrap();
+        if !limited {
+            // As a supervisor ends a service.
+            let monitor = monitor.id().and_then(|id| Pid::from_raw(id.cast_signed())).unwrap();
+            kill_process(monitor, Signal::TERM).unwrap();
+        }
+        assert_eq!(within(user.wait()).await.unwrap().code(), Some(1));
+        within(async {
+            while runs(&id) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        })
+        .await;
+        if !limited {
+            assert_eq!(within(monitor.wait()).await.unwrap().code(), Some(0));
+        }
+        let _ = monitor.kill().await;
+        relay.becomes(Census::default()).await;
+    }
+}
+
+#[tokio::test]
+async fn a_monitor_whose_output_nobody_reads_any_more_ends() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let (mut monitor, lines) = monitor(&relay, &[], "true").await;
+    drop(lines);
+    let user = within(cloverleaf(&relay, &["user", "go"]).output()).await.unwrap();
+    assert!(matches!(user.status.code(), Some(0 | 1)), "the report may have been sent before the end or not");
+    let mut said = String::new();
+    within(monitor.stderr.take().unwrap().read_to_string(&mut said)).await.unwrap();
+    assert_eq!((within(monitor.wait()).await.unwrap().code(), &*said), (Some(0), ""));
 }
 
 #[tokio::test]

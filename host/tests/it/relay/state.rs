@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use cloverleaf::services::relay::events::Request;
-use cloverleaf::services::relay::state::{Access, Census, Input, Output, Settings, State};
+use cloverleaf::services::relay::state::{Access, Census, Input, Moment, Output, Settings, State};
 use serde_json::value::RawValue;
 
 fn settings() -> Settings {
@@ -25,14 +25,18 @@ fn settings() -> Settings {
         window: usize::MAX,
         timeout: None,
         probe: None,
-        epoch_ms: 1_000_000.0,
     }
+}
+
+/// So many seconds after the start, by clocks that agree.
+fn at(seconds: f64) -> Moment {
+    Moment { elapsed: Duration::from_secs_f64(seconds), wall: 1_000_000.0 + seconds * 1000.0 }
 }
 
 /// Play a conversation and compare every output. `$A` stands for thirty-two times `A`.
 fn play(settings: Settings, text: &str) {
     let mut state: State<&str> = State::new(settings);
-    let (mut now, mut out) = (Duration::ZERO, Vec::new());
+    let (mut now, mut out) = (at(0.0), Vec::new());
     let mut known = HashMap::new();
     for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
         let expanded = expand(line);
@@ -45,7 +49,7 @@ fn play(settings: Settings, text: &str) {
         }
         assert!(out.is_empty(), "before {line:?} came unexpected {:?} in:{text}", show(&out[0]));
         if name == "at" {
-            now = Duration::from_secs_f64(verb.parse().expect("seconds"));
+            now = at(verb.parse().expect("seconds"));
             state.handle_timeout(now, &mut out);
         } else {
             let token = (verb == "opens").then(|| rest.to_owned());
@@ -319,14 +323,79 @@ fn echoed_ids_complete_out_of_order() {
         at 2
         m > command done {"id":{"n":2}}
         u < command finish {"reason":"Command finish","id":{"n":2},"times":{"sent":1000500.5,"accepted":1001000.0,"dispatched":1001000.0,"finished":1002000.0}}
-        # An id that nobody gave is the monitor's own: the oldest command without one.
+        # An id that nobody gave is nobody's.
         m > command error {"id":77,"reason":"no"}
-        u < command failed {"reason":"no"}
         m > command done {"id":"a"}
         u < command finish {"reason":"Command finish","id":"a","times":{"accepted":1000000.0,"dispatched":1000000.0,"finished":1002000.0}}
         m > command done {"id":"a"}
+        m > command error {"reason":"no"}
+        u < command failed {"reason":"no"}
         "#,
     );
+}
+
+/// Python escapes what JavaScript does not, and JavaScript has one kind of number.
+#[test]
+fn an_id_is_echoed_in_the_words_of_another_library() {
+    let table = [
+        (r#""\u00fc \/""#, r#""ü /""#),
+        ("1.0", "1"),
+        ("1e3", "1000"),
+        ("-0.5", "-5e-1"),
+        (r#"{"b":[1,"\u0041"],"a":null}"#, r#"{ "a": null, "b": [1, "A"] }"#),
+        (r#""half \ud83d""#, r#""half \ud83d""#),
+    ];
+    for (given, echoed) in table {
+        let times = r#""times":{"accepted":1000000.0"#;
+        pair(
+            settings(),
+            &format!(
+                r#"
+                v > query {{"monitor_id":"$A"}}
+                v < query ok {{"reason":"Query ok"}}
+                v > command send {{"command":"another's"}}
+                m < command do {{"command":"another's"}}
+                v < command ok {{"reason":"Command ok"}}
+                u > command send {{"command":"x","id":{given}}}
+                m < command do {{"command":"x","id":{given}}}
+                u < command ok {{"reason":"Command ok","id":{given},{times}}}}}
+                m > command done {{"id":{echoed}}}
+                u < command finish {{"reason":"Command finish","id":{given},{times},"dispatched":1000000.0,"finished":1000000.0}}}}
+                "#
+            ),
+        );
+    }
+}
+
+#[test]
+fn times_follow_the_clock_on_the_wall_and_limits_do_not() {
+    let mut state: State<&str> =
+        State::new(Settings { timeout: Some(Duration::from_secs(10)), ..settings() });
+    let mut out = Vec::new();
+    let id = "A".repeat(32);
+    // After the command was accepted the machine sleeps for eight hours.
+    let awake = Moment { elapsed: Duration::from_secs(1), wall: 28_801_000.0 };
+    for (now, peer, event, data) in [
+        (at(0.0), "m", "con", format!(r#"{{"monitor_id":"{id}"}}"#)),
+        (at(0.0), "u", "query", format!(r#"{{"monitor_id":"{id}"}}"#)),
+        (at(0.0), "u", "command send", r#"{"command":"x"}"#.to_owned()),
+        (awake, "m", "command done", "{}".to_owned()),
+    ] {
+        if event != "command send" && event != "command done" {
+            state.handle(now, peer, Input::Opened { token: None, audible: true }, &mut out);
+        }
+        state.handle_timeout(now, &mut out);
+        let data: Box<RawValue> = serde_json::from_str(&data).unwrap();
+        let request = Request::parse(event, &data).unwrap();
+        state.handle(now, peer, Input::Request(request), &mut out);
+    }
+    let record = out.iter().find_map(|output| match output {
+        Output::Record(record) => Some(record),
+        _ => None,
+    });
+    let record = record.expect("the command is over");
+    assert_eq!(record.failed, None, "a second is no timeout");
+    assert_eq!((record.times.accepted, record.times.finished), (1_000_000.0, Some(28_801_000.0)));
 }
 
 #[test]
@@ -670,7 +739,7 @@ impl Random {
 fn request(state: &mut State<usize>, from: usize, event: &str, json: &str, out: &mut Vec<Output<usize>>) {
     let data: Box<RawValue> = serde_json::from_str(json).unwrap();
     let request = Request::parse(event, &data).unwrap();
-    state.handle(Duration::ZERO, from, Input::Request(request), out);
+    state.handle(at(0.0), from, Input::Request(request), out);
 }
 
 #[test]
@@ -681,7 +750,7 @@ fn a_thousand_users_and_monitors_never_hear_of_each_others_commands() {
     // Monitors are the sockets from 0, users those from COUNT; user n commands a monitor of its choice.
     let mut target = vec![0; COUNT];
     for peer in 0..2 * COUNT {
-        state.handle(Duration::ZERO, peer, Input::Opened { token: None, audible: true }, &mut out);
+        state.handle(at(0.0), peer, Input::Opened { token: None, audible: true }, &mut out);
         if peer < COUNT {
             request(&mut state, peer, "con", &format!("{{\"monitor_id\":\"{peer:032}\"}}"), &mut out);
         }
@@ -739,12 +808,12 @@ fn a_hundred_thousand_reconnects_leave_nothing_behind() {
     let mut out = Vec::new();
     let id = format!("{{\"monitor_id\":\"{}\"}}", "a".repeat(32));
     for peer in 0..100_000 {
-        state.handle(Duration::ZERO, peer, Input::Opened { token: None, audible: true }, &mut out);
+        state.handle(at(0.0), peer, Input::Opened { token: None, audible: true }, &mut out);
         request(&mut state, peer, "con", &id, &mut out);
         request(&mut state, peer, "query", &id, &mut out);
         request(&mut state, peer, "command send", "{\"command\":\"x\"}", &mut out);
         assert!(matches!(&out[0], Output::Emit(_, message) if message.event == "con ok"), "{peer}");
-        state.handle(Duration::ZERO, peer, Input::Closed, &mut out);
+        state.handle(at(0.0), peer, Input::Closed, &mut out);
         out.clear();
     }
     assert_eq!(state.census(), Census::default());

@@ -86,7 +86,7 @@ pub const MOST: usize = 65_536;
 /// What to connect to, and how.
 #[derive(Clone)]
 pub struct Connect {
-    /// `ws://` or `wss://`, host, port, path.
+    /// `ws://`, `wss://`, `http://` or `https://`, host, port, path.
     pub url: String,
     /// A device's or a user's token.
     pub token: String,

@@ -10,7 +10,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use serde::Serialize;
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
 use serde_json::json;
 use socketioxide::AckError;
 use socketioxide::extract::SocketRef;
@@ -20,7 +21,7 @@ use tokio::time::Instant;
 use self::link::{Link, Outlet, Parcel, Passed, Peer, drain};
 use super::NAMESPACE;
 use super::events::{self, Message, MonitorId, Reason, Request, Text, Times, decode, reason};
-use super::state::{Census, Input, Output, Record, Settings, State};
+use super::state::{Census, Input, Moment, Output, Record, Settings, State};
 use crate::socketio::{Incoming, Line, Member, NOTHING};
 use crate::timeline::{Bus, Source, Value};
 
@@ -112,8 +113,9 @@ impl Switchboard {
         self.lock().state.census()
     }
 
-    fn now(&self) -> Duration {
-        self.started.elapsed()
+    fn now(&self) -> Moment {
+        let wall = Timestamp::now().as_microsecond() as f64 / 1000.0;
+        Moment { elapsed: self.started.elapsed(), wall }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -174,8 +176,8 @@ impl Switchboard {
                 self.timeline.publish(Source::Device, format!("monitor/{id}"), Value::Json(value));
             }
             Output::Record(record) => {
-                let topic = format!("command/{}", record.monitor_id);
-                self.timeline.publish(Source::Device, topic, Value::written(&Way::of(&record)));
+                let topic = ["command/", record.monitor_id.as_str()].concat();
+                self.timeline.publish(Source::Device, topic, Value::later(Way(record)));
             }
         }
     }
@@ -234,7 +236,7 @@ impl Drop for Switchboard {
 }
 
 impl Inner {
-    fn open(&mut self, now: Duration, outlet: Outlet, token: Option<String>, audible: bool) -> Peer {
+    fn open(&mut self, now: Moment, outlet: Outlet, token: Option<String>, audible: bool) -> Peer {
         let peer = self.next;
         self.next += 1;
         self.links.insert(peer, Link::new(outlet));
@@ -242,13 +244,13 @@ impl Inner {
         peer
     }
 
-    fn forget(&mut self, now: Duration, peer: Peer) {
+    fn forget(&mut self, now: Moment, peer: Peer) {
         self.links.remove(&peer);
         self.state.handle(now, peer, Input::Closed, &mut self.out);
     }
 
     /// The client does not read: close it, and free its monitor's id at once.
-    fn drop_slow(&mut self, now: Duration, peer: Peer) {
+    fn drop_slow(&mut self, now: Moment, peer: Peer) {
         if let Some(link) = self.links.remove(&peer) {
             tracing::debug!(peer, "a relay client does not read; disconnecting it");
             tokio::spawn(link.close());
@@ -273,29 +275,32 @@ async fn run_timers(switchboard: Weak<Switchboard>, timers: Arc<Notify>) {
 }
 
 /// A command's way as the timeline shows it.
-#[derive(Serialize)]
-struct Way<'a> {
-    monitor_id: &'a str,
-    command: Text,
-    outcome: &'static str,
-    reason: Reason,
-    times: Times,
-}
+struct Way(Box<Record>);
 
-impl<'a> Way<'a> {
-    fn of(record: &'a Record) -> Self {
+impl Serialize for Way {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Shown<'a> {
+            monitor_id: &'a str,
+            command: Text,
+            outcome: &'static str,
+            reason: Reason,
+            times: Times,
+        }
+        let record = &self.0;
         let reason = match &record.failed {
             None => Reason::Ours(reason::COMMAND_FINISH),
             Some(Reason::Monitors(text)) => Reason::Monitors(shown(text)),
             Some(ours) => ours.clone(),
         };
-        Self {
+        let shown = Shown {
             monitor_id: record.monitor_id.as_str(),
             command: shown(&record.command),
             outcome: if record.failed.is_none() { "done" } else { "failed" },
             reason,
             times: record.times,
-        }
+        };
+        shown.serialize(serializer)
     }
 }
 

@@ -1,18 +1,23 @@
 //! The way of a command: from its user to the monitor, and its end back to the user.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::hash::Hash;
 use std::time::Duration;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::events::{
     Message, MonitorId, Payload, Reason, Submission, Text, Times, decode, is_string, reason, text_length,
 };
-use super::{Output, Peer, Record, Settings, State};
+use super::{Moment, Output, Peer, Record, Settings, State};
 
 /// Bytes of an id that a user may give a command.
 const MAX_ID: usize = 256;
+
+/// Bytes of an id in a report: the longest with every character escaped.
+const MAX_ECHO: usize = 6 * MAX_ID;
 
 /// Bytes of commands that may wait for one monitor; more is answered [`reason::TOO_MANY_PENDING`].
 const MAX_WAITING_BYTES: usize = 16 << 20;
@@ -35,20 +40,43 @@ pub(super) struct Command<P> {
     sender: Option<P>,
     command: Text,
     id: Option<Text>,
+    /// The id as it is compared, where that is another text.
+    key: Option<Box<str>>,
     sent: Option<f64>,
-    accepted: Duration,
-    dispatched: Option<Duration>,
+    accepted: Moment,
+    dispatched: Option<Moment>,
 }
 
 impl<P> Command<P> {
-    fn times(&self, epoch_ms: f64, finished: Option<Duration>) -> Times {
-        let wall = |time: Duration| epoch_ms + time.as_secs_f64() * 1000.0;
+    fn times(&self, finished: Option<Moment>) -> Times {
+        let wall = |moment: Moment| moment.wall;
         Times {
             sent: self.sent,
-            accepted: wall(self.accepted),
+            accepted: self.accepted.wall,
             dispatched: self.dispatched.map(wall),
             finished: finished.map(wall),
         }
+    }
+
+    /// Its id as it is compared.
+    fn known_by(&self) -> Option<&str> {
+        self.key.as_deref().or_else(|| self.id.as_ref().map(|id| id.0.get()))
+    }
+}
+
+/// An id as it is compared: the same text or number is the same id, however its JSON is written (`"\u00fc"` or `"ü"`,
+/// `1.0` or `1`), for clients and monitors write it by other libraries.
+fn canonical(id: &RawValue) -> Cow<'_, str> {
+    let text = id.get();
+    let digits = text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits || is_string(id) && !text.contains('\\') {
+        return text.into();
+    }
+    match serde_json::from_str::<Value>(text) {
+        Ok(Value::Number(number)) => number.as_f64().unwrap_or_default().to_string().into(),
+        Ok(value) => value.to_string().into(),
+        // Half a surrogate pair, which no text can hold.
+        Err(_) => text.into(),
     }
 }
 
@@ -92,18 +120,19 @@ impl<P: Copy> Monitor<P> {
         Some(command)
     }
 
-    /// Which command a report is of: the one whose id it echoes, else the oldest. An id of the monitor's own making
-    /// reports the oldest command that came without one.
+    /// Which command a report is of: the one whose id it echoes, or the oldest if it echoes none. An id that nobody
+    /// gave, or of a command that is over, is of none: it must not complete the command of another.
     fn reported(&self, echo: Option<&RawValue>) -> Option<usize> {
         let Some(echo) = echo else { return (self.given > 0).then_some(0) };
-        let given = || self.commands.iter().take(self.given);
-        given()
-            .position(|command| command.id.as_ref().is_some_and(|id| id.0.get() == echo.get()))
-            .or_else(|| given().position(|command| command.id.is_none()))
+        if echo.get().len() > MAX_ECHO {
+            return None;
+        }
+        let echo = canonical(echo);
+        self.commands.iter().take(self.given).position(|command| command.known_by() == Some(&*echo))
     }
 
     /// Give the monitor what its window has room for.
-    fn dispatch(&mut self, now: Duration, window: usize, out: &mut Vec<Output<P>>) {
+    fn dispatch(&mut self, now: Moment, window: usize, out: &mut Vec<Output<P>>) {
         while self.given < window
             && let Some(command) = self.commands.get_mut(self.given)
         {
@@ -123,7 +152,7 @@ impl Peer {
     /// Whom a command of this user is for and what it says, or the reason why it is not accepted.
     fn accept<'a>(
         &mut self,
-        now: Duration,
+        now: Moment,
         settings: &Settings,
         submission: &Submission<'a>,
     ) -> Result<(MonitorId, &'a RawValue), &'static str> {
@@ -135,9 +164,9 @@ impl Peer {
             return Err(reason::TOO_LARGE);
         }
         let full = f64::from(settings.rate);
-        let gained = now.saturating_sub(self.counted).as_secs_f64() * full;
+        let gained = now.elapsed.saturating_sub(self.counted).as_secs_f64() * full;
         self.allowance = (self.allowance + gained).min(full);
-        self.counted = now;
+        self.counted = now.elapsed;
         if self.allowance < 1.0 {
             return Err(reason::TOO_FAST);
         }
@@ -153,7 +182,7 @@ impl<P: Copy + Eq + Hash> State<P> {
     /// A user sends a command.
     pub(super) fn send(
         &mut self,
-        now: Duration,
+        now: Moment,
         from: P,
         submission: Submission<'_>,
         out: &mut Vec<Output<P>>,
@@ -171,10 +200,13 @@ impl<P: Copy + Eq + Hash> State<P> {
             Err(why) => return out.push(Output::Emit(from, failure(Reason::Ours(why), id, None))),
         };
         peer.pending += 1;
+        let key =
+            submission.id.map(canonical).filter(|key| id.as_ref().is_some_and(|id| id.0.get() != &**key));
         let command = Command {
             sender: Some(from),
             command: command.into(),
             id,
+            key: key.map(|key| key.into()),
             sent: submission.sent,
             accepted: now,
             dispatched: None,
@@ -184,7 +216,7 @@ impl<P: Copy + Eq + Hash> State<P> {
             payload: Payload {
                 reason: Some(Reason::Ours(reason::COMMAND_OK)),
                 id: command.id.clone(),
-                times: command.id.is_some().then(|| command.times(settings.epoch_ms, None)),
+                times: command.id.is_some().then(|| command.times(None)),
                 ..Payload::default()
             },
         };
@@ -205,7 +237,7 @@ impl<P: Copy + Eq + Hash> State<P> {
     /// A monitor reports a command: done, or failed.
     pub(super) fn report(
         &mut self,
-        now: Duration,
+        now: Moment,
         from: P,
         echo: Option<&RawValue>,
         result: Result<Option<Text>, Reason>,
@@ -223,7 +255,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         }
     }
 
-    fn dispatch(&mut self, now: Duration, id: &MonitorId, out: &mut Vec<Output<P>>) {
+    fn dispatch(&mut self, now: Moment, id: &MonitorId, out: &mut Vec<Output<P>>) {
         if let Some(monitor) = self.monitors.get_mut(id) {
             monitor.dispatch(now, self.settings.window, out);
         }
@@ -232,14 +264,14 @@ impl<P: Copy + Eq + Hash> State<P> {
     /// Tell whoever waits that a command is over.
     pub(super) fn finish(
         &mut self,
-        now: Duration,
+        now: Moment,
         monitor_id: &MonitorId,
         command: Command<P>,
         result: Result<Option<Text>, Reason>,
         out: &mut Vec<Output<P>>,
     ) {
         let Some(sender) = command.sender else { return };
-        let times = command.times(self.settings.epoch_ms, Some(now));
+        let times = command.times(Some(now));
         let shown = command.id.is_some().then_some(times);
         let (failed, output) = match result {
             Ok(output) => (None, output),
@@ -280,7 +312,7 @@ impl<P: Copy + Eq + Hash> State<P> {
     /// Commands of this age have failed. Those that the monitor was given keep their place for its late report.
     pub(super) fn time_out(
         &mut self,
-        now: Duration,
+        now: Moment,
         timeout: Duration,
         id: &MonitorId,
         out: &mut Vec<Output<P>>,
@@ -290,7 +322,7 @@ impl<P: Copy + Eq + Hash> State<P> {
             let Some(monitor) = self.monitors.get_mut(id) else { return };
             let given = position < monitor.given;
             let Some(command) = monitor.commands.get_mut(position) else { break };
-            let age = now.saturating_sub(command.accepted);
+            let age = now.elapsed.saturating_sub(command.accepted.elapsed);
             if age < timeout {
                 break;
             }
@@ -307,6 +339,7 @@ impl<P: Copy + Eq + Hash> State<P> {
                 let place = Command {
                     sender: None,
                     id: command.id.clone(),
+                    key: command.key.clone(),
                     command: command.command.clone(),
                     ..*command
                 };

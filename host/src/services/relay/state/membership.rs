@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::events::{Introduction, MonitorId, Reason, reason};
 use super::command::Monitor;
-use super::{Output, Role, State, tell};
+use super::{Moment, Output, Role, State, tell};
 
 /// Somebody asks to be a monitor that is there already.
 #[derive(Debug)]
@@ -16,7 +16,7 @@ pub(super) struct Claim<P> {
 }
 
 impl<P: Copy + Eq + Hash> State<P> {
-    pub(super) fn query(&mut self, now: Duration, from: P, who: Introduction, out: &mut Vec<Output<P>>) {
+    pub(super) fn query(&mut self, now: Moment, from: P, who: Introduction, out: &mut Vec<Output<P>>) {
         let id = match self.admit(Role::User, from, who) {
             Ok(id) => id,
             Err(why) => return self.refuse(now, from, "query failed", why, out),
@@ -30,7 +30,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         tell(from, "query ok", reason::QUERY_OK, out);
     }
 
-    pub(super) fn con(&mut self, now: Duration, from: P, who: Introduction, out: &mut Vec<Output<P>>) {
+    pub(super) fn con(&mut self, now: Moment, from: P, who: Introduction, out: &mut Vec<Output<P>>) {
         let id = match self.admit(Role::Monitor, from, who) {
             Ok(id) => id,
             Err(why) => return self.refuse(now, from, "con failed", why, out),
@@ -57,7 +57,7 @@ impl<P: Copy + Eq + Hash> State<P> {
                 if let Some(peer) = self.peers.get_mut(&from) {
                     peer.claims = Some(id.clone());
                 }
-                self.claims.insert(id, Claim { by: from, deadline: now + window });
+                self.claims.insert(id, Claim { by: from, deadline: now.elapsed + window });
             }
             _ => self.refuse(now, from, "con failed", reason::ALREADY_REGISTERED, out),
         }
@@ -82,7 +82,7 @@ impl<P: Copy + Eq + Hash> State<P> {
     }
 
     /// Nobody is this monitor any more: its commands fail, and who claimed it gets it.
-    fn release(&mut self, now: Duration, id: &MonitorId, out: &mut Vec<Output<P>>) {
+    fn release(&mut self, now: Moment, id: &MonitorId, out: &mut Vec<Output<P>>) {
         let Some(monitor) = self.monitors.remove(id) else { return };
         for command in monitor.into_commands() {
             self.finish(now, id, command, Err(Reason::Ours(reason::DISCONNECTED)), out);
@@ -94,7 +94,7 @@ impl<P: Copy + Eq + Hash> State<P> {
     }
 
     /// The socket has shown that it lives: who claims its id cannot have it.
-    pub(super) fn prove(&mut self, now: Duration, from: P, out: &mut Vec<Output<P>>) {
+    pub(super) fn prove(&mut self, now: Moment, from: P, out: &mut Vec<Output<P>>) {
         if self.claims.is_empty() {
             return;
         }
@@ -105,8 +105,8 @@ impl<P: Copy + Eq + Hash> State<P> {
     }
 
     /// Claims whose time is over: who was probed and would have been heard is gone, who cannot be heard keeps its id.
-    pub(super) fn end_claims(&mut self, now: Duration, out: &mut Vec<Output<P>>) {
-        let over = self.claims.iter().filter(|(_, claim)| claim.deadline <= now);
+    pub(super) fn end_claims(&mut self, now: Moment, out: &mut Vec<Output<P>>) {
+        let over = self.claims.iter().filter(|(_, claim)| claim.deadline <= now.elapsed);
         let over: Vec<MonitorId> = over.map(|(id, _)| id.clone()).collect();
         for id in over {
             let holder = self.monitors.get(&id).map(Monitor::holder);
@@ -127,7 +127,7 @@ impl<P: Copy + Eq + Hash> State<P> {
     /// Say no, then close: the documents promise both, in this order.
     pub(super) fn refuse(
         &mut self,
-        now: Duration,
+        now: Moment,
         to: P,
         event: &'static str,
         why: &'static str,
@@ -138,7 +138,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         self.close(now, to, out);
     }
 
-    pub(super) fn close(&mut self, now: Duration, from: P, out: &mut Vec<Output<P>>) {
+    pub(super) fn close(&mut self, now: Moment, from: P, out: &mut Vec<Output<P>>) {
         let Some(peer) = self.peers.remove(&from) else { return };
         self.unwatch(from, peer.user_of);
         self.unclaim(from, peer.claims);

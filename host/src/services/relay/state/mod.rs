@@ -43,8 +43,16 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// How long the holder of a taken id is probed; `None` refuses a second `con` at once.
     pub probe: Option<Duration>,
-    /// What [`Times`] count from: milliseconds since 1970 at the relay's time zero.
-    pub epoch_ms: f64,
+}
+
+/// A moment by two clocks: one that only counts, for how long things take, and the wall's, which is told. They drift
+/// apart when the wall's is set, and while the machine sleeps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Moment {
+    /// Since the relay began.
+    pub elapsed: Duration,
+    /// Milliseconds since 1970.
+    pub wall: f64,
 }
 
 /// Something that happened to the socket `P`.
@@ -135,7 +143,7 @@ impl<P: Copy + Eq + Hash> State<P> {
     }
 
     /// Take one input of the socket `from` at `now` and append what must be done to `out`.
-    pub fn handle(&mut self, now: Duration, from: P, input: Input<'_>, out: &mut Vec<Output<P>>) {
+    pub fn handle(&mut self, now: Moment, from: P, input: Input<'_>, out: &mut Vec<Output<P>>) {
         match input {
             Input::Opened { token, audible } => {
                 let allowance = f64::from(self.settings.rate);
@@ -147,7 +155,7 @@ impl<P: Copy + Eq + Hash> State<P> {
                     claims: None,
                     pending: 0,
                     allowance,
-                    counted: now,
+                    counted: now.elapsed,
                 };
                 self.peers.insert(from, peer);
             }
@@ -188,7 +196,7 @@ impl<P: Copy + Eq + Hash> State<P> {
 
     /// Let time pass: commands time out, claims are decided. Call it now and then while
     /// the relay is not [idle](Self::is_idle).
-    pub fn handle_timeout(&mut self, now: Duration, out: &mut Vec<Output<P>>) {
+    pub fn handle_timeout(&mut self, now: Moment, out: &mut Vec<Output<P>>) {
         self.end_claims(now, out);
         if let Some(timeout) = self.settings.timeout {
             let waiting = self.monitors.iter().filter(|(_, monitor)| monitor.unfinished() > 0);

@@ -24,6 +24,7 @@ fn a_server_that_is_not_there_is_exit_code_3_and_its_cause_is_told_once() {
         &["octane", "listen", "--server", nowhere, "intersection"][..],
         &["relay", "user", "--server", nowhere, "--id", ID, "go"],
         &["relay", "monitor", "--server", nowhere, "--id", ID, "--exec", "true"],
+        &["hub", "chat", "--server", nowhere, "--name", "bench"],
         &["dfx", "measure", "--server", nowhere, "--input", path],
     ] {
         let output = run(arguments);

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+use super::Failed;
 use crate::services::hub::client::Chat;
 
 /// Chat rooms over Phoenix Channels
@@ -26,15 +27,16 @@ enum Action {
 ///
 /// In a terminal: who is there, who is typing, and what was said; Enter says, PgUp and PgDn scroll, Ctrl-C leaves.
 /// In a pipe, or with --json: what comes in is said, what happens is printed, a line each; the end of the input
-/// leaves. It comes back after every cut. Exit code 1 when there is no hub at first, or the room refuses the name.
+/// leaves. It comes back after every cut. Exit code 1 when the room refuses the name, 3
+/// when there is no hub at first.
 #[derive(Debug, clap::Args)]
 struct ChatCommand {
     /// The hub, as ws://, wss://, http:// or https://
-    #[arg(long, env = "CLOVERLEAF_URL", value_name = "URL", default_value = "ws://127.0.0.1:5000")]
-    url: String,
+    #[arg(long, env = "CLOVERLEAF_HUB_SERVER", value_name = "URL", default_value = "http://127.0.0.1:5000")]
+    server: String,
 
     /// The key of a hub that lets in only those who have one
-    #[arg(long, alias = "token", env = "CLOVERLEAF_HUB_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(long, env = "CLOVERLEAF_HUB_KEY", value_name = "KEY", hide_env_values = true)]
     key: Option<String>,
 
     /// The room
@@ -60,7 +62,8 @@ impl Command {
 
 impl ChatCommand {
     async fn chat(self) -> anyhow::Result<ExitCode> {
-        let chat = Chat::connect(&self.url, &self.room, &self.name, self.key.as_deref()).await?;
+        let chat = Chat::connect(&self.server, &self.room, &self.name, self.key.as_deref()).await;
+        let chat = chat.map_err(Failed::connection)?;
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let refusal = if terminal && !self.json {
             screen::run(chat, &self.room, &self.name).await?

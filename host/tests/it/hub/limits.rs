@@ -95,8 +95,8 @@ async fn a_shutdown_tells_clients_to_come_back() {
 #[tokio::test]
 async fn a_silent_client_is_closed_whatever_others_say_to_it() {
     let mut options = Options::default();
-    assert_eq!(options.hub.hub_idle, 45, "seconds, as the original");
-    options.hub.hub_idle = 1;
+    assert_eq!(options.hub.hub_idle, Duration::from_secs(45), "as the original");
+    options.hub.hub_idle = Duration::from_secs(1);
     options.hub.hub_test_channels = true;
     let server = Server::start(&options).await;
     let mut silent = Client::connect(&server, "/socket/websocket?vsn=2.0.0").await;

@@ -139,7 +139,7 @@ async fn what_is_no_message_is_answered_and_ends_the_session() {
 async fn strictly_phoenix_is_less_forgiving() {
     let mut options = Options::default();
     options.hub.hub_test_channels = true;
-    options.hub.strict_phoenix = true;
+    options.hub.hub_strict = true;
     let server = Server::start(&options).await;
     let address = server.address;
     let heartbeat = "[null,\"1\",\"phoenix\",\"heartbeat\",{}]";

@@ -16,7 +16,7 @@ use crate::support::{Server, exchange};
 fn replayed() -> Options {
     let mut options = Options::default();
     options.hub.hub_test_channels = true;
-    options.hub.strict_phoenix = true;
+    options.hub.hub_strict = true;
     options
 }
 

@@ -25,8 +25,8 @@ pub enum ConnectError {
     #[error("the server refused with status {0}; a wrong token is 403")]
     Refused(StatusCode),
     /// No server, no TLS, or no WebSocket.
-    #[error("no connection")]
-    Transport(#[source] tungstenite::Error),
+    #[error("no connection: {0}")]
+    Transport(tungstenite::Error),
     /// The server did not answer.
     #[error("the server does not answer")]
     Timeout,

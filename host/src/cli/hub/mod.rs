@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::Failed;
-use crate::services::hub::client::Chat;
+use crate::services::hub::client::{Chat, ConnectError};
 
 /// Chat rooms over Phoenix Channels
 #[derive(Debug, clap::Args)]
@@ -63,7 +63,10 @@ impl Command {
 impl ChatCommand {
     async fn chat(self) -> anyhow::Result<ExitCode> {
         let chat = Chat::connect(&self.server, &self.room, &self.name, self.key.as_deref()).await;
-        let chat = chat.map_err(Failed::connection)?;
+        let chat = chat.map_err(|error| match error {
+            ConnectError::Transport(_) | ConnectError::Timeout => Failed::connection(error).into(),
+            error => anyhow::Error::from(error),
+        })?;
         let terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
         let refusal = if terminal && !self.json {
             screen::run(chat, &self.room, &self.name).await?

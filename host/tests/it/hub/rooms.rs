@@ -240,7 +240,7 @@ async fn our_client_presents_a_token_and_says_why_it_cannot_connect() {
 /// What `hub chat` says on its standard output or error, and its exit code, after it was given a line to say.
 async fn chat(url: &str) -> (Option<i32>, String) {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
-    command.args(["hub", "chat", "--name", "ann", "--url", url]).kill_on_drop(true);
+    command.args(["hub", "chat", "--name", "ann", "--server", url]).kill_on_drop(true);
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().expect("the program of this package");
     // It may have ended by then.
@@ -259,9 +259,11 @@ async fn a_chat_in_a_pipe_ends_with_its_input_and_fails_without_a_hub() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("you are in lobby"), "{said}");
     server.stop().await;
-    for (url, reason) in [(url.as_str(), "no connection"), ("ftp://localhost", "no URL of a hub")] {
+    for (url, failure, reason) in
+        [(url.as_str(), 3, "no connection"), ("ftp://localhost", 1, "no URL of a hub")]
+    {
         let (code, said) = chat(url).await;
-        assert_eq!(code, Some(1), "{said}");
+        assert_eq!(code, Some(failure), "{said}");
         assert!(said.contains(reason), "{said}");
     }
 }

@@ -62,7 +62,7 @@ use state::{Access, BadRules, Rules, State};
 #[group(skip)]
 pub struct Options {
     /// The token that DFX clients must present; without one any will do on this machine
-    #[arg(long, alias = "dfx-token", env = "CLOVERLEAF_DFX_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(long, env = "CLOVERLEAF_DFX_KEY", value_name = "KEY", hide_env_values = true)]
     pub dfx_key: Option<Key>,
 
     /// Let everyone in the network use the DFX endpoint, with any token

@@ -20,6 +20,7 @@ use super::item::{Item, Supported};
 use super::link::Publisher;
 use super::polling::Polling;
 use super::reading::{Reading, Reply};
+use super::signals::Sessions;
 use super::{Frame, Job, QueryError, Watched};
 use crate::clock::TokioClock;
 use crate::transport::{Port, Stream};
@@ -186,6 +187,26 @@ impl Conversation {
         })
     }
 
+    /// The same in the diagnostic sessions that it needs.
+    async fn request_within(
+        &mut self,
+        sessions: Sessions,
+        data: &[u8],
+        target: Target,
+    ) -> Result<Result<Reply, QueryError>, Ended> {
+        if let Some(session) = sessions.before {
+            // Whether the ECU entered it shows in what it answers then.
+            if let Err(error) = self.request(&[0x10, session], target).await? {
+                return Ok(Err(error));
+            }
+        }
+        let reply = self.request(data, target).await?;
+        if let Some(session) = sessions.after {
+            let _ = self.request(&[0x10, session], target).await?;
+        }
+        Ok(reply)
+    }
+
     fn refusal(&self, refused: Refused) -> QueryError {
         match refused {
             Refused::NotConnected => QueryError::NotConnected(self.publisher.state.borrow().trouble.clone()),
@@ -235,8 +256,8 @@ impl Conversation {
         match job {
             // Whoever asked has gone meanwhile.
             Job::Request { answer, .. } if answer.is_closed() => {}
-            Job::Request { data, target, answer } => {
-                let reply = self.request(&data, target).await?;
+            Job::Request { data, target, sessions, answer } => {
+                let reply = self.request_within(sessions, &data, target).await?;
                 // Whoever asked may have gone.
                 let _ = answer.send(reply);
             }
@@ -272,7 +293,7 @@ impl Conversation {
     pub(super) async fn poll_other(&mut self, item: Item) -> Result<(), Ended> {
         let reply = match item.adapter_command() {
             Some(text) => self.command(text).await?.map(Reply::text),
-            None => self.request(&item.request(), item.target()).await?,
+            None => self.request_within(item.sessions(), &item.request(), item.target()).await?,
         };
         self.publisher.reading(Reading::of(item, reply));
         Ok(())

@@ -9,7 +9,7 @@ use cloverleaf_core::elm327::session::Target;
 use cloverleaf_core::obd2::{Ask, Command, Decoder, Ecu};
 
 use super::descriptions::Descriptions;
-use super::signals::{self, Named, Signals};
+use super::signals::{self, Named, Sessions, Signals};
 
 /// Something that can be asked for by name. Two items are the same when their names are.
 #[derive(Clone, Debug)]
@@ -97,6 +97,14 @@ impl Item {
         match self.what {
             What::Standard(_) => None,
             What::Custom(command, _) => command.every,
+        }
+    }
+
+    /// The diagnostic sessions that it needs.
+    pub(super) fn sessions(&self) -> Sessions {
+        match self.what {
+            What::Standard(_) => Sessions::default(),
+            What::Custom(command, _) => command.sessions,
         }
     }
 

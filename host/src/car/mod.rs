@@ -35,7 +35,7 @@ pub use reading::{Reading, Reply};
 use crate::timeline::Bus;
 use crate::transport::Adapter;
 use descriptions::Descriptions;
-use signals::Signals;
+use signals::{Sessions, Signals};
 
 /// Queries that may wait for the link; another one fails with [`QueryError::Busy`].
 const JOBS: usize = 64;
@@ -139,7 +139,12 @@ struct Shared {
 #[derive(Debug)]
 enum Job {
     /// A question to the car.
-    Request { data: Vec<u8>, target: Target, answer: oneshot::Sender<Result<Reply, QueryError>> },
+    Request {
+        data: Vec<u8>,
+        target: Target,
+        sessions: Sessions,
+        answer: oneshot::Sender<Result<Reply, QueryError>>,
+    },
     /// A line to the adapter.
     Command { text: String, answer: oneshot::Sender<Result<Vec<String>, QueryError>> },
     /// Low power.
@@ -255,7 +260,7 @@ impl Car {
     pub async fn query(&self, item: &Item) -> Result<Reading, QueryError> {
         let reply = match item.adapter_command() {
             Some(text) => self.command(text).await.map(Reply::text),
-            None => self.request(&item.request(), item.target()).await,
+            None => self.ask(item.request(), item.target(), item.sessions()).await,
         };
         let reading = Reading::of(item.clone(), reply);
         if let Err(error) = &reading.reply {
@@ -271,8 +276,12 @@ impl Car {
     /// # Errors
     /// [`QueryError`]
     pub async fn request(&self, data: &[u8], target: Target) -> Result<Reply, QueryError> {
+        self.ask(data.into(), target, Sessions::default()).await
+    }
+
+    async fn ask(&self, data: Vec<u8>, target: Target, sessions: Sessions) -> Result<Reply, QueryError> {
         let (answer, mut answered) = oneshot::channel();
-        self.send(Job::Request { data: data.into(), target, answer })?;
+        self.send(Job::Request { data, target, sessions, answer })?;
         let answer = match tokio::time::timeout(SEARCHING, &mut answered).await {
             Err(_) if self.state().supported.is_none() => {
                 let trouble = self.state().trouble;

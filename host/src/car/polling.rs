@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::item::{Item, Supported, What};
 use super::reading::{Reading, Reply};
+use super::signals::Sessions;
 use super::{QueryError, Watched};
 
 /// How many items are polled at once; further ones are not asked for until others go.
@@ -167,7 +168,8 @@ const EVERYONE: time::Duration = time::Duration::from_millis(250);
 fn polled(item: &Item, period: time::Duration) -> Option<poll::Item> {
     let one_ecu = match item.what {
         What::Standard(command) => command.ecu == Ecu::Engine,
-        What::Custom(..) => true,
+        // What needs a session of its own is asked on its own.
+        What::Custom(command, _) => command.sessions == Sessions::default(),
     };
     if !one_ecu {
         return None;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cloverleaf::car::signals::Signals;
 use cloverleaf::car::{self, Car, Item, QueryError, Reading};
 use cloverleaf::timeline::{Bus, Source, Value};
 use cloverleaf::transport::Adapter;
@@ -13,6 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 use tokio_serial::{SerialPort, SerialStream};
+
+use crate::support::adapter;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -540,4 +543,50 @@ async fn an_adapter_that_is_none_is_said_to_be_none() {
         assert_eq!(state.trouble.as_deref(), Some(expected));
         assert!(begun.elapsed() < Duration::from_secs(6), "{fault:?} took {:?}", begun.elapsed());
     }
+}
+
+#[tokio::test]
+async fn a_signal_is_asked_for_in_the_session_that_it_needs() {
+    // An ECU that tells its secret in session 03 only, and an order of requests.
+    let (asked, requests) = std::sync::mpsc::channel();
+    let mut session = 0x01;
+    let adapter = adapter(move |request| {
+        let _ = asked.send(request.to_owned());
+        let answer = match request {
+            "1003" => {
+                session = 0x03;
+                "7E8065003003201F4"
+            }
+            "1001" => {
+                session = 0x01;
+                "7E8065001003201F4"
+            }
+            "221234" if session == 0x03 => "7E8046212342A",
+            "221234" => "7E8037F227F",
+            request if request.starts_with("0100") => "7E806410080100000",
+            _ => "NO DATA",
+        };
+        Some(answer.to_owned())
+    });
+    let set = r#"{"commands": [{"hdr": "7E0", "rax": "7E8", "cmd": {"22": "1234"}, "din": "03", "dout": "01",
+        "signals": [{"id": "SECRET", "fmt": {"len": 8, "unit": "celsius"}}]}]}"#;
+    let signals = &*Box::leak(Box::new(Signals::from_text("set.json", set).expect("a signal set")));
+    let adapter: Adapter = adapter.parse().expect("an adapter");
+    let options = car::Options { adapter, signals: Some(signals), ..car::Options::default() };
+    let car = Car::connect(options, Bus::new());
+    car.connected(PATIENCE).await.expect("a car");
+    let secret = car.find("SECRET").expect("the signal");
+    let expected = Value::Quantity { value: 42.0, unit: "°C" };
+    assert_eq!(car.query(&secret).await.expect("an answer").clean(), Ok(expected.clone()));
+
+    let mut readings = car.readings();
+    let watcher = car.watcher();
+    watcher.watch([(secret.clone(), Duration::ZERO)]);
+    assert_eq!(value(&mut readings).await, expected, "when it is watched, too");
+    let asked: Vec<String> = requests.try_iter().filter(|request| !request.starts_with('0')).collect();
+    assert!(asked.len() >= 6, "{asked:?}");
+    let refused = car.request(&[0x22, 0x12, 0x34], secret.target()).await.expect("an answer");
+    assert_eq!(refused.messages().next().expect("a refusal").data, [0x7F, 0x22, 0x7F], "it was left again");
+    let turns = asked.chunks_exact(3);
+    assert!(turns.clone().all(|turn| turn == ["1003", "221234", "1001"]), "{asked:?}");
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 use super::format::{Format, Meaning, NUMBER_BITS, Quantity};
 use super::rational::Rational;
 use super::request::{self, Properties, Request, RequestError, Years};
-use super::{Command, Signal};
+use super::{Command, Sessions, Signal};
 
 /// The largest signal set that is read, in bytes. The largest of OBDb is under 1 MB.
 pub const MAX_FILE: u64 = 16 << 20;
@@ -181,8 +181,10 @@ fn command(json: &Json) -> Result<Command, Fault> {
         request,
         file_years: None,
         every: optional(json, "freq", period)?,
-        session: optional(json, "din", hex_byte)?,
-        session_after: optional(json, "dout", hex_byte)?,
+        sessions: Sessions {
+            before: optional(json, "din", session)?,
+            after: optional(json, "dout", session)?,
+        },
         signals: signals
             .map(|(index, json)| {
                 signal(json, legislated).map_err(|fault| fault.under(&format!("signals[{index}]")))
@@ -429,6 +431,14 @@ fn period(json: &Json) -> Result<Duration, Problem> {
         Ok(Duration::from_secs_f64(value))
     } else {
         Err(Problem::Range(value, "0.001 to 1e9 seconds"))
+    }
+}
+
+/// A diagnostic session in which an ECU still does its work: in the one for programming it may not (ISO 14229-1, 9.2).
+fn session(json: &Json) -> Result<u8, Problem> {
+    match hex_byte(json)? {
+        0x02 => Err(Problem::Type("a session for reading; 02 is for programming")),
+        session => Ok(session),
     }
 }
 

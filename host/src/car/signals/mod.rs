@@ -37,12 +37,19 @@ pub struct Command {
     pub file_years: Option<Years>,
     /// How often it is worth asking (`freq`).
     pub every: Option<Duration>,
-    /// The diagnostic session that the ECU must be in (`din`).
-    pub session: Option<u8>,
-    /// The diagnostic session to return to (`dout`).
-    pub session_after: Option<u8>,
+    /// The diagnostic sessions that it needs.
+    pub sessions: Sessions,
     /// What the answer holds.
     pub signals: Vec<Signal>,
+}
+
+/// The diagnostic sessions that an ECU is told to enter (service 10) around a request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sessions {
+    /// The one that it must be in (`din`).
+    pub before: Option<u8>,
+    /// The one to return to (`dout`).
+    pub after: Option<u8>,
 }
 
 /// One value in an answer.

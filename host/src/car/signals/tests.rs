@@ -98,7 +98,8 @@ fn names_are_signals_or_requests() {
         panic!("MEADOW_CELL is a signal");
     };
     assert_eq!(command.request.to_string(), "FC00.FE007B.22028C|ta=7B,c=17");
-    assert_eq!((command.session, command.every), (Some(3), Some(Duration::from_secs(1))));
+    assert_eq!(command.sessions, Sessions { before: Some(3), after: None });
+    assert_eq!(command.every, Some(Duration::from_secs(1)));
     assert_eq!(command.request.route().receive, Some(Address(0x17FE_007B)));
 
     let Some(Named::Signal(command, _)) = signals.find("MEADOW_FUEL", Some(2005)) else {
@@ -274,6 +275,10 @@ fn errors_name_file_command_and_key() {
         (
             signal(r#""fmt": {"len": 8, "mul": 1e40, "unit": "scalar"}"#),
             "x.json: commands[0] (7E0.7E8.221001): signals[1].fmt.mul: 1e40 is outside what is exact in 128 bits",
+        ),
+        (
+            command(r#""hdr": "7E0", "din": "02", "cmd": {"22": "1001"}"#),
+            "x.json: commands[0] (7E0.221001): din: must be a session for reading; 02 is for programming",
         ),
         (
             signal(r#""fmt": {"len": 8, "map": {"on": "ON"}}"#),

@@ -107,10 +107,10 @@ impl Polling {
 
     /// What to ask now: by turns a group and one of the others, so that neither starves.
     pub(super) fn next(&mut self, now: Instant) -> Turn {
-        if std::mem::take(&mut self.other_before) {
-            if let Next::Ask(question) = self.poller.next(now) {
-                return Turn::Group(question);
-            }
+        if std::mem::take(&mut self.other_before)
+            && let Next::Ask(question) = self.poller.next(now)
+        {
+            return Turn::Group(question);
         }
         let due = |other: &Other| other.asked.map_or(now, |asked| asked + other.period.max(EVERYONE));
         if let Some(other) =

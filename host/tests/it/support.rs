@@ -79,7 +79,8 @@ pub(crate) fn adapter(mut car: impl FnMut(&str) -> Option<String> + Send + 'stat
     std::thread::spawn(move || {
         let (mut socket, _) = listener.accept().expect("a client");
         let mut line = String::new();
-        for byte in socket.try_clone().expect("a second handle").bytes().map_while(Result::ok) {
+        let received = std::io::BufReader::new(socket.try_clone().expect("a second handle"));
+        for byte in received.bytes().map_while(Result::ok) {
             if byte != b'\r' {
                 line.extend(Some(char::from(byte).to_ascii_uppercase()).filter(char::is_ascii_alphanumeric));
                 continue;

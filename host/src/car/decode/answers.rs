@@ -171,7 +171,9 @@ impl<'s> Reader<'s> {
 
     /// What one ECU answers to a request for several PIDs: an answer for each, as if it had been asked for alone.
     fn several(&self, subject: &Subject<'_>, source: Address, mine: &[Heard<'_>], answers: &mut Vec<Answer>) {
-        let mut parts: Vec<(&'static obd2::Command, Vec<(Vec<u8>, u16)>)> = Vec::new();
+        /// A PID, with the answers to it as they would be alone, and where each ended.
+        type Part = (&'static obd2::Command, Vec<(Vec<u8>, u16)>);
+        let mut parts: Vec<Part> = Vec::new();
         let mut rest = None;
         for &Heard { message, end } in mine {
             let Ok(mut split) = obd2::Split::new(0x01, message) else { continue };

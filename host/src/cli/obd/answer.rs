@@ -18,7 +18,7 @@ pub(super) fn lines<'a>(command: &'a str, answer: &'a Answer) -> Vec<(&'a str, S
     match (&answer.value, &answer.data, &answer.text) {
         (Some(_), ..) if several => {}
         (Some(value), ..) => {
-            lines.push((name, codes(value).unwrap_or_else(|| with_unit(value, answer.unit))))
+            lines.push((name, codes(value).unwrap_or_else(|| with_unit(value, answer.unit))));
         }
         (None, Some(data), Some(text)) => lines.push((name, format!("{data} \"{text}\""))),
         (None, Some(data), None) if data.is_empty() => lines.push((name, "done".to_owned())),

@@ -62,7 +62,13 @@ use state::{Access, BadRules, Rules, State};
 #[group(skip)]
 pub struct Options {
     /// The token that DFX clients must present; without one any will do on this machine
-    #[arg(long, env = "CLOVERLEAF_DFX_KEY", value_name = "KEY", hide_env_values = true)]
+    #[arg(
+        long,
+        visible_alias = "dfx-token",
+        env = "CLOVERLEAF_DFX_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
     pub dfx_key: Option<Key>,
 
     /// Let everyone in the network use the DFX endpoint, with any token

@@ -126,7 +126,7 @@ pub struct Options {
     pub hub_queue: usize,
 
     /// Do what Phoenix 1.8.12 does, to the letter, even where that is worse
-    #[arg(long, env = "CLOVERLEAF_HUB_STRICT")]
+    #[arg(long, visible_alias = "strict-phoenix", env = "CLOVERLEAF_HUB_STRICT")]
     pub hub_strict: bool,
 
     /// Offer the channels of the server that Phoenix's behaviour was recorded from, to replay recordings

@@ -154,7 +154,7 @@ impl Fanout {
         for client in late {
             match (&publication.signal, self.peers.get_mut(&client)) {
                 (Some(signal), Some(Peer { apart: Some(latest), .. })) => {
-                    latest.remember(signal, &publication)
+                    latest.remember(signal, &publication);
                 }
                 _ => self.send(client, Message::Event(publication.event, Arc::clone(&publication.data))),
             }

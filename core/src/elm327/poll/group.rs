@@ -8,7 +8,7 @@ const GROW: u8 = 20;
 /// The longest part of a shared answer: service, parameters and up to 32 bytes of data.
 const LONGEST_PART: usize = 40;
 
-/// How often in a row a request must fail with a response count and succeed without, before it goes without.
+/// How often in a row a request with a response count must fail before requests go without.
 const DOUBTS: u8 = 2;
 
 /// After so many answers without a response count it is tried again.
@@ -18,7 +18,7 @@ const RETRY: u16 = 1_000;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
     state: State,
-    /// How often in a row it was the count.
+    /// How many requests with one have failed since the last that did not.
     doubts: u8,
 }
 
@@ -49,13 +49,19 @@ impl Counts {
 
     /// A request failed.
     pub(super) fn fail(&mut self) -> Blame {
-        let (state, blame) = match self.state {
-            State::Given => (State::Doubted, Blame::Count),
-            State::Doubted => (State::Given, Blame::Other),
-            withheld @ State::Withheld(_) => (withheld, Blame::Other),
-        };
-        self.state = state;
-        blame
+        match self.state {
+            State::Given => {
+                self.doubts += 1;
+                self.state = if self.doubts < DOUBTS { State::Doubted } else { State::Withheld(RETRY) };
+                Blame::Count
+            }
+            // What spoils both may be the end of the first, so the doubt stays.
+            State::Doubted => {
+                self.state = State::Given;
+                Blame::Other
+            }
+            State::Withheld(_) => Blame::Other,
+        }
     }
 
     /// A request succeeded, with a count or without.
@@ -63,10 +69,7 @@ impl Counts {
         match self.state {
             State::Given if counted => self.doubts = 0,
             State::Given => {}
-            State::Doubted => {
-                self.doubts += 1;
-                self.state = if self.doubts < DOUBTS { State::Given } else { State::Withheld(RETRY) };
-            }
+            State::Doubted => self.state = State::Given,
             State::Withheld(0) => *self = Self { state: State::Given, doubts: DOUBTS - 1 },
             State::Withheld(left) => self.state = State::Withheld(left - 1),
         }

@@ -145,6 +145,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 self.end_switch(now, Err(Failure::Timeout));
             }
             What::Command(_) | What::Probe | What::Request | What::Text | What::Monitor { .. } => {
+                if self.last_line.starts_with(b"STPX") && !exchange.heard.any {
+                    // It calls itself an STN, but has never heard of this: without, then.
+                    self.adapter.stn = None;
+                }
                 self.attempts = self.attempts.saturating_add(1);
                 self.interrupted = self.exchange.take();
                 self.resync(now, 1);

@@ -3,35 +3,23 @@
 use heapless::String;
 
 use crate::bus::Protocol;
-use crate::elm327::command::{Command, Text, Timing};
+use crate::elm327::command::{Command, Timing};
 use crate::elm327::wire::{self, Status, is_banner};
 use crate::time::{Duration, Instant};
 
 use super::event::answers_service;
 use super::exchange::{Exchange, Heard, Switch, What};
-use super::target::{Physical, change};
+use super::target::Physical;
 use super::{Adapter, Failure, Link, Notice, Phase, Search, Session, Target};
 
 /// How often a command of the session's own is tried.
-const ATTEMPTS: u8 = 3;
+pub(super) const ATTEMPTS: u8 = 3;
 
 /// How long a woken adapter may take to say so.
 const WAKE_TIMEOUT: Duration = Duration::from_millis(1_000);
 
-/// How long the prompt may take to come back after a carriage return.
-const RESYNC_TIMEOUT: Duration = Duration::from_millis(400);
-
 /// How long the car may take to be found, before the adapter says that it searches.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(2_000);
-
-/// Without any answer of the car for so long, it is no longer there.
-const SILENCE: Duration = Duration::from_secs(5);
-
-/// The longest pause between attempts to reach the adapter.
-const ADAPTER_PAUSE: Duration = Duration::from_secs(30);
-
-/// The longest pause between attempts to find the car: whoever turns the ignition on does not wait for more.
-const CAR_PAUSE: Duration = Duration::from_secs(5);
 
 /// After a command of the owner's the search for the car goes on no sooner.
 const RESPITE: Duration = Duration::from_millis(100);
@@ -75,7 +63,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     /// The adapter is at its defaults: whatever we told it is void.
-    fn forget(&mut self) {
+    pub(super) fn forget(&mut self) {
         self.todo.clear();
         self.interrupted = None;
         self.target = Some(Target::Functional);
@@ -105,140 +93,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.last_line.clear();
     }
 
-    /// When something is due.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        let deadline = match &self.exchange {
-            Some(exchange) => exchange.deadline,
-            None => match self.phase {
-                Phase::Offline | Phase::NoCar => self.retry_at,
-                Phase::Ready => self.settings.keep_alive.map(|span| self.last_activity + span),
-                _ => None,
-            },
-        };
-        deadline.map(|deadline| deadline.max(self.not_before))
-    }
-
-    pub(super) fn handle_deadline(&mut self, now: Instant) {
-        let Some(exchange) = &self.exchange else {
-            return match self.phase {
-                // With the settings anew: perhaps the adapter lost them, and that is why.
-                Phase::NoCar => self.configure(now),
-                Phase::Ready if self.asks_before() => {
-                    self.look_for_car();
-                    self.proceed(now);
-                }
-                Phase::Ready => self.begin_command(now, Command::Voltage),
-                _ => self.begin_connecting(now),
-            };
-        };
-        match exchange.what {
-            What::Wake => self.end_exchange(now),
-            // It said all there is to say, only the prompt is missing.
-            What::Command(Command::LowPower) => self.end_exchange(now),
-            What::Command(_) if exchange.heard.ok || !exchange.heard.text.is_empty() => {
-                self.end_exchange(now);
-            }
-            What::Resync { prompted: true, .. } => self.resume(now),
-            What::Resync { tries, .. } if tries < 2 => self.resync(now, tries + 1),
-            What::Resync { .. } => self.lose_adapter(now),
-            What::Baud(_) => {
-                self.end_switch(now, Err(Failure::Timeout));
-            }
-            What::Command(_) | What::Probe | What::Request | What::Text | What::Monitor { .. } => {
-                if self.last_line.starts_with(b"STPX") && !exchange.heard.any {
-                    // It calls itself an STN, but has never heard of this: without, then.
-                    self.adapter.stn = None;
-                }
-                self.attempts = self.attempts.saturating_add(1);
-                self.interrupted = self.exchange.take();
-                self.resync(now, 1);
-            }
-        }
-    }
-
-    /// Interrupts whatever the adapter does, and waits for its prompt. A lone carriage return also repeats the last
-    /// command of an adapter that is idle; when nothing answers that, there must be something to answer.
-    pub(super) fn resync(&mut self, now: Instant, tries: u8) {
-        self.last_line.clear();
-        let line = if tries > 1 || !self.may_repeat() { Command::Echo(false).text() } else { Text::new() };
-        self.begin(now, What::Resync { tries, prompted: false }, &line, RESYNC_TIMEOUT);
-    }
-
     /// An exchange is over: what was due meanwhile, on account of silence, is due a little later.
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         self.last_activity = now;
         self.retry_at = self.retry_at.map(|at| at.max(now + RESPITE));
-    }
-
-    /// The prompt is back.
-    fn resume(&mut self, now: Instant) {
-        self.exchange = None;
-        self.settle(now);
-        let Some(Exchange { what, mut heard, .. }) = self.interrupted.take() else {
-            return self.proceed(now);
-        };
-        heard.fault.get_or_insert(Failure::Timeout);
-        match what {
-            What::Command(command) if self.attempts < ATTEMPTS => self.begin_command(now, command),
-            what => self.handle_end(now, what, heard),
-        }
-    }
-
-    /// The prompt does not come back.
-    fn lose_adapter(&mut self, now: Instant) {
-        let heard = self.interrupted.take().map(|exchange| exchange.heard).unwrap_or_default();
-        let failure = match self.link {
-            // Noise need not have lines.
-            Link::NotConnected if heard.any || !self.line.is_empty() => Failure::NotAnAdapter,
-            Link::NotConnected => Failure::Mute,
-            _ => Failure::Timeout,
-        };
-        self.go_offline(now, failure);
-    }
-
-    fn go_offline(&mut self, now: Instant, failure: Failure) {
-        self.exchange = None;
-        self.forget();
-        self.phase = Phase::Offline;
-        self.end_job_silently(Err(failure));
-        self.notify(Notice::Trouble(failure));
-        self.set_link(Link::NotConnected);
-        self.retry_later(now, ADAPTER_PAUSE);
-    }
-
-    fn lose_car(&mut self, now: Instant, failure: Failure) {
-        self.phase = Phase::NoCar;
-        self.silent_since = None;
-        self.notify(Notice::Trouble(failure));
-        self.set_link(match failure {
-            Failure::NoPower => Link::ElmConnected,
-            _ if self.millivolts.is_none() => Link::ElmConnected,
-            _ => Link::ObdConnected,
-        });
-        self.retry_later(now, CAR_PAUSE);
-        self.proceed(now);
-    }
-
-    /// One second after the first failure, twice as long after each further one, at most so long.
-    fn retry_later(&mut self, now: Instant, most: Duration) {
-        let span = Duration::from_millis(1_000 << self.failures.min(5));
-        self.retry_at = Some(now + span.min(most));
-        self.failures = self.failures.saturating_add(1);
-    }
-
-    /// The adapter restarted by itself, perhaps saying why: its settings are gone.
-    pub(super) fn handle_restart(&mut self, now: Instant, alert: Option<Status>) {
-        if let Some(status) = alert {
-            self.notify(Notice::Alert(status));
-        }
-        if matches!(self.phase, Phase::Offline | Phase::Asleep | Phase::Waking | Phase::Resetting) {
-            return;
-        }
-        self.exchange = None;
-        self.interrupted = None;
-        self.end_job_silently(Err(Failure::Restarted));
-        self.set_link(Link::ElmConnected);
-        self.configure(now);
     }
 
     pub(super) fn end_exchange(&mut self, now: Instant) {
@@ -248,7 +106,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     /// What follows an exchange.
-    fn handle_end(&mut self, now: Instant, what: What, heard: Heard) {
+    pub(super) fn handle_end(&mut self, now: Instant, what: What, heard: Heard) {
         self.settle(now);
         match what {
             What::Wake => {
@@ -339,7 +197,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         }
     }
 
-    fn configure(&mut self, now: Instant) {
+    pub(super) fn configure(&mut self, now: Instant) {
         self.forget();
         self.attempts = 0;
         self.phase = Phase::Configuring;
@@ -402,17 +260,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         );
     }
 
-    /// Has the car asked next whether it is there; all of it, whomever the last request addressed.
-    fn look_for_car(&mut self) {
-        self.looking = true;
-        if self.target != Some(Target::Functional) {
-            let protocol = self.protocol.unwrap_or(Protocol::Can11Fast);
-            change(self.target, Target::Functional, protocol, &mut self.todo);
-            self.target = Some(Target::Functional);
-        }
-    }
-
-    fn begin_probe(&mut self, now: Instant) {
+    pub(super) fn begin_probe(&mut self, now: Instant) {
         self.begin(now, What::Probe, b"0100", PROBE_TIMEOUT);
         self.last_line.clear();
     }
@@ -478,47 +326,6 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// Whether the car is asked (`0100`) before its owner may ask: J1939 has no such request.
     pub(super) fn asks_before(&self) -> bool {
         self.settings.probe && self.protocol != Some(Protocol::J1939)
-    }
-
-    /// The live state: a control unit answered.
-    fn hear_car(&mut self) {
-        self.silent_since = None;
-        self.set_link(Link::CarConnected);
-    }
-
-    /// Whether the car has not answered for so long, or in such a way, that it may have gone.
-    fn is_silent(&mut self, now: Instant, failure: Failure) -> bool {
-        match failure {
-            Failure::Adapter(Status::UnableToConnect | Status::BusInitError) => true,
-            // The one says nothing of the car, the other that it is there.
-            Failure::Restarted | Failure::TooLong => false,
-            _ => now - *self.silent_since.get_or_insert(now) >= SILENCE,
-        }
-    }
-
-    /// What an answer to the owner's request, or its absence, says about the car.
-    pub(super) fn handle_car(&mut self, now: Instant, result: Result<(), Failure>) {
-        let Err(failure) = result else {
-            return self.hear_car();
-        };
-        if !self.is_silent(now, failure) {
-            return;
-        }
-        if self.asks_before() {
-            return match failure {
-                Failure::Adapter(Status::UnableToConnect | Status::BusInitError) => {
-                    self.lose_car(now, failure);
-                }
-                // Perhaps it is only the one that was asked who is silent.
-                _ => self.look_for_car(),
-            };
-        }
-        // Nobody else finds out whether it is the car that is silent, or the adapter that lost its settings.
-        self.notify(Notice::Trouble(failure));
-        if self.link == Link::CarConnected {
-            self.set_link(Link::ObdConnected);
-        }
-        self.configure(now);
     }
 
     pub(super) fn set_link(&mut self, link: Link) {

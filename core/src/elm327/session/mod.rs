@@ -19,6 +19,7 @@ mod event;
 mod exchange;
 mod job;
 mod life;
+mod recovery;
 mod target;
 
 pub use event::{Answer, Event, Failure, Link, Refused};

@@ -1,14 +1,17 @@
 //! Car, road, device, crew and driver of a connected-vehicle test bench, on one port.
 //!
 //! ```text
-//!  app                       one router: Socket.IO, WebSocket, REST; the only module that imports every service
+//!  cli                       one file a command
+//!  app  dashboard            one router: Socket.IO, WebSocket, REST; `app` alone imports every service
 //!  services/*                events (serde) · state (pure) · handlers (I/O) · mod (wiring, differences)
+//!  car  road                 the link to the car; the simulated road
+//!  socketio  ws  serve       what services are served over; socketio_client speaks to others
 //!  timeline                  the bounded bus on which everything that happens is published
 //!  transport  clock  auth    what the services and the core's drivers stand on
 //! ```
 //!
 //! The protocols themselves live in [`cloverleaf_core`]. To embed the server, build [`config::Options`] and hand
-//! a listener to [`app::App::serve`]; the `cloverleaf` binary does nothing else.
+//! a listener to [`app::App::serve`], as `cloverleaf serve` does; to ask a car and nothing else, [`car::Car::connect`].
 #![forbid(unsafe_code)]
 #![warn(clippy::print_stdout)]
 

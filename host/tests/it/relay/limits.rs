@@ -1,0 +1,156 @@
+//! Time, numbers and keys, in the relay's state.
+
+use std::time::Duration;
+
+use cloverleaf::services::relay::state::{Access, Settings};
+
+use super::script::{pair, play, settings};
+
+#[test]
+fn a_command_without_report_times_out_and_its_late_report_is_not_the_next_ones() {
+    let timed = Settings { timeout: Some(Duration::from_secs(10)), ..settings() };
+    let late = r#"
+        u > command send {"command":"1"}
+        m < command do {"command":"1"}
+        u < command ok {"reason":"Command ok"}
+        at 9.9
+        u > command send {"command":"2"}
+        m < command do {"command":"2"}
+        u < command ok {"reason":"Command ok"}
+        at 10
+        u < command failed {"reason":"Command timed out"}
+    "#;
+    // The monitor was slow.
+    pair(
+        timed.clone(),
+        &format!(
+            "{late} {}",
+            r#"
+        m > command error {"reason":"late"}
+        m > command done
+        u < command finish {"reason":"Command finish"}
+    "#
+        ),
+    );
+    // The monitor has forgotten the first, and does not put the others out of step for ever.
+    pair(
+        timed,
+        &format!(
+            "{late} {}",
+            r#"
+        at 19.9
+        u < command failed {"reason":"Command timed out"}
+        at 29.9
+        u > command send {"command":"3"}
+        m < command do {"command":"3"}
+        u < command ok {"reason":"Command ok"}
+        m > command done
+        u < command finish {"reason":"Command finish"}
+    "#
+        ),
+    );
+}
+
+#[test]
+fn a_window_holds_back_what_a_serial_monitor_has_no_room_for() {
+    let serial = Settings { window: 1, timeout: Some(Duration::from_secs(10)), ..settings() };
+    pair(
+        serial,
+        r#"
+        u > command send {"command":"1"}
+        m < command do {"command":"1"}
+        u < command ok {"reason":"Command ok"}
+        u > command send {"command":"2"}
+        u < command ok {"reason":"Command ok"}
+        at 5
+        u > command send {"command":"3"}
+        u < command ok {"reason":"Command ok"}
+        m > command done
+        u < command finish {"reason":"Command finish"}
+        m < command do {"command":"2"}
+        at 10
+        u < command failed {"reason":"Command timed out"}
+        m > command done
+        m < command do {"command":"3"}
+        m > command done
+        u < command finish {"reason":"Command finish"}
+        "#,
+    );
+}
+
+#[test]
+fn unfinished_commands_and_commands_a_second_are_limited() {
+    pair(
+        Settings { max_pending: 1, ..settings() },
+        r#"
+        u > command send {"command":"1"}
+        m < command do {"command":"1"}
+        u < command ok {"reason":"Command ok"}
+        u > command send {"command":"2"}
+        u < command failed {"reason":"Too many pending commands"}
+        v > query {"monitor_id":"$A"}
+        v < query ok {"reason":"Query ok"}
+        v > command send {"command":"3"}
+        v < command failed {"reason":"Too many pending commands"}
+        m > command done
+        u < command finish {"reason":"Command finish"}
+        v > command send {"command":"4"}
+        m < command do {"command":"4"}
+        v < command ok {"reason":"Command ok"}
+        "#,
+    );
+    play(
+        Settings { rate: 2, ..settings() },
+        r#"
+        u > query {"monitor_id":"$A"}
+        u < query ok {"reason":"Query ok"}
+        u > command send {"command":"1"}
+        u < command ok {"reason":"Command ok"}
+        u < command failed {"reason":"Monitor not connected"}
+        u > command send {"command":"2"}
+        u < command ok {"reason":"Command ok"}
+        u < command failed {"reason":"Monitor not connected"}
+        u > command send {"command":"3"}
+        u < command failed {"reason":"Too many commands per second"}
+        at 0.5
+        u > command send {"command":"4"}
+        u < command ok {"reason":"Command ok"}
+        u < command failed {"reason":"Monitor not connected"}
+        u > command send {"command":"5"}
+        u < command failed {"reason":"Too many commands per second"}
+        "#,
+    );
+}
+
+#[test]
+fn keys_are_asked_of_each_role() {
+    let access = Access::new(&["user".parse().unwrap()], &["monitor".parse().unwrap()], false);
+    play(
+        Settings { access, hex_ids: true, ..settings() },
+        r#"
+        m opens monitor
+        m > con {"monitor_id":"$A"}
+        m < con ok {"reason":"Connection ok"}
+        u > query {"monitor_id":"$A","token":"user"}
+        u < query ok {"reason":"Query ok"}
+        n > con {"monitor_id":"$B"}
+        n < con failed {"reason":"Invalid token"}
+        n closed
+        v opens monitor
+        v > query {"monitor_id":"$A"}
+        v < query failed {"reason":"Invalid token"}
+        v closed
+        w > query {"monitor_id":"$z"}
+        w < query failed {"reason":"Invalid monitor_id"}
+        w closed
+        "#,
+    );
+    play(
+        Settings { access: Access::new(&[], &[], false), ..settings() },
+        r#"
+        u > query {"monitor_id":"$A"}
+        u < query failed {"reason":"Relay closed: the server has no keys"}
+        u closed
+        "#,
+    );
+}

@@ -213,8 +213,7 @@ fn offer_car(relay: &Relay, car: Car) -> MonitorId {
     loop {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let Some(id) = MonitorId::new(&id) else { continue };
-        // More orders than that wait in the relay.
-        let Some((reports, mut orders)) = relay.attach(id.clone(), 64) else { continue };
+        let Some((reports, mut orders)) = relay.attach(id.clone()) else { continue };
         tokio::spawn(async move {
             while let Some(order) = orders.recv().await {
                 let text = order.payload.command.map(|command| decode(&command.0)).unwrap_or_default();

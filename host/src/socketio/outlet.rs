@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::value::RawValue;
 use socketioxide::ack::AckStream;
 use socketioxide::extract::{AckSender, SocketRef};
@@ -95,6 +96,20 @@ impl Outlet {
         Ok(())
     }
 
+    /// Sends an event with an argument of about so many bytes, which is written by itself only if it has to wait.
+    ///
+    /// # Errors
+    /// When there is no room for it to wait.
+    pub fn emit(&mut self, event: &'static str, data: &impl Serialize, bytes: usize) -> Result<(), Overflow> {
+        if !self.is_behind() && self.line.as_ref().is_none_or(|line| line.flow.take(bytes)) {
+            self.note(self.socket.emit(event, data));
+            return Ok(());
+        }
+        // What is sent here can be written: it has no keys but texts.
+        let Ok(data) = serde_json::value::to_raw_value(data) else { return Ok(()) };
+        self.send(Message::Event(event, data.into()))
+    }
+
     /// Sends an event that need not wait, if nothing does and there is room.
     pub fn try_send(&mut self, event: &'static str, data: &Arc<RawValue>) -> bool {
         !self.is_behind() && self.attempt(Message::Event(event, Arc::clone(data))).is_none()
@@ -131,10 +146,14 @@ impl Outlet {
             Message::End if !self.socket.connected() => Ok(()),
             Message::End => self.socket.clone().disconnect().map_err(SendError::Socket),
         };
+        self.note(sent);
+        None
+    }
+
+    fn note(&self, sent: Result<(), SendError>) {
         if let Err(SendError::Socket(SocketError::InternalChannelFull)) = sent {
             tracing::error!(id = %self.socket.id, "a packet was lost: the queue is full beyond its window");
         }
-        None
     }
 }
 

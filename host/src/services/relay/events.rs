@@ -310,6 +310,22 @@ pub struct Payload {
     pub times: Option<Times>,
 }
 
+impl Payload {
+    /// About how long its JSON is, beyond what all have.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let reason = match &self.reason {
+            Some(Reason::Monitors(text)) => Some(text),
+            _ => None,
+        };
+        [self.command.as_ref(), reason, self.id.as_ref(), self.output.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(|text| text.0.get().len())
+            .sum()
+    }
+}
+
 /// When a command passed each point of its way, in milliseconds since 1970 by the server's clock (but for
 /// `sent`: by the sender's).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -30,13 +30,13 @@
 //! | `con` again with the same id, `query` again | accepted; the last wins | the same |
 //! | one socket as user and monitor | allowed | allowed |
 //! | `command done` of no monitor, or of nothing | an exception, or every user is told | ignored |
-//! | limits | none | length (`--relay-max-command`, "Payload too large"), unfinished commands per user and per monitor (`--relay-max-pending` and 16 MiB, "Too many pending commands"), commands a second per user (`--relay-rate`, "Too many commands per second"), commands given to a monitor at once (`--relay-window`); an `id` has at most 256 bytes |
+//! | limits | none | length (`--relay-max-command`, "Payload too large"), unfinished commands per user and per monitor (`--relay-max-pending` and 2 MiB, "Too many pending commands"), commands a second per user (`--relay-rate`, "Too many commands per second"), commands given to a monitor at once (`--relay-window`); an `id` has at most 256 bytes |
 //! | a command that is never reported | waits for ever | `command failed` "Command timed out" after `--relay-timeout`; a late report still counts for it for as long again, and for no other command |
 //! | who may take part | everyone | everyone on this machine; elsewhere those with a key (`--relay-user-key`, `--relay-monitor-key`; "Invalid token"), or nobody until there are keys or `--relay-open` ("Relay closed: the server has no keys") |
 //! | monitor ids | 32 code points | 32 code points; `--relay-hex-ids` wants hexadecimal digits |
 //! | a string that holds JSON | an exception, or a substring test | a string, therefore not an object; on `/` a `query` with a string belongs to the OBD service |
 //! | acknowledgements | `[]` after the handler | the same |
-//! | a client that does not read | the server's memory grows | 65 536 messages wait, then it is disconnected |
+//! | a client that does not read | the server's memory grows | 4 MiB wait, acknowledgements and all in their order, then it is disconnected |
 //!
 //! A token is presented in the connection's auth payload (`{"token": …}`), its query string (`?token=…`), or
 //! with `query` and `con` themselves. Limits per address are left to a proxy in front.
@@ -187,11 +187,11 @@ impl Relay {
         self.switchboard.join(socket, socketio::token(socket, auth))
     }
 
-    /// Become a monitor within this program; it needs no key. Commands come out of the receiver, at most
-    /// `room` at once, and are reported oldest first. `None` when the id is taken.
+    /// Become a monitor within this program; it needs no key. Commands come out of the receiver and
+    /// are reported oldest first. `None` when the id is taken.
     #[must_use]
-    pub fn attach(&self, id: MonitorId, room: usize) -> Option<(LocalReports, mpsc::Receiver<Message>)> {
-        self.switchboard.attach(id, room)
+    pub fn attach(&self, id: MonitorId) -> Option<(LocalReports, mpsc::UnboundedReceiver<Message>)> {
+        self.switchboard.attach(id)
     }
 
     /// How many sockets, monitors and unfinished commands there are.

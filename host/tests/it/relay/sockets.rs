@@ -1,6 +1,7 @@
 //! The whole relay over real sockets: raw frames where the bytes matter, the client elsewhere.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use cloverleaf::config::Exposure;
@@ -8,7 +9,11 @@ use cloverleaf::services::relay;
 use cloverleaf::services::relay::state::Census;
 use cloverleaf::socketio_client::{self, Disconnect, Event, Options};
 use cloverleaf::timeline::Source;
+use futures_util::SinkExt;
 use serde_json::{Value, json};
+use tokio::net::TcpSocket;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::{MaybeTlsStream, client_async};
 
 use super::fixture::*;
 
@@ -562,9 +567,60 @@ async fn a_client_that_does_not_read_does_not_hold_up_the_others() {
         let command = json!({"command": "x".repeat(60_000)});
         while user.emit("command send", std::slice::from_ref(&command)).await.is_ok() {}
     });
-    // 16 MiB may wait for it; after that the user is told so instead of the server growing.
+    // 2 MiB may wait for it; after that the user is told so instead of the server growing.
     while message(&mut replies).await.1["reason"] != "Too many pending commands" {}
     flood.abort();
     assert!(relay.service.census().commands < 400, "{:?}", relay.service.census());
     let (_second, _replies) = introduced(relay.client(), "query", &id_of(1)).await;
+}
+
+/// A socket whose client takes little at a time.
+async fn narrow(address: SocketAddr) -> Raw {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
+    let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+    let (socket, _) = client_async(url, stream).await.unwrap();
+    let mut raw = Raw { socket };
+    assert!(raw.hear().await.starts_with("0{"), "opened");
+    raw.say("40/relay,").await;
+    assert!(raw.hear().await.starts_with("40"), "joined");
+    raw.say(&format!("42/relay,[\"query\",{{\"monitor_id\":\"{A}\"}}]")).await;
+    raw.expect(&[r#"42/relay,["query ok",{"reason":"Query ok"}]"#]).await;
+    raw
+}
+
+#[tokio::test]
+async fn whoever_reads_late_gets_every_reply_and_acknowledgement_in_order() {
+    // Many times what its connection holds, and less than may wait.
+    const COUNT: usize = 5000;
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let mut user = narrow(relay.address).await;
+    for number in 0..COUNT {
+        user.say(&format!("42/relay,{number}[\"command send\",{{\"command\":\"x\"}}]")).await;
+    }
+    for number in 0..COUNT {
+        user.expect(&[
+            r#"42/relay,["command ok",{"reason":"Command ok"}]"#,
+            r#"42/relay,["command failed",{"reason":"Monitor not connected"}]"#,
+            &format!("43/relay,{number}[]"),
+        ])
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn whoever_does_not_read_at_all_is_given_up() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let mut user = narrow(relay.address).await;
+    let id = "i".repeat(200);
+    tokio::time::timeout(PATIENCE, async {
+        while relay.service.census() != Census::default() {
+            let command = format!("42/relay,[\"command send\",{{\"command\":\"x\",\"id\":\"{id}\"}}]");
+            // Fails once the connection has ended.
+            let _ = user.socket.send(Frame::text(command)).await;
+        }
+    })
+    .await
+    .expect("its place is free");
 }

@@ -18,11 +18,11 @@ use socketioxide::extract::SocketRef;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use self::link::{Link, Outlet, Parcel, Passed, Peer, drain};
+use self::link::{Link, Peer};
 use super::NAMESPACE;
 use super::events::{self, Message, MonitorId, Reason, Request, Text, Times, decode, reason};
 use super::state::{Census, Input, Moment, Output, Record, Settings, State};
-use crate::socketio::{Incoming, Line, Member, NOTHING};
+use crate::socketio::{self, Incoming, Line, Member, NOTHING, Outlet, Overflow};
 use crate::timeline::{Bus, Source, Value};
 
 pub use self::local::LocalReports;
@@ -84,9 +84,9 @@ impl Switchboard {
 
     /// A socket has connected, perhaps with a token.
     pub(super) fn join(self: &Arc<Self>, socket: &SocketRef, token: Option<String>) -> Client {
-        let outlet = Outlet::Socket(socket.clone());
+        let link = Link::Socket(Outlet::new(socket));
         let audible = Line::of(socket).is_some();
-        let peer = self.locked(|switchboard, inner| inner.open(switchboard.now(), outlet, token, audible));
+        let peer = self.locked(|switchboard, inner| inner.open(switchboard.now(), link, token, audible));
         Client { switchboard: self.clone(), peer, is_alone: socket.ns() == NAMESPACE }
     }
 
@@ -95,11 +95,10 @@ impl Switchboard {
     pub(super) fn attach(
         self: &Arc<Self>,
         id: MonitorId,
-        room: usize,
-    ) -> Option<(LocalReports, mpsc::Receiver<Message>)> {
-        let (sender, queue) = mpsc::channel(room);
+    ) -> Option<(LocalReports, mpsc::UnboundedReceiver<Message>)> {
+        let (sender, queue) = mpsc::unbounded_channel();
         let peer = self.locked(|switchboard, inner| {
-            let peer = inner.open(switchboard.now(), Outlet::Local(sender), None, false);
+            let peer = inner.open(switchboard.now(), Link::Local(sender), None, false);
             let attached = inner.state.attach(peer, id, &mut inner.out);
             if !attached {
                 inner.forget(switchboard.now(), peer);
@@ -168,8 +167,8 @@ impl Switchboard {
 
     fn carry_out(self: &Arc<Self>, inner: &mut Inner, output: Output<Peer>) {
         match output {
-            Output::Emit(to, message) => self.deliver(inner, to, Parcel::Message(message)),
-            Output::Close(peer) => self.deliver(inner, peer, Parcel::Close),
+            Output::Emit(to, message) => self.deliver(inner, to, |link| link.emit(message)),
+            Output::Close(peer) => self.deliver(inner, peer, Link::end),
             Output::Probe(peer) => self.probe(inner, peer),
             Output::Presence(id, connected) => {
                 let value = json!({"monitor_id": id.as_str(), "connected": connected});
@@ -182,18 +181,26 @@ impl Switchboard {
         }
     }
 
-    fn deliver(self: &Arc<Self>, inner: &mut Inner, to: Peer, parcel: Parcel) {
+    /// Says something to a client. What has to wait is sent as the client reads; one that reads too little is
+    /// disconnected.
+    fn deliver(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        to: Peer,
+        say: impl FnOnce(&mut Link) -> Result<(), Overflow>,
+    ) {
         let Some(link) = inner.links.get_mut(&to) else { return };
-        let closing = matches!(parcel, Parcel::Close);
-        match link.pass(parcel) {
-            Passed::On if closing && link.is_clear() => {
-                inner.links.remove(&to);
-            }
-            Passed::On => {}
-            Passed::Waits => {
-                tokio::spawn(drain(Arc::downgrade(self), to));
-            }
-            Passed::Full => inner.drop_slow(self.now(), to),
+        let was_blocked = link.blocked().is_some();
+        if let Err(overflow) = say(link) {
+            tracing::debug!(to, "{overflow}: it is disconnected");
+            return inner.drop_slow(self.now(), to);
+        }
+        if !was_blocked && let Some(line) = link.blocked() {
+            let switchboard = Arc::downgrade(self);
+            tokio::spawn(socketio::catch_up(line, move || {
+                let Some(switchboard) = switchboard.upgrade() else { return true };
+                switchboard.lock().links.get_mut(&to).is_none_or(Link::work_off)
+            }));
         }
     }
 
@@ -236,10 +243,10 @@ impl Drop for Switchboard {
 }
 
 impl Inner {
-    fn open(&mut self, now: Moment, outlet: Outlet, token: Option<String>, audible: bool) -> Peer {
+    fn open(&mut self, now: Moment, link: Link, token: Option<String>, audible: bool) -> Peer {
         let peer = self.next;
         self.next += 1;
-        self.links.insert(peer, Link::new(outlet));
+        self.links.insert(peer, link);
         self.state.handle(now, peer, Input::Opened { token, audible }, &mut self.out);
         peer
     }
@@ -249,11 +256,12 @@ impl Inner {
         self.state.handle(now, peer, Input::Closed, &mut self.out);
     }
 
-    /// The client does not read: close it, and free its monitor's id at once.
+    /// The client does not read: what waits for it is dropped, and its monitor's id is free at once.
     fn drop_slow(&mut self, now: Moment, peer: Peer) {
-        if let Some(link) = self.links.remove(&peer) {
-            tracing::debug!(peer, "a relay client does not read; disconnecting it");
-            tokio::spawn(link.close());
+        let link = self.links.remove(&peer);
+        if let Some(socket) = link.as_ref().and_then(Link::socket) {
+            // It is on its way out; a failure to say so changes nothing.
+            let _ = socket.clone().disconnect();
         }
         self.state.handle(now, peer, Input::Closed, &mut self.out);
     }
@@ -341,9 +349,11 @@ impl Member for Client {
         if let Some(request) = Request::parse(&incoming.event, incoming.data) {
             self.switchboard.input(self.peer, Input::Request(request));
         }
-        if incoming.ack.is_some_and(|ack| ack.send(&NOTHING).is_err()) {
-            // No room even for the acknowledgement (or nobody is there any more).
-            self.switchboard.locked(|switchboard, inner| inner.drop_slow(switchboard.now(), self.peer));
+        if let Some(ack) = incoming.ack {
+            let mut inner = self.switchboard.lock();
+            self.switchboard.deliver(&mut inner, self.peer, |link| link.acknowledge(ack));
+            // Of a client that was given up.
+            self.switchboard.carry_out_all(&mut inner);
         }
     }
 

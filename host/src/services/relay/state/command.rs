@@ -19,8 +19,9 @@ const MAX_ID: usize = 256;
 /// Bytes of an id in a report: the longest with every character escaped.
 const MAX_ECHO: usize = 6 * MAX_ID;
 
-/// Bytes of commands that may wait for one monitor; more is answered [`reason::TOO_MANY_PENDING`].
-const MAX_WAITING_BYTES: usize = 16 << 20;
+/// Bytes of commands that may wait for one monitor; more is answered [`reason::TOO_MANY_PENDING`]. That is half of what may
+/// wait on the way to a client: users hear of a monitor that does not read before it is given up.
+const MAX_WAITING_BYTES: usize = 2 << 20;
 
 /// A monitor that is there, and what it has to do.
 #[derive(Debug)]

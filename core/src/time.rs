@@ -54,6 +54,23 @@ impl Duration {
     }
 }
 
+/// How long to wait before trying again what has failed `failures` times before this one: `first`, then twice as long
+/// each time, never longer than `longest`.
+///
+/// ```
+/// use cloverleaf_core::time::{Duration, back_off};
+/// let seconds = [0, 1, 2, 3, 200].map(|failures| back_off(Duration::from_secs(1), Duration::from_secs(5), failures));
+/// assert_eq!(seconds, [1, 2, 4, 5, 5].map(Duration::from_secs));
+/// ```
+pub const fn back_off(first: Duration, longest: Duration, failures: u32) -> Duration {
+    let factor = match 1_u64.checked_shl(failures) {
+        Some(factor) => factor,
+        None => u64::MAX,
+    };
+    let span = first.0.saturating_mul(factor);
+    if span < longest.0 { Duration(span) } else { longest }
+}
+
 impl Add<Duration> for Instant {
     type Output = Self;
 

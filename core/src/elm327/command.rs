@@ -108,6 +108,26 @@ pub enum Command {
     MonitorAll,
     /// `STM`: print what the filters pass.
     MonitorFiltered,
+    /// `STPTO`: how long an STN waits for an answer, 1 ms to 65.5 s; never zero, which would mean for ever.
+    StnTimeout(Duration),
+    /// `STCSEGR`: whether the frames of a message are joined into one line, without their control bytes.
+    Reassemble(bool),
+    /// `STCFCPA`: whoever sends a long message with the 11-bit identifier `reply` is given leave with `request`.
+    FlowPairShort {
+        /// The identifier of our flow control frames.
+        request: u16,
+        /// That of the ECU's messages.
+        reply: u16,
+    },
+    /// `STCFCPA` with eight digits each.
+    FlowPairLong {
+        /// The identifier of our flow control frames.
+        request: u32,
+        /// That of the ECU's messages.
+        reply: u32,
+    },
+    /// `STCFCPC`: forget those pairs. An STN that has none gives leave by the rule of ISO 15765-4 again.
+    ClearFlowPairs,
     /// `STFAC`: remove all filters.
     ClearFilters,
     /// `STFPA`: pass the 11-bit identifiers that equal `pattern` where `mask` has ones.
@@ -137,6 +157,24 @@ impl Command {
         // No command is longer than its line: `tests/it/elm327.rs` emits the widest of each.
         let _ = write!(line, "{self}");
         line.0
+    }
+
+    /// What does the same on an ELM327, where this is a command of STN chips and sets something.
+    pub(super) fn without_stn(self) -> Option<heapless::Vec<Self, 3>> {
+        let commands: &[Self] = match self {
+            Self::StnTimeout(span) => &[Self::Timeout(Some(span))],
+            Self::Reassemble(_) | Self::ClearFlowPairs | Self::ClearFilters => &[],
+            Self::FlowPairShort { request, .. } => {
+                &[Self::FlowHeaderShort(request), Self::FlowData(None), Self::FlowMode(1)]
+            }
+            Self::FlowPairLong { request, .. } => {
+                &[Self::FlowHeaderLong(request), Self::FlowData(None), Self::FlowMode(1)]
+            }
+            Self::PassShort { pattern, mask } => &[Self::FilterShort(pattern), Self::MaskShort(mask)],
+            Self::PassLong { pattern, mask } => &[Self::FilterLong(pattern), Self::MaskLong(mask)],
+            _ => return None,
+        };
+        heapless::Vec::from_slice(commands).ok()
     }
 
     /// How long the adapter may take to answer. Restarting takes a genuine chip half a second.
@@ -193,6 +231,11 @@ impl fmt::Display for Command {
             Self::Formatting(on)                  => write!(f, "ATCAF{}", u8::from(on)),
             Self::MonitorAll                      => f.write_str("ATMA"),
             Self::MonitorFiltered                 => f.write_str("STM"),
+            Self::StnTimeout(span)                => write!(f, "STPTO{}", span.as_millis().clamp(1, 65_535)),
+            Self::Reassemble(on)                  => write!(f, "STCSEGR{}", u8::from(on)),
+            Self::FlowPairShort { request, reply } => write!(f, "STCFCPA{request:03X},{reply:03X}"),
+            Self::FlowPairLong { request, reply } => write!(f, "STCFCPA{request:08X},{reply:08X}"),
+            Self::ClearFlowPairs                  => f.write_str("STCFCPC"),
             Self::ClearFilters                    => f.write_str("STFAC"),
             Self::PassShort { pattern, mask }     => write!(f, "STFPA{pattern:03X},{mask:03X}"),
             Self::PassLong { pattern, mask }      => write!(f, "STFPA{pattern:08X},{mask:08X}"),

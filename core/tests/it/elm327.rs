@@ -8,7 +8,7 @@
 //! = link Not Connected        the session must tell exactly this; see `show`
 //! < ELM327 v1.5\r\r>          the adapter sends
 //! @ 1000                      so many milliseconds pass
-//! & connected 6               connect, with the usual exchange, to this protocol
+//! & connected 6 stn           connect, with the usual exchange, to this protocol; `stn`: the chip is one
 //! ```
 //!
 //! After each `!`, `<` and `@` everything the session does must be written down, in order. Write the inputs of a
@@ -164,12 +164,12 @@ fn unescape(text: &str) -> Vec<u8> {
     bytes
 }
 
-/// The inputs of `& connected PROTOCOL`: an adapter with nothing to remark, and a car that answers.
-fn usual_connection(protocol: Protocol, settings: &Settings) -> Vec<&'static str> {
+/// The inputs of `& connected PROTOCOL [stn]`: an adapter with nothing to remark, and a car that answers.
+fn usual_connection(protocol: Protocol, stn: bool, settings: &Settings) -> Vec<&'static str> {
     let mut answers = vec![r"ELM327 v1.5\r\r>"];
     answers.extend([r"OK\r\r>"; 8]);
     if settings.stn {
-        answers.push(r"?\r\r>");
+        answers.push(if stn { r"STN2256 v5.11.4\r\r>" } else { r"?\r\r>" });
     }
     answers.push(r"12.3V\r\r>");
     answers.push(r"OK\r\r>");
@@ -231,9 +231,10 @@ fn check(path: &Path) {
             "@" => play(Step::Pass(Duration::from_millis(rest.trim().parse().expect("milliseconds")))),
             "&" => {
                 let id = rest.strip_prefix("connected ").expect("& connected PROTOCOL");
+                let stn = id.ends_with(" stn");
                 let protocol = Protocol::from_id(id.chars().next().unwrap()).expect("a protocol");
                 play(Step::Ask(ask("connect")));
-                for answer in usual_connection(protocol, &config) {
+                for answer in usual_connection(protocol, stn, &config) {
                     play(Step::Input(unescape(answer)));
                 }
                 assert_eq!(watched.machine.protocol(), Some(protocol));
@@ -409,6 +410,7 @@ fn no_command_is_longer_than_its_line() {
     use cloverleaf_core::elm327::command::{Command, LINE, baud_divisor};
     let widest = [
         Command::PassLong { pattern: u32::MAX, mask: u32::MAX },
+        Command::FlowPairLong { request: u32::MAX, reply: u32::MAX },
         Command::FlowHeaderLong(u32::MAX),
         Command::FlowData(Some(u8::MAX)),
     ];

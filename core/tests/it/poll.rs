@@ -410,7 +410,8 @@ fn of_several_ecus_the_engine_is_asked_again_and_another_when_it_falls_silent() 
 
 #[test]
 fn answers_in_another_order_and_with_gaps_are_told_apart() {
-    let mut poller = Poller::<8>::new(Tuning::of(Protocol::Can11Fast));
+    // With headers, which say how long a message is.
+    let mut poller = Poller::<8>::new(Tuning { bare: false, ..Tuning::of(Protocol::Can11Fast) });
     let now = Instant::ZERO;
     let keys =
         [(0x0C, 2), (0x0D, 1), (0x05, 1)].map(|(pid, length)| poller.watch(now, item(pid, length)).unwrap());
@@ -449,9 +450,16 @@ fn answers_in_another_order_and_with_gaps_are_told_apart() {
 
 #[test]
 fn an_answer_that_makes_no_sense_is_no_value() {
-    for data in
-        [&[0x41, 0x0C, 1, 2, 0x0D][..], &[0x41, 0x99, 1], &[0x42, 0x0C, 1, 2], &[], &[0x7F, 0x01, 0x12]]
-    {
+    for data in [
+        &[0x41, 0x0C, 1, 2, 0x0D][..],
+        &[0x41, 0x99, 1],
+        &[0x42, 0x0C, 1, 2],
+        &[],
+        &[0x7F, 0x01, 0x12],
+        // Without headers nothing says how long it should be: cut off, and with a hole where 2, 0D was.
+        &[0x41, 0x0C, 1, 2],
+        &[0x41, 0x0C, 1, 3],
+    ] {
         let mut poller = Poller::<8>::new(Tuning::of(Protocol::Can11Fast));
         let now = Instant::ZERO;
         for (pid, length) in [(0x0C, 2), (0x0D, 1)] {

@@ -25,6 +25,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     #[inline]
     pub(super) fn push_can(&mut self, line: &[u8], digits: usize) -> Result<(), FrameError> {
         let (id, rest) = hex::number(line, digits).ok_or_else(|| refusal(line))?;
+        if self.format.joined && hex::number(rest, 1).is_some_and(|(first, _)| first >= 4) {
+            let length = self.decode_at_end(rest)?;
+            return self.keep_end(Address(id), length);
+        }
         let mut buffer = [0; 16];
         let found = hex::bytes(rest, &mut buffer)?;
         if found.odd {

@@ -24,12 +24,16 @@ pub struct Format {
     pub headers: bool,
     /// Whether the first data byte is an address (ISO 15765-2 extended addressing, `AT CEA`).
     pub extended: bool,
+    /// Whether the adapter may join the frames of a CAN message into one line without control bytes (`STCSEGR`). With a
+    /// header, a line is one if it begins as responses do, with 40h or more, which no control byte reaches. It does not
+    /// say how long it should be.
+    pub joined: bool,
 }
 
 impl Format {
     /// Headers on, normal addressing, one line per frame.
     pub const fn new(protocol: Option<Protocol>) -> Self {
-        Self { protocol, headers: true, extended: false }
+        Self { protocol, headers: true, extended: false, joined: false }
     }
 }
 

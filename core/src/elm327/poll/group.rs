@@ -131,6 +131,10 @@ impl<const N: usize> Poller<N> {
             let _ = parts.push((key, size));
             rest = tail;
         }
+        if asked.bare && parts.len() < asked.keys.len() {
+            // Something is missing, perhaps in the middle of a part.
+            return;
+        }
         let mut rest = message.data.get(1..).unwrap_or_default();
         for (key, size) in parts {
             let (part, tail) = rest.split_at_checked(size).unwrap_or((rest, &[]));

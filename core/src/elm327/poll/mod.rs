@@ -106,6 +106,8 @@ struct Asked {
     service: u8,
     at: Instant,
     counted: bool,
+    /// Whether the answer may come without anything that says how long it is.
+    bare: bool,
 }
 
 /// Keeps the link full; see the [module](self). Holds up to `N` items.
@@ -237,7 +239,7 @@ impl<const N: usize> Poller<N> {
             // From when it was due, so that the rate is right; but what was missed is not made up for.
             slot.due = (slot.due + slot.item.period).max(now);
         }
-        self.asked = Some(Asked { keys, service, at: now, counted: lines.is_some() });
+        self.asked = Some(Asked { keys, service, at: now, counted: lines.is_some(), bare });
         Next::Ask(Question { data, target, lines, timeout: self.timeout(), bare })
     }
 

@@ -93,6 +93,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             let mut format = Format::new(self.protocol);
             format.extended = self.is_extended();
             format.headers = self.headers;
+            format.joined = self.stn.speaks && matches!(self.job, Some(Job::Request { bare: true, .. }));
             self.assembler.restart(format);
         }
         self.exchange = Some(Exchange {

@@ -1,18 +1,14 @@
 //! What the owner asks for: preparing, performing and ending it.
 
-use core::fmt::Write;
-
-use heapless::String;
-
-use crate::bus::Protocol;
-use crate::elm327::command::{Command, LINE, Text, baud_divisor, hex_digit};
+use crate::bus::{Message, Protocol};
+use crate::elm327::command::{Command, Text, baud_divisor, hex_digit};
 use crate::elm327::wire::{Status, is_echo};
 use crate::time::{Duration, Instant};
 
 use super::event::{answers, answers_service, is_pending};
 use super::exchange::{Exchange, Heard, Switch, What};
 use super::target::{Physical, change, functional, is_wide};
-use super::{Failure, Filter, Job, Lines, Notice, Session, Target};
+use super::{Failure, Filter, Job, Lines, Notice, Session, Target, stn};
 
 /// The most that the adapter can be told to wait for an ECU (`AT ST FF`).
 const PATIENCE: Duration = Duration::from_millis(1_020);
@@ -22,6 +18,9 @@ const OWN_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// How much longer than the adapter we wait.
 const MARGIN: Duration = Duration::from_millis(200);
+
+/// The bytes of a message that its first frame carries (ISO 15765-2).
+const FIRST_FRAME: usize = 6;
 
 /// How many lone carriage returns in a row may fail.
 const MISREPEATS: u8 = 2;
@@ -56,7 +55,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             Some(Job::Request { data, target, .. })
                 if self.target != Some(*target) && self.stn_header(*target, data).is_none() =>
             {
-                change(self.target, *target, protocol, &mut self.todo);
+                change(self.target, *target, protocol, &mut self.stn, &mut self.todo);
                 self.target = Some(*target);
             }
             Some(Job::Monitor { filter, .. }) if protocol.is_can() => {
@@ -66,7 +65,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                     self.target = None;
                 }
                 let _ = self.todo.push_back(Command::Formatting(false));
-                let filters: &[Command] = match (*filter, self.has_stn(), is_wide(protocol)) {
+                let filters: &[Command] = match (*filter, self.stn.speaks, is_wide(protocol)) {
                     (Filter::All, ..) => &[],
                     (Filter::Pass { pattern, mask }, true, true) => {
                         &[Command::ClearFilters, Command::PassLong { pattern, mask }]
@@ -93,11 +92,17 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         if matches!(&self.job, Some(Job::Request { data, .. }) if !only_reads(data)) && !self.patient {
             // It will not be asked again, so the adapter must wait for as long as it can.
             self.patient = true;
-            let _ = self.todo.push_back(Command::Timeout(Some(PATIENCE)));
+            let _ = self.todo.push_back(self.stn.timeout(Some(PATIENCE)));
         }
         if self.headers == bare {
             self.headers = !bare;
             let _ = self.todo.push_back(Command::Headers(!bare));
+        }
+        // A line of joined frames does not say how long it is, which whoever asks for it bare knows.
+        let join = bare && self.stn.speaks;
+        if self.stn.joins != join {
+            self.stn.joins = join;
+            let _ = self.todo.push_back(Command::Reassemble(join));
         }
     }
 
@@ -114,9 +119,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                     true => timeout.max(PATIENCE + MARGIN),
                     false => timeout,
                 };
-                let digit = lines.filter(|_| !self.patient);
+                let digit = lines.filter(|_| !self.patient).map(|lines| self.stn.count(lines));
                 let line = match self.stn_header(target, data) {
-                    Some(header) => stn_line(header, data, digit),
+                    Some(header) => stn::line(header, data, digit, target.timeout()),
                     None => plain_line(data, digit),
                 };
                 self.last_target = target;
@@ -133,7 +138,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             Job::Monitor { stopping: true, .. } => self.end_monitor(now, Ok(())),
             Job::Monitor { filter, .. } => {
                 let command = match filter {
-                    Filter::Pass { .. } if self.has_stn() => Command::MonitorFiltered,
+                    Filter::Pass { .. } if self.stn.speaks => Command::MonitorFiltered,
                     _ => Command::MonitorAll,
                 };
                 self.begin(now, What::Monitor { stopping: false }, &command.text(), REFRESH);
@@ -159,7 +164,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         let protocol = self.protocol.filter(|protocol| protocol.is_can())?;
         let header = match target {
             Target::Functional => functional(protocol),
-            Target::Physical(one) if Physical::new(one.request) == one => one.request,
+            Target::Physical(one)
+                if one == (Physical { timeout: one.timeout, ..Physical::new(one.request) }) =>
+            {
+                one.request
+            }
             Target::Physical(_) => return None,
         };
         let long = data.len() > 14;
@@ -167,31 +176,47 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             && self.last_target != target
             // A filter set for another target would hide the answer.
             && !matches!(self.target, None | Some(Target::Physical(_)));
-        (self.has_stn() && (long || once)).then_some(header)
+        (self.stn.speaks && (long || once)).then_some(header)
     }
 
     pub(super) fn handle_request(&mut self, now: Instant, heard: &Heard) {
-        let Some(Job::Request { data, target, .. }) = &self.job else {
+        let Some(Job::Request { data, target, lines, .. }) = &self.job else {
             return self.proceed(now);
         };
-        if heard.fault == Some(Failure::Adapter(Status::NotUnderstood)) && self.last_line.starts_with(b"STPX")
-        {
-            // It calls itself an STN, but is too old for this, or a clone: without, then.
-            self.adapter.stn = None;
-            if data.len() <= 14 {
-                self.job_begun = false;
-                return self.proceed(now);
-            }
-        }
         let (service, only_reads) = (hex_byte(data), only_reads(data));
         let only = target.reply();
         let messages = || answers(self.assembler.messages(), only);
         let any = messages().next().is_some();
+        let refused = heard.fault == Some(Failure::Adapter(Status::NotUnderstood));
+        // Perhaps it joined frames that it was not told to join.
+        let unreadable = heard.fault == Some(Failure::Garbage) && !any && only_reads;
+        if self.last_line.starts_with(b"STPX") && (refused || unreadable) {
+            if refused {
+                // It calls itself an STN, but is too old for this, or a clone.
+                self.stn.refuse();
+            }
+            if data.len() <= 14 {
+                // The second time in a row this ECU is asked in the plain way.
+                self.job_begun = false;
+                return self.proceed(now);
+            }
+        }
         let all_pending = any && messages().all(|message| is_pending(&message));
         // What answers something else, or comes from someone else, says that the adapter is not set as we think.
         let is_answer =
             |message| self.protocol == Some(Protocol::J1939) || answers_service(&message, service);
         let alive = messages().any(is_answer);
+        let lost = self.assembler.losses().next().is_some();
+        if self.stn.joins && lines.is_some_and(|lines| self.stn.count(lines) < lines) && heard.fault.is_none()
+        {
+            // One message was asked for. Was it taken for one frame?
+            let is_first_frame = |message: Message<'_>| message.data.len() == FIRST_FRAME;
+            if lost || any && messages().all(is_first_frame) {
+                self.stn.counts_frames = true;
+                self.last_line.clear();
+                return self.proceed(now);
+            }
+        }
         if self.repeated {
             self.misrepeated = if alive { 0 } else { self.misrepeated.saturating_add(1) };
             if !any && heard.fault == Some(Failure::Adapter(Status::NotUnderstood)) {
@@ -211,11 +236,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             self.last_line.clear();
             if !self.patient {
                 self.patient = true;
-                let _ = self.todo.push_back(Command::Timeout(Some(PATIENCE)));
+                let _ = self.todo.push_back(self.stn.timeout(Some(PATIENCE)));
             }
             return self.proceed(now);
         }
-        let lost = self.assembler.losses().next().is_some();
         let fault = heard.fault.or(lost.then_some(Failure::Incomplete));
         let result = if any {
             Ok(Lines { count: heard.lines, fault })
@@ -227,7 +251,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         }
         if self.patient {
             self.patient = false;
-            let _ = self.todo.push_back(Command::Timeout(self.target.and_then(Target::timeout)));
+            let _ = self.todo.push_back(self.stn.timeout(self.target.and_then(Target::timeout)));
         }
         self.job = None;
         self.job_begun = false;
@@ -257,10 +281,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             let _ = self.todo.push_back(Command::Formatting(true));
         }
         if let Some(Job::Monitor { filter: Filter::Pass { .. }, .. }) = self.job {
-            if self.has_stn() {
-                let _ = self.todo.push_back(Command::ClearFilters);
-            }
             let _ = self.todo.push_back(Command::ReceiveAny);
+            if self.adapter.stn.is_some() {
+                // Where filters were touched, it passes no answer before it is told to set them by itself again.
+                let _ = self.todo.push_back(Command::ReceiveAutomatic);
+            }
             self.target = None;
         }
         self.end_job(now, result);
@@ -288,6 +313,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             ];
             self.headers = true;
             self.todo.extend(restore);
+            self.todo.extend(self.stn.restore().iter().copied());
         }
         self.end_job(now, result);
     }
@@ -367,16 +393,4 @@ fn plain_line(data: &Text, lines: Option<u8>) -> Text {
         let _ = line.push(hex_digit(lines));
     }
     line
-}
-
-/// A request as an STN takes it, with its header and options in one line.
-fn stn_line(header: u32, data: &Text, lines: Option<u8>) -> Text {
-    let mut line = String::<LINE>::new();
-    let digits = if header > 0x7FF { 8 } else { 3 };
-    let _ = write!(line, "STPXH:{header:0digits$X},D:");
-    let _ = line.push_str(core::str::from_utf8(data).unwrap_or_default());
-    if let Some(lines) = lines {
-        let _ = write!(line, ",R:{lines}");
-    }
-    Text::from_slice(line.as_bytes()).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use crate::time::{Duration, Instant};
 
 use super::event::answers_service;
 use super::exchange::{Exchange, Heard, Switch, What};
+use super::stn::Stn;
 use super::target::Physical;
 use super::{Adapter, Failure, Link, Notice, Phase, Search, Session, Target};
 
@@ -49,6 +50,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.exchange = None;
         self.forget();
         self.adapter = Adapter::default();
+        self.stn = Stn::new();
         self.misrepeated = 0;
         self.set_link(Link::NotConnected);
         self.retry_at = None;
@@ -67,6 +69,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.todo.clear();
         self.interrupted = None;
         self.target = Some(Target::Functional);
+        self.stn.restart();
         self.last_line.clear();
         // As they will be once it is configured.
         self.headers = true;
@@ -133,9 +136,17 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     fn handle_command(&mut self, now: Instant, command: Command, heard: &Heard) {
         let text = heard.text.as_slice();
         let understood = heard.fault.is_none();
+        if let (false, Some(instead)) = (understood, command.without_stn()) {
+            self.stn.refuse_command(command);
+            // After what is due: that was prepared in the belief that it would be understood.
+            self.todo.extend(instead);
+        }
         match command {
             Command::Reset | Command::Identify => return self.handle_banner(now, heard),
-            Command::IdentifyStn if understood && is_banner(text) => self.adapter.stn = printable(text),
+            Command::IdentifyStn if understood && is_banner(text) => {
+                self.adapter.stn = printable(text);
+                self.stn.introduce();
+            }
             Command::Voltage => return self.handle_voltage(now, text),
             // Otherwise it is awake: there are clones without low power.
             Command::LowPower if !heard.ok => {

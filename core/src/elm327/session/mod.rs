@@ -20,6 +20,7 @@ mod exchange;
 mod job;
 mod life;
 mod recovery;
+mod stn;
 mod target;
 
 pub use event::{Answer, Event, Failure, Link, Refused};
@@ -34,6 +35,7 @@ use crate::machine::{Machine, Output};
 use crate::time::{Duration, Instant};
 
 use exchange::{Exchange, What};
+use stn::Stn;
 use target::Changes;
 
 /// The longest line that is read, in bytes: a KWP2000 message of 255 bytes with its header. A longer one is
@@ -198,6 +200,7 @@ pub struct Session<const MESSAGES: usize = 16, const BYTES: usize = 4096> {
     phase: Phase,
     link: Link,
     adapter: Adapter,
+    stn: Stn,
     protocol: Option<Protocol>,
     millivolts: Option<u32>,
 
@@ -262,6 +265,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             phase: Phase::Offline,
             link: Link::NotConnected,
             adapter: Adapter { banner: String::new(), stn: None },
+            stn: Stn::new(),
             protocol: None,
             millivolts: None,
             target: None,
@@ -312,7 +316,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             return Err(Refused::NotConnected);
         }
         let can = self.protocol.is_none_or(Protocol::is_can);
-        let room = if can && !self.has_stn() { 7 } else { MAX_REQUEST };
+        let room = if can && !self.stn.speaks { 7 } else { MAX_REQUEST };
         if request.data.is_empty() || request.data.len() > room {
             return Err(Refused::Length);
         }
@@ -446,11 +450,6 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             return Err(Refused::Busy);
         }
         Ok(())
-    }
-
-    /// Whether the adapter has the commands of an STN chip, and they may be used.
-    fn has_stn(&self) -> bool {
-        self.settings.stn && self.adapter.stn.is_some()
     }
 
     /// Leaves an event to be polled.

@@ -3,7 +3,7 @@
 use crate::bus::Protocol;
 use crate::elm327::command::{Command, Text};
 use crate::elm327::wire::Status;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, back_off};
 
 use super::exchange::{Exchange, What};
 use super::life::ATTEMPTS;
@@ -15,6 +15,9 @@ const RESYNC_TIMEOUT: Duration = Duration::from_millis(400);
 
 /// Without any answer of the car for so long, it is no longer there.
 const SILENCE: Duration = Duration::from_secs(5);
+
+/// The first pause between attempts, whatever failed.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause between attempts to reach the adapter.
 const ADAPTER_PAUSE: Duration = Duration::from_secs(30);
@@ -64,8 +67,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             }
             What::Command(_) | What::Probe | What::Request | What::Text | What::Monitor { .. } => {
                 if self.last_line.starts_with(b"STPX") && !exchange.heard.any {
-                    // It calls itself an STN, but has never heard of this: without, then.
-                    self.adapter.stn = None;
+                    // It calls itself an STN, but has never heard of this.
+                    self.stn.refuse();
                 }
                 self.attempts = self.attempts.saturating_add(1);
                 self.interrupted = self.exchange.take();
@@ -131,10 +134,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.proceed(now);
     }
 
-    /// One second after the first failure, twice as long after each further one, at most so long.
-    fn retry_later(&mut self, now: Instant, most: Duration) {
-        let span = Duration::from_millis(1_000 << self.failures.min(5));
-        self.retry_at = Some(now + span.min(most));
+    /// Later after each further failure, at most so long.
+    fn retry_later(&mut self, now: Instant, longest: Duration) {
+        self.retry_at = Some(now + back_off(PAUSE, longest, self.failures.into()));
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -158,7 +160,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.looking = true;
         if self.target != Some(Target::Functional) {
             let protocol = self.protocol.unwrap_or(Protocol::Can11Fast);
-            change(self.target, Target::Functional, protocol, &mut self.todo);
+            change(self.target, Target::Functional, protocol, &mut self.stn, &mut self.todo);
             self.target = Some(Target::Functional);
         }
     }

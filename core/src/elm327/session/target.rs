@@ -4,6 +4,8 @@ use crate::bus::{Address, Protocol};
 use crate::elm327::command::Command;
 use crate::time::Duration;
 
+use super::stn::Stn;
+
 /// A request to the car.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -70,7 +72,8 @@ pub struct Physical {
     pub extended: Option<u8>,
     /// Our own address, if it is not the usual F1.
     pub tester: Option<u8>,
-    /// How long it may take to answer, if that is longer than the adapter waits by itself: up to 1020 ms.
+    /// How long it may take to answer, if that is longer than the adapter waits by itself: up to 1020 ms, with an STN
+    /// up to 65.5 s.
     pub timeout: Option<Duration>,
 }
 
@@ -103,7 +106,7 @@ impl Physical {
     }
 
     /// Whether the adapter's own flow control finds back to the ECU.
-    const fn is_standard(&self) -> bool {
+    pub(super) const fn is_standard(&self) -> bool {
         match (Self::new(self.request).reply, self.reply) {
             (Some(usual), Some(reply)) => usual.0 == reply.0 && self.extended.is_none(),
             (_, None) => true,
@@ -118,18 +121,21 @@ const fn swap(id: u32) -> u32 {
 }
 
 /// The commands that one change of target needs at most.
-pub(super) type Changes = heapless::Deque<Command, 12>;
+pub(super) type Changes = heapless::Deque<Command, 16>;
 
 /// Appends what the adapter must be told so that requests go to `to`; `from` is what it is set for, if known.
-pub(super) fn change(from: Option<Target>, to: Target, protocol: Protocol, out: &mut Changes) {
+pub(super) fn change(from: Option<Target>, to: Target, protocol: Protocol, stn: &mut Stn, out: &mut Changes) {
     let mut push = |command| {
-        // Twelve slots; no change needs more than ten.
+        // Sixteen slots; no change and what else a job needs are more than thirteen.
         let _ = out.push_back(command);
     };
-    let was = from.map(|from| Needs::of(from, protocol));
-    let is = Needs::of(to, protocol);
-    let differs = |part: fn(&Needs) -> u64| was.as_ref().map(part) != Some(part(&is));
     let wide = is_wide(protocol);
+    let was = from.map(|from| Needs::of(from, protocol, stn));
+    if protocol.is_can() {
+        stn.pair(to, wide).into_iter().for_each(&mut push);
+    }
+    let is = Needs::of(to, protocol, stn);
+    let differs = |part: fn(&Needs) -> u64| was.as_ref().map(part) != Some(part(&is));
     let (low24, low11) = (is.header & 0xFF_FFFF, is.header as u16 & 0x7FF);
 
     let header = differs(|needs| needs.header.into());
@@ -139,7 +145,7 @@ pub(super) fn change(from: Option<Target>, to: Target, protocol: Protocol, out: 
     }
     let timeout = differs(|needs| key(needs.timeout.map(Duration::as_millis)));
     if timeout && (from.is_some() || is.timeout.is_some()) {
-        push(Command::Timeout(is.timeout));
+        push(stn.timeout(is.timeout));
     }
     if header && wide {
         push(Command::Priority((is.header >> 24) as u8 & 0x1F));
@@ -187,7 +193,7 @@ struct Needs {
 }
 
 impl Needs {
-    fn of(target: Target, protocol: Protocol) -> Self {
+    fn of(target: Target, protocol: Protocol, stn: &Stn) -> Self {
         let header = functional(protocol);
         match target {
             Target::Functional => {
@@ -199,7 +205,7 @@ impl Needs {
                 extended: one.extended,
                 tester: one.tester,
                 timeout: one.timeout,
-                flow: !one.is_standard(),
+                flow: !one.is_standard() && !stn.is_paired(one),
             },
         }
     }

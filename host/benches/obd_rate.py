@@ -3,24 +3,24 @@
 
     host/benches/obd_rate.py target/release/cloverleaf [target/peers/obd-0.7.3/bin/python]
 
-For 1, 5, 10 and 20 values at three serial rates and three link delays (there and back). The bound is that of the
-best technique that an ELM327 has (six PIDs a request, response count, neither headers nor blanks, a lone carriage return for
-an unchanged request): the bytes of request and reply at ten bits each, 5 ms of thinking, 0.25 ms a CAN frame, the
-delay. `host/tests/it/obd_rate.rs` measures the same in virtual time, where the machine costs nothing.
+For 1, 5, 10 and 20 values at three serial rates and three link delays (there and back), with an ELM327 and with an STN.
+The bounds are those of `obd_bounds.csv`, which `host/tests/it/obd_rate.rs` derives and explains; it measures the same in
+virtual time, where the machine costs nothing.
 """
 
+import csv
 import json
-import math
+import pathlib
 import subprocess
 import sys
 import time
 
-LENGTHS = {
-    "RPM": 2, "SPEED": 1, "ENGINE_LOAD": 1, "THROTTLE_POS": 1, "MAF": 2, "COOLANT_TEMP": 1, "INTAKE_PRESSURE": 1,
-    "TIMING_ADVANCE": 1, "INTAKE_TEMP": 1, "SHORT_FUEL_TRIM_1": 1, "LONG_FUEL_TRIM_1": 1, "RUN_TIME": 2,
-    "FUEL_LEVEL": 1, "BAROMETRIC_PRESSURE": 1, "CONTROL_MODULE_VOLTAGE": 2, "ABSOLUTE_LOAD": 2,
-    "RELATIVE_THROTTLE_POS": 1, "AMBIANT_AIR_TEMP": 1, "ACCELERATOR_POS_D": 1, "OIL_TEMP": 1,
-}
+NAMES = [
+    "RPM", "SPEED", "ENGINE_LOAD", "THROTTLE_POS", "MAF", "COOLANT_TEMP", "INTAKE_PRESSURE", "TIMING_ADVANCE", "INTAKE_TEMP",
+    "SHORT_FUEL_TRIM_1", "LONG_FUEL_TRIM_1", "RUN_TIME", "FUEL_LEVEL", "BAROMETRIC_PRESSURE", "CONTROL_MODULE_VOLTAGE",
+    "ABSOLUTE_LOAD", "RELATIVE_THROTTLE_POS", "AMBIANT_AIR_TEMP", "ACCELERATOR_POS_D", "OIL_TEMP",
+]
+BOUNDS = pathlib.Path(__file__).with_name("obd_bounds.csv")
 SECONDS = 5
 
 PYTHON_OBD = """
@@ -43,23 +43,11 @@ connection.stop()
 """
 
 
-def bound(names, baud, delay):
-    """Values per second, in groups of six."""
-    group = min(len(names), 6)
-    request = 1 if len(names) <= 6 else 2 + 2 * group + 1 + 1  # CR; or service, PIDs, count, CR
-    data = 1 + group + sum(LENGTHS[name] for name in names) * group / len(names)
-    frames = 1 if data <= 7 else 1 + math.ceil((data - 6) / 7)
-    around = 1 if frames == 1 else 4 + 3 * frames  # CR; or the length and its CR, number, colon and CR of each line
-    reply = around + 2 * data + 2  # CR and prompt
-    flow = 0.00025 if frames > 1 else 0
-    # Lines leave while later frames arrive, so either the port or the bus is what takes time.
-    return group / ((request + reply) * 10 / baud + 0.00025 + 0.005 + 0.00025 + flow + delay)
-
-
-def measure(cloverleaf, python, names, baud, delay):
+def measure(cloverleaf, python, adapter, names, baud, delay):
+    """Values per second of ours and, with a Python that has it, of python-OBD."""
     simulator = subprocess.Popen(
         [cloverleaf, "simulator", "--listen", "127.0.0.1:0", "--baud", str(baud), "--delay", f"{delay // 2}ms",
-         "--warm", "300"],
+         "--warm", "300", *(["--stn"] if adapter == "stn" else [])],
         stdout=subprocess.PIPE, text=True)
     try:
         port = simulator.stdout.readline().rsplit(":", 1)[1].strip()
@@ -93,16 +81,15 @@ def measure(cloverleaf, python, names, baud, delay):
 
 def main():
     cloverleaf, python = sys.argv[1], sys.argv[2] if len(sys.argv) > 2 else None
-    print("baud    delay  values |  bound/s  cloverleaf/s  share | python-OBD/s  ratio")
-    for baud in (38_400, 115_200, 500_000):
-        for delay in (0, 2, 20):
-            for count in (1, 5, 10, 20):
-                names = list(LENGTHS)[:count]
-                best = bound(names, baud, delay / 1000)
-                rate, theirs = measure(cloverleaf, python, names, baud, delay)
-                beside = f"{theirs:12.1f} {rate / theirs:6.1f}" if theirs else ""
-                print(f"{baud:6} {delay:3} ms {count:7} | {best:8.1f} {rate:13.1f} {rate / best:6.0%} | {beside}",
-                      flush=True)
+    print("adapter   baud   delay  values |  bound/s  cloverleaf/s  share | python-OBD/s  ratio")
+    with BOUNDS.open() as table:
+        for row in csv.DictReader(table):
+            adapter, baud, delay, count = row["adapter"], int(row["baud"]), int(row["delay_ms"]), int(row["values"])
+            best = float(row["bound"])
+            rate, theirs = measure(cloverleaf, python, adapter, NAMES[:count], baud, delay)
+            beside = f"{theirs:12.1f} {rate / theirs:6.1f}" if theirs else ""
+            print(f"{adapter:7} {baud:6} {delay:3} ms {count:7} | {best:8.1f} {rate:13.1f} {rate / best:6.0%} | {beside}",
+                  flush=True)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,9 @@ pub(super) struct Command {
     /// Answer at once, whatever it would take
     #[arg(long)]
     instant: bool,
+    /// Be an STN chip, as in OBDLink adapters, not an ELM327
+    #[arg(long)]
+    stn: bool,
     /// How long the engine has been running when the simulation begins
     #[arg(long, value_name = "DURATION", default_value = "0", value_parser = duration)]
     warm: Duration,
@@ -54,6 +57,7 @@ impl Command {
                 delay: self.delay,
                 timing: if self.instant { Timing::None } else { Timing::Real },
                 warm: self.warm,
+                stn: self.stn,
                 ..simulator::Options::default()
             });
             say!("listening on tcp://{}", listener.local_addr()?)?;

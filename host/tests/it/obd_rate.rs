@@ -35,10 +35,11 @@ const SIGNALS: [(&str, u32); 20] = [
     ("OIL_TEMP", 1),
 ];
 
-/// Values a second of the best that an ELM327 can do: six signals share a request, the adapter knows how many frames
+/// Values a second of the best that an adapter can do: six signals share a request, the adapter knows how many answers
 /// come, prints neither headers nor blanks, and an unchanged request is a lone carriage return. Ten bits a byte, 5 ms of
-/// thinking, 0.25 ms a CAN frame, the delay there and back.
-fn bound(signals: &[(&str, u32)], baud: u32, delay: Duration) -> f64 {
+/// thinking, 0.25 ms a CAN frame, the delay there and back. An ELM327 prints each frame as it comes; an STN (`STCSEGR`)
+/// prints them joined after the last.
+fn bound(stn: bool, signals: &[(&str, u32)], baud: u32, delay: Duration) -> f64 {
     let count = signals.len() as f64;
     let group = count.min(6.0);
     let lengths: u32 = signals.iter().map(|(_, length)| length).sum();
@@ -48,16 +49,49 @@ fn bound(signals: &[(&str, u32)], baud: u32, delay: Duration) -> f64 {
     let request = if count <= 6.0 { 1.0 } else { 2.0 + 2.0 * group + 2.0 };
     let frames = if data <= 7.0 { 1.0 } else { 1.0 + ((data - 6.0) / 7.0).ceil() };
     // The length has a line of its own, each frame its number, a colon and a carriage return.
-    let around = if frames <= 1.0 { 1.0 } else { 4.0 + 3.0 * frames };
+    let around = if frames <= 1.0 || stn { 1.0 } else { 4.0 + 3.0 * frames };
     let bytes = request + around + 2.0 * data + 2.0;
     let flow = if frames > 1.0 { 0.000_25 } else { 0.0 };
-    group / (bytes * 10.0 / f64::from(baud) + 0.000_25 + 0.005 + 0.000_25 + flow + delay.as_secs_f64())
+    let awaited = if stn { frames } else { 1.0 };
+    let bus = 0.000_25 + 0.005 + 0.000_25 * awaited + flow;
+    group / (bytes * 10.0 / f64::from(baud) + bus + delay.as_secs_f64())
 }
 
-async fn rate(signals: &[(&str, u32)], baud: u32, delay: Duration) -> f64 {
+/// Every adapter, rate, delay and number of signals that is measured, here and by `benches/obd_rate.py`.
+fn cases() -> impl Iterator<Item = (bool, u32, Duration, &'static [(&'static str, u32)])> {
+    let bauds = [38_400, 115_200, 500_000];
+    let delays = [0, 2, 20].map(Duration::from_millis);
+    let counts = [1, 5, 10, 20];
+    [false, true].into_iter().flat_map(move |stn| {
+        bauds.into_iter().flat_map(move |baud| {
+            delays.into_iter().flat_map(move |delay| {
+                counts.into_iter().map(move |count| (stn, baud, delay, &SIGNALS[..count]))
+            })
+        })
+    })
+}
+
+/// The bounds stand in a file for `benches/obd_rate.py`, which measures against the real clock. After a change, run this
+/// once with `REWRITE_BOUNDS=1`.
+#[test]
+fn the_bounds_on_record_are_these() {
+    let mut table = "adapter,baud,delay_ms,values,bound\n".to_owned();
+    for (stn, baud, delay, signals) in cases() {
+        let adapter = if stn { "stn" } else { "elm327" };
+        let best = bound(stn, signals, baud, delay);
+        table += &format!("{adapter},{baud},{},{},{best:.1}\n", delay.as_millis(), signals.len());
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/obd_bounds.csv");
+    if std::env::var_os("REWRITE_BOUNDS").is_some() {
+        std::fs::write(path, &table).expect("a writable table");
+    }
+    assert_eq!(std::fs::read_to_string(path).expect("a table"), table);
+}
+
+async fn rate(stn: bool, signals: &[(&str, u32)], baud: u32, delay: Duration) -> f64 {
     const SECONDS: u64 = 4;
     let warm = Duration::from_secs(300);
-    let simulator = Simulator::new(Options { baud, delay: delay / 2, warm, ..Options::default() });
+    let simulator = Simulator::new(Options { stn, baud, delay: delay / 2, warm, ..Options::default() });
     let adapter = Adapter::Simulated(simulator);
     let car = Car::connect(car::Options { adapter, ..car::Options::default() }, Bus::new());
     car.connected(Duration::from_secs(60)).await.expect("a car");
@@ -85,20 +119,17 @@ async fn rate(signals: &[(&str, u32)], baud: u32, delay: Duration) -> f64 {
 #[tokio::test(start_paused = true)]
 async fn polling_comes_within_a_tenth_of_what_the_link_can_carry() {
     let mut short = Vec::new();
-    for baud in [38_400, 115_200, 500_000] {
-        for delay in [0, 2, 20].map(Duration::from_millis) {
-            for count in [1, 5, 10, 20] {
-                let signals = &SIGNALS[..count];
-                let best = bound(signals, baud, delay);
-                let reached = rate(signals, baud, delay).await;
-                let line = format!(
-                    "{baud:6} baud {delay:>4?} {count:2} values: {reached:6.1} of {best:6.1} a second"
-                );
-                println!("{line} ({:.0} %)", 100.0 * reached / best);
-                if !(0.9..1.02).contains(&(reached / best)) {
-                    short.push(line);
-                }
-            }
+    for (stn, baud, delay, signals) in cases() {
+        let best = bound(stn, signals, baud, delay);
+        let reached = rate(stn, signals, baud, delay).await;
+        let adapter = if stn { "STN" } else { "ELM327" };
+        let count = signals.len();
+        let line = format!(
+            "{adapter:6} {baud:6} baud {delay:>4?} {count:2} values: {reached:6.1} of {best:6.1} a second"
+        );
+        println!("{line} ({:.0} %)", 100.0 * reached / best);
+        if !(0.9..1.02).contains(&(reached / best)) {
+            short.push(line);
         }
     }
     assert!(short.is_empty(), "{short:#?}");

@@ -15,6 +15,7 @@ const INSTANT: Options = Options {
     warm: Duration::from_secs(120),
     pace: 1.0,
     padding: None,
+    stn: false,
 };
 const REAL: Options = Options { timing: Timing::Real, ..INSTANT };
 
@@ -87,6 +88,86 @@ async fn it_speaks_as_an_elm327_does() {
     for (command, expected) in transcript {
         assert_eq!(say(&mut cable, command).await, expected, "{command}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_speaks_as_an_stn_does() {
+    let mut cable = quiet(&Simulator::new(Options { stn: true, ..INSTANT })).await;
+    let transcript = [
+        ("ATI", "ELM327 v1.4b\r\r>"),
+        ("STI", "STN2120 v5.10.3\r\r>"),
+        ("STIX", "STN2120 v5.10.3 [2024.02.01]\r\r>"),
+        ("STDI", "STN2120 r1.0.0\r\r>"),
+        ("STMFR", "Generic\r\r>"),
+        ("STSN", "212000000042\r\r>"),
+        ("STPR", "0\r\r>"),
+        ("STPBRR", "?\r\r>"),
+        ("STP 33", "OK\r\r>"),
+        ("STP 99", "?\r\r>"),
+        ("STPR", "33\r\r>"),
+        ("STPRS", "ISO 15765-4 (CAN 11/500)\r\r>"),
+        ("STPBR 500000", "OK\r\r>"),
+        ("STPBRR", "500000\r\r>"),
+        ("STPTO 50", "OK\r\r>"),
+        ("STPTO 65536", "?\r\r>"),
+        ("STPX h:7E0, d:0103, r:1, t:50", "41 03 02 00 \r\r>"),
+        ("STPX d:03", "43 01 01 33 \r43 00 \r\r>"),
+        ("STPX h:7E0, d:0103, x:A2", "NO DATA\r\r>"),
+        ("STPX h:7E0", "?\r\r>"),
+        ("STPX h:7E0, d:010", "?\r\r>"),
+        ("STPX h:7E0, z:1, d:03", "?\r\r>"),
+        ("STPX h:7E0, l:5000", "OUT OF MEMORY\r\r>"),
+        ("ATS0", "OK\r\r>"),
+        ("ATH1", "OK\r\r>"),
+        ("STPX h:7E0, d:0902", "7E8101449020131434C\r7E82156524C45413354\r7E8224D303030303432\r\r>"),
+        ("STPX h:7E0, d:0902, r:2", "7E8101449020131434C\r7E82156524C45413354\r\r>"),
+        ("STCSEGR 1", "OK\r\r>"),
+        ("STPX h:7E0, d:0902, r:1", "7E849020131434C56524C454133544D303030303432\r\r>"),
+        ("STPX h:7E0, d:0103, r:1", "7E80441030200\r\r>"),
+        ("ATH0", "OK\r\r>"),
+        ("ATSH7E0", "OK\r\r>"),
+        ("09021", "49020131434C56524C454133544D303030303432\r\r>"),
+        ("STCSEGR 0", "OK\r\r>"),
+        // A pair ends the rule by which it gives leave.
+        ("STCFCPA 714, 77E", "OK\r\r>"),
+        ("0902", "014\r0:49020131434C\r\r>"),
+        ("STCFCPA 7E0, 7E8", "OK\r\r>"),
+        ("09023", "014\r0:49020131434C\r1:56524C45413354\r2:4D303030303432\r\r>"),
+        ("STCFCPA 7E0", "?\r\r>"),
+        ("STCFCPC", "OK\r\r>"),
+        ("09023", "014\r0:49020131434C\r1:56524C45413354\r2:4D303030303432\r\r>"),
+        // Nothing passes once the filters are cleared, until they are automatic again.
+        ("STFAC", "OK\r\r>"),
+        ("01031", "NO DATA\r\r>"),
+        ("STFFCA 7E8,7FF", "OK\r\r>"),
+        ("01031", "41030200\r\r>"),
+        ("STFBA 7E8,7FF", "OK\r\r>"),
+        ("01031", "NO DATA\r\r>"),
+        ("STFBA 7E8,7F", "?\r\r>"),
+        ("ATAR", "OK\r\r>"),
+        ("01031", "41030200\r\r>"),
+        ("STXYZ", "?\r\r>"),
+    ];
+    for (command, expected) in transcript {
+        assert_eq!(say(&mut cable, command).await, expected, "{command}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_stn_takes_long_messages_apart_and_shows_what_its_filters_pass() {
+    let mut cable = quiet(&Simulator::new(Options { stn: true, ..REAL })).await;
+    for command in ["ATSP6", "ATS0", "ATH1"] {
+        say(&mut cable, command).await;
+    }
+    cable.write_all(b"STPX h:7E0, l:2\r").await.unwrap();
+    assert_eq!(reply(&mut cable).await, "DATA>");
+    assert_eq!(say(&mut cable, "0103").await, "7E80441030200\r\r>");
+    say(&mut cable, "STFAC").await;
+    assert_eq!(say(&mut cable, "STFPA 1F1,7FF").await, "OK\r\r>");
+    let shown = say(&mut cable, "STM 3").await;
+    let lines: Vec<&str> = shown.trim_end_matches(">").split_whitespace().collect();
+    assert!(lines.len() == 3 && lines.iter().all(|line| line.starts_with("1F1")), "{shown:?}");
+    assert_eq!(say(&mut cable, "STMA 2").await.matches("\r").count(), 3);
 }
 
 /// The cars differ in their bus; each prints its answers in its own way.

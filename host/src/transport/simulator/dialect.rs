@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use cloverleaf_core::bus::Protocol;
 
+use super::adapter::stn;
+
 /// `AT ST` counts in these.
 const TICK: Duration = Duration::from_millis(4);
 /// `AT BRT` counts in these; after a reset, fifteen of them.
@@ -46,6 +48,8 @@ pub(super) struct Settings {
     pub(super) protocol: Option<Protocol>,
     /// Whether another protocol may be searched when the chosen one fails.
     pub(super) automatic: bool,
+    /// What an STN has beside these.
+    pub(super) stn: stn::Settings,
 }
 
 /// What to do after an AT command.
@@ -99,6 +103,7 @@ impl Default for Settings {
             receive: None,
             protocol: None,
             automatic: true,
+            stn: stn::Settings::default(),
         }
     }
 }
@@ -132,7 +137,11 @@ impl Settings {
             "CS" => Action::Say("T:00 R:00".into()),
             "KW" => Action::Say("1:8F 2:EF".into()),
             "PPS" => Action::Say(parameters()),
-            "CRA" | "AR" => self.keep(|settings| settings.receive = None),
+            "CRA" => self.keep(|settings| settings.receive = None),
+            "AR" => self.keep(|settings| {
+                settings.receive = None;
+                settings.stn.filters = stn::Filters::default();
+            }),
             _ => self.with_argument(command),
         }
     }

@@ -1,6 +1,7 @@
 //! Messages cut into the frames of each bus, and frames printed as an ELM327 prints them.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use cloverleaf_core::bus::Protocol;
 
@@ -27,6 +28,8 @@ pub(super) struct Frame {
     pub(super) data: Vec<u8>,
     /// The check byte of the older buses (CAN controllers keep theirs to themselves).
     check: Option<u8>,
+    /// Whether it is a message that an STN has joined: data and nothing else.
+    joined: bool,
 }
 
 /// How frames are printed.
@@ -103,7 +106,7 @@ pub(super) fn cut(protocol: Protocol, ecu: Ecu, message: &[u8], padding: Option<
         if let Some(padding) = padding {
             data.resize(8, padding);
         }
-        Frame { header, data, check: None }
+        Frame { header, data, check: None, joined: false }
     };
     // ISO 15765-2: single frame 0L, first frame 1LLL, consecutive frames 2N.
     if message.len() <= 7 {
@@ -132,13 +135,59 @@ fn legacy(protocol: Protocol, ecu: Ecu, message: &[u8]) -> Frame {
         }),
         _ => bytes().fold(0, |sum: u8, byte| sum.wrapping_add(*byte)),
     };
-    Frame { header: Header::Legacy(header), data: message.to_vec(), check: Some(check) }
+    Frame { header: Header::Legacy(header), data: message.to_vec(), check: Some(check), joined: false }
+}
+
+/// Puts the frames of each long message together, as an STN does (`STCSEGR`). One that is not whole is left out.
+pub(super) fn join(frames: Vec<(Duration, Frame)>) -> Vec<(Duration, Frame)> {
+    let mut joined = Vec::new();
+    let mut open: Vec<(usize, Frame)> = Vec::new();
+    for (at, frame) in frames {
+        match frame.data.as_slice() {
+            [high @ 0x10..=0x1F, low, data @ ..] if frame.check.is_none() => {
+                let length = usize::from(u16::from_be_bytes([high & 0x0F, *low]));
+                open.push((length, Frame { data: data.to_vec(), joined: true, ..frame }));
+            }
+            [0x20..=0x2F, data @ ..] if frame.check.is_none() => {
+                let Some(index) = open.iter().position(|(_, begun)| begun.header == frame.header) else {
+                    continue;
+                };
+                let (length, begun) = &mut open[index];
+                begun.data.extend_from_slice(data);
+                if begun.data.len() >= *length {
+                    begun.data.truncate(*length);
+                    joined.push((at, open.swap_remove(index).1));
+                }
+            }
+            _ => joined.push((at, frame)),
+        }
+    }
+    joined
 }
 
 impl Frame {
+    /// Header and data, as the filters of an STN see them.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        let header = match self.header {
+            Header::Can11(id) => id.to_be_bytes().to_vec(),
+            Header::Can29(id) | Header::J1939(id) => id.to_be_bytes().to_vec(),
+            Header::Legacy(header) => header.to_vec(),
+        };
+        [header.as_slice(), &self.data].concat()
+    }
+
+    /// Whether it is an answer to a diagnostic request, by its header (ISO 15765-4); on the older buses all are.
+    pub(super) fn is_diagnostic(&self) -> bool {
+        match self.header {
+            Header::Can11(id) => id & 0x7F8 == 0x7E8,
+            Header::Can29(id) => id & 0x1FFF_FF00 == 0x18DA_F100,
+            Header::J1939(_) | Header::Legacy(_) => true,
+        }
+    }
+
     /// A frame of ordinary traffic, which is nobody's answer.
     pub(super) fn broadcast(header: Header, data: Vec<u8>) -> Self {
-        Self { header, data, check: None }
+        Self { header, data, check: None, joined: false }
     }
 
     /// The first frame of a longer message: its sender waits for leave to go on.
@@ -178,7 +227,8 @@ impl Frame {
             line += &hex(self.check.as_slice(), style.spaces);
             return vec![line];
         }
-        if self.check.is_some() || !style.formatted || matches!(self.header, Header::J1939(_)) {
+        if self.joined || self.check.is_some() || !style.formatted || matches!(self.header, Header::J1939(_))
+        {
             return vec![hex(&self.data, style.spaces)];
         }
         let blank = if style.spaces { " " } else { "" };

@@ -54,6 +54,8 @@ pub struct Options {
     pub pace: f64,
     /// What CAN frames are filled up with, if anything.
     pub padding: Option<u8>,
+    /// Whether the adapter is an STN, as OBDLink's are, and not an ELM327.
+    pub stn: bool,
 }
 
 /// Whether the simulation takes the time that the real thing would.
@@ -75,6 +77,7 @@ impl Default for Options {
             warm: Duration::ZERO,
             pace: 1.0,
             padding: None,
+            stn: false,
         }
     }
 }

@@ -5,6 +5,9 @@
 //! adapter's own waiting all count. What has not left by the time the next byte arrives is dropped and `STOPPED`
 //! printed, as the real one does.
 
+mod question;
+pub(super) mod stn;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,22 +16,19 @@ use cloverleaf_core::bus::Protocol;
 
 use super::dialect::{Action, Settings};
 use super::ecu::Car;
-use super::frames::{self, Frame, Style, Target};
+use super::frames::Style;
 use super::{Fault, Options, Timing, traffic, vehicle};
+use question::Question;
 
 /// The longest command; the rest of a longer one is dropped, and the answer is `?`.
 const LINE: usize = 256;
 /// Bytes that may wait for the serial port; monitoring a bus that brings more ends in `BUFFER FULL`.
 const BUFFER: u32 = 512;
 const BANNER: &str = "ELM327 v1.5";
-/// A CAN frame of eight bytes at 500 kbit/s.
-const CAN_FRAME: Duration = Duration::from_micros(250);
+/// What an STN calls itself where an ELM327 is expected.
+const STN_BANNER: &str = "ELM327 v1.4b";
 /// What the adapter needs to act on a command.
 const THINKING: Duration = Duration::from_micros(400);
-/// How long it searches for the protocol before it finds it.
-const SEARCH: Duration = Duration::from_millis(350);
-/// How long it goes on waiting once a unit has asked for patience (7F xx 78).
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The adapter. Times are since the start of the simulation.
 #[derive(Debug)]
@@ -52,11 +52,22 @@ pub(super) struct Adapter {
     /// The serial rate now, and the change that is being tried.
     baud: u32,
     switching: Option<Switch>,
-    /// The next frame of ordinary traffic while monitoring.
-    monitoring: Option<traffic::Traffic>,
+    monitoring: Option<Monitoring>,
+    /// What an STN was told to send with data that come next (`STPX` with a length).
+    unsaid: Option<stn::Unsaid>,
     /// How often the car was asked.
     answers: u32,
     pub(super) fault: Fault,
+}
+
+/// What is shown of the bus.
+#[derive(Debug)]
+struct Monitoring {
+    traffic: traffic::Traffic,
+    /// Only what the filters of an STN pass.
+    filtered: bool,
+    /// How many frames are still to be shown, where that was given.
+    left: Option<u32>,
 }
 
 /// A change of the serial rate (`AT BRD`): given up unless a carriage return comes at the new one in time.
@@ -84,6 +95,7 @@ impl Adapter {
             interruptible_until: Duration::ZERO,
             output: VecDeque::new(),
             monitoring: None,
+            unsaid: None,
             answers: 0,
             fault: Fault::None,
         }
@@ -106,7 +118,7 @@ impl Adapter {
         }
         if self.asleep {
             self.asleep = false;
-            self.print(at, BANNER);
+            self.print(at, self.banner());
             self.prompt(at);
             return;
         }
@@ -127,7 +139,9 @@ impl Adapter {
                 }
             }
             b'\0' | b'\n' => {}
-            _ if self.line.len() == LINE => self.overlong = true,
+            _ if self.line.len() == self.unsaid.as_ref().map_or(LINE, stn::Unsaid::digits) => {
+                self.overlong = true;
+            }
             _ => {
                 if self.settings.echo {
                     self.transmit(at, vec![byte]);
@@ -152,6 +166,7 @@ impl Adapter {
     pub(super) fn brown_out(&mut self, now: Duration) {
         self.output.clear();
         self.monitoring = None;
+        self.unsaid = None;
         self.interruptible_until = now;
         self.line.clear();
         (self.settings, self.active) = (Settings::default(), None);
@@ -163,7 +178,7 @@ impl Adapter {
     /// When there will be something to send.
     pub(super) fn due(&self) -> Option<Duration> {
         let output = self.output.front().map(|(due, ..)| *due);
-        let traffic = self.monitoring.as_ref().map(|traffic| traffic.next());
+        let traffic = self.monitoring.as_ref().map(|monitoring| monitoring.traffic.next());
         let switch = self.switching.as_ref().map(|switch| switch.deadline);
         [output, traffic, switch].into_iter().flatten().min()
     }
@@ -195,27 +210,41 @@ impl Adapter {
         let from = std::mem::replace(&mut self.baud, baud);
         let patience = self.settings.switch_timeout;
         // Time for the other side to follow; even where nothing else takes any.
-        self.print(self.sent + self.span(patience), BANNER);
+        self.print(self.sent + self.span(patience), self.banner());
         self.switching =
             Some(Switch { from, deadline: self.sent + self.span(self.options.delay) * 2 + patience });
     }
 
     /// While monitoring: the traffic of the bus up to `now`.
     fn listen(&mut self, now: Duration) {
-        while let Some(traffic) = &mut self.monitoring
+        while let Some(Monitoring { traffic, filtered, left }) = &mut self.monitoring
             && traffic.next() <= now
         {
             let at = traffic.next();
             let Some(frame) = traffic.frame(&vehicle::state(self.options.car_time(at))) else { return };
+            let passed = !*filtered || self.settings.stn.filters.pass(&frame);
+            let wanted =
+                passed && self.settings.receive.is_none_or(|(id, mask)| (frame.id() ^ id) & mask == 0);
+            let last = match left {
+                Some(left) if wanted => {
+                    *left -= 1;
+                    *left == 0
+                }
+                _ => false,
+            };
             if self.sent > at + self.byte_time(BUFFER) {
                 self.monitoring = None;
                 self.answer(self.sent, "BUFFER FULL");
                 return;
             }
-            if self.settings.receive.is_none_or(|(id, mask)| (frame.id() ^ id) & mask == 0) {
+            if wanted {
                 for line in frame.print(self.style()) {
                     self.print(at, &line);
                 }
+            }
+            if last {
+                self.monitoring = None;
+                self.prompt(at);
             }
         }
     }
@@ -228,9 +257,16 @@ impl Adapter {
         let command = if text.is_empty() { self.last.clone() } else { text };
         self.last.clone_from(&command);
         let at = at + self.span(THINKING);
-        match command.strip_prefix("AT") {
-            Some(command) => self.at_command(at, command),
-            None => self.request(at, &command),
+        if let Some(unsaid) = self.unsaid.take() {
+            return self.say(at, unsaid, &command);
+        }
+        match (command.strip_prefix("AT"), command.strip_prefix("ST")) {
+            (Some(command), _) => self.at_command(at, command),
+            (None, Some(command)) if self.options.stn => self.st_command(at, command),
+            _ => match Question::parse(&command) {
+                Some(question) => self.ask(at, question),
+                None => self.answer(at, "?"),
+            },
         }
     }
 
@@ -240,7 +276,7 @@ impl Adapter {
             Action::Ok => self.answer(at, "OK"),
             Action::Unknown => self.answer(at, "?"),
             Action::Say(text) => self.answer(at, &text),
-            Action::Identify => self.answer(at, BANNER),
+            Action::Identify => self.answer(at, self.banner()),
             Action::Voltage => {
                 let voltage = match self.car().ignition {
                     true => vehicle::state(self.options.car_time(at)).voltage,
@@ -269,10 +305,7 @@ impl Adapter {
                 self.answer(at, "OK");
                 self.asleep = true;
             }
-            Action::Monitor => {
-                self.active = self.settings.protocol.or(Some(self.options.protocol));
-                self.monitoring = Some(traffic::Traffic::new(at, self.options.protocol));
-            }
+            Action::Monitor => self.monitor(at, false, None),
             Action::Reset { full } => {
                 (self.settings, self.active) = (Settings::default(), None);
                 if full {
@@ -281,7 +314,7 @@ impl Adapter {
                 let pause = Duration::from_millis(if full { 500 } else { 30 });
                 let at = at + self.span(pause);
                 self.transmit(at, b"\r\r".to_vec());
-                self.answer(at, BANNER);
+                self.answer(at, self.banner());
             }
         }
         if self.settings.protocol != before {
@@ -289,164 +322,15 @@ impl Adapter {
         }
     }
 
-    /// An OBD request: hex digits; one more than makes whole bytes is the number of lines to wait for.
-    fn request(&mut self, mut at: Duration, digits: &str) {
-        let digits: Option<Vec<u8>> =
-            digits.chars().map(|digit| digit.to_digit(16).map(|value| value as u8)).collect();
-        let Some(digits) = digits else { return self.answer(at, "?") };
-        let (pairs, odd) = digits.as_chunks::<2>();
-        let bytes: Vec<u8> = pairs.iter().map(|[high, low]| high << 4 | low).collect();
-        let count = odd.first().map_or(usize::MAX, |count| usize::from(*count).max(1));
-        let bytes = match (self.settings.formatted, bytes.as_slice()) {
-            // The caller writes the protocol control byte itself: only single frames make sense.
-            (false, [length @ 1..=7, data @ ..]) if self.options.protocol.is_can() => {
-                data.get(..usize::from(*length)).unwrap_or(data).to_vec()
-            }
-            _ => bytes,
-        };
-        if bytes.is_empty() || bytes.len() > 7 {
-            return self.answer(at, "?");
-        }
-        let begun = at;
-        let protocol = match self.open(&mut at) {
-            Ok(protocol) => protocol,
-            Err(status) => {
-                self.print(at, status);
-                self.prompt(at);
-                self.interruptible_until = self.sent;
-                return;
-            }
-        };
-        let (lines, ended) = self.ask(at, protocol, &bytes, count);
-        if lines.is_empty() {
-            self.print(ended, "NO DATA");
-        }
-        self.answers = self.answers.wrapping_add(1);
-        let mut fault = match self.fault {
-            Fault::Spoiled { every } if self.answers.is_multiple_of(every) => Fault::DataError,
-            fault => fault,
-        };
-        for (arrived, frame) in lines {
-            for line in frame.print(self.style()) {
-                let line = spoil(fault, line);
-                self.print(arrived, &line);
-                fault = self.fault;
-            }
-        }
-        self.prompt(ended);
-        self.interruptible_until = self.sent.max(begun);
+    /// Shows what is heard from now on: all of it or what the filters pass, for ever or so many frames.
+    fn monitor(&mut self, at: Duration, filtered: bool, left: Option<u32>) {
+        self.active = self.settings.protocol.or(Some(self.options.protocol));
+        let traffic = traffic::Traffic::new(at, self.options.protocol);
+        self.monitoring = Some(Monitoring { traffic, filtered, left });
     }
 
-    /// Asks the car; gives the frames that were received, each with its moment, and the end of the waiting.
-    fn ask(
-        &mut self,
-        at: Duration,
-        protocol: Protocol,
-        request: &[u8],
-        count: usize,
-    ) -> (Vec<(Duration, Frame)>, Duration) {
-        let timeout = self.span(self.settings.timeout);
-        let tail = self.span(match self.settings.adaptive {
-            0 => self.settings.timeout,
-            1 => self.settings.timeout.min(Duration::from_millis(30)),
-            _ => self.settings.timeout.min(Duration::from_millis(16)),
-        });
-        let only = match Target::of(protocol, self.settings.header) {
-            Target::Nobody => return (Vec::new(), at + timeout),
-            Target::Everyone => None,
-            Target::One(ecu) => Some(ecu),
-        };
-        if self.fault == Fault::NoData {
-            return (Vec::new(), at + timeout);
-        }
-        let slow = match self.fault {
-            Fault::Slow(slow) => slow,
-            _ => Duration::ZERO,
-        };
-        let car_time = self.options.car_time(at);
-        let answers = self.car().answer(car_time, only, request);
-        let frame_time = self.span(if protocol.is_can() { CAN_FRAME } else { Duration::from_millis(11) });
-        let asked = at + frame_time;
-        let mut arriving: Vec<(Duration, Frame)> = Vec::new();
-        for answer in answers {
-            let mut arrives = asked + self.span(answer.after) + slow;
-            for frame in frames::cut(protocol, answer.ecu, &answer.data, self.options.padding) {
-                arrives += frame_time;
-                let waits = frame.wants_flow_control();
-                arriving.push((arrives, frame));
-                if waits {
-                    if !self.settings.flow_control {
-                        break;
-                    }
-                    arrives += frame_time;
-                }
-            }
-        }
-        arriving.sort_by_key(|(arrives, _)| *arrives);
-        let mut received = Vec::new();
-        // A slow car answers in time or not whatever the clock of the adapter does.
-        let patient = if slow <= self.settings.timeout { timeout.max(slow) } else { timeout };
-        let mut deadline = asked + patient;
-        for (arrives, frame) in arriving {
-            let wanted = match self.settings.receive {
-                Some((id, mask)) => (frame.id() ^ id) & mask == 0,
-                None => true,
-            };
-            if arrives > deadline || !wanted {
-                continue;
-            }
-            let pending = matches!(frame.data.as_slice(), [_, 0x7F, _, 0x78, ..] | [0x7F, _, 0x78]);
-            deadline = arrives + if pending { PATIENCE } else { tail };
-            received.push((arrives, frame));
-            if received.len() == count {
-                deadline = arrives;
-                break;
-            }
-        }
-        (received, deadline)
-    }
-
-    /// The protocol in use; finds and opens it first if need be, which takes time and prints something.
-    fn open(&mut self, at: &mut Duration) -> Result<Protocol, &'static str> {
-        let there = self.car().ignition && self.fault != Fault::CanError;
-        let protocol = self.options.protocol;
-        if let Some(active) = self.active {
-            return match (there, active.is_can()) {
-                (true, _) => Ok(active),
-                (false, true) => Err("CAN ERROR"),
-                (false, false) => {
-                    self.active = None;
-                    Err("BUS ERROR")
-                }
-            };
-        }
-        match self.settings.protocol {
-            Some(chosen) if chosen == protocol && there => {
-                if matches!(chosen, Protocol::Iso9141 | Protocol::KwpSlow | Protocol::KwpFast) {
-                    let init = if chosen == Protocol::KwpFast { 300 } else { 2_500 };
-                    *at += self.span(Duration::from_millis(init));
-                    self.print(*at, "BUS INIT: ...OK");
-                }
-            }
-            Some(chosen) if !self.settings.automatic => {
-                *at += self.span(SEARCH);
-                return Err(match chosen {
-                    Protocol::Iso9141 | Protocol::KwpSlow | Protocol::KwpFast => "BUS INIT: ...ERROR",
-                    Protocol::J1850Pwm | Protocol::J1850Vpw => "NO DATA",
-                    _ => "CAN ERROR",
-                });
-            }
-            _ => {
-                self.print(*at, "SEARCHING...");
-                *at += self.span(if there { SEARCH } else { SEARCH * 5 });
-                if !there {
-                    return Err("UNABLE TO CONNECT");
-                }
-                self.settings.protocol = Some(protocol);
-            }
-        }
-        self.active = Some(protocol);
-        Ok(protocol)
+    const fn banner(&self) -> &'static str {
+        if self.options.stn { STN_BANNER } else { BANNER }
     }
 
     fn car(&self) -> std::sync::MutexGuard<'_, Car> {
@@ -492,18 +376,4 @@ impl Adapter {
             Timing::None => Duration::ZERO,
         }
     }
-}
-
-/// What a fault makes of a line of data.
-fn spoil(fault: Fault, mut line: String) -> String {
-    let middle = line.len() / 2;
-    match fault {
-        Fault::DataError => line += "<DATA ERROR",
-        Fault::Truncated => line.truncate(middle),
-        Fault::Corrupted => line.replace_range(middle..=middle, "\u{7F}"),
-        Fault::BufferFull => line.replace_range(middle.., " BUFFER FULL"),
-        Fault::Stopped => line = "STOPPED".into(),
-        _ => {}
-    }
-    line
 }

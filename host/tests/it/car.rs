@@ -119,6 +119,26 @@ async fn what_is_watched_is_published_round_after_round() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_queried_is_a_reading_like_others() {
+    let car = connected(&Simulator::new(real())).await;
+    let mut readings = car.readings();
+    let asked = car.query(&item("RPM")).await.expect("an answer");
+    let heard = readings.try_recv().expect("a reading");
+    assert_eq!((&heard.item, heard.time), (&asked.item, asked.time));
+}
+
+#[tokio::test]
+async fn the_cores_example_finds_the_car() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let simulator = Simulator::new(Options { timing: Timing::None, ..real() });
+    let serving = tokio::spawn(async move { simulator.listen(listener).await });
+    let speed = crate::core_example::engine_speed(&address).await.expect("an engine speed");
+    assert!((600.0..6_000.0).contains(&speed), "{speed}");
+    serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_rate_is_kept() {
     let car = connected(&Simulator::new(real())).await;
     let mut readings = car.readings();
@@ -155,6 +175,7 @@ async fn each_fault_is_an_error_within_two_seconds_and_never_a_value() {
         // What fills frames up must not pass for the end of a line that was cut off.
         Options { padding: Some(0xAA), ..real() },
         Options { protocol: Protocol::KwpFast, ..real() },
+        Options { stn: true, ..real() },
     ];
     for options in cars {
         for fault in OUTAGES.into_iter().chain(SPOILED) {
@@ -264,8 +285,8 @@ async fn what_everyone_answers_does_not_keep_others_waiting() {
 
 #[tokio::test(start_paused = true)]
 async fn values_are_back_at_once_after_a_fault_of_the_line() {
-    for fault in SPOILED {
-        let simulator = Simulator::new(real());
+    for (fault, stn) in SPOILED.into_iter().flat_map(|fault| [(fault, false), (fault, true)]) {
+        let simulator = Simulator::new(Options { stn, ..real() });
         let car = connected(&simulator).await;
         let before = a_hundred_values(&car).await;
         let watcher = car.watcher();
@@ -287,8 +308,9 @@ async fn values_are_back_at_once_after_a_fault_of_the_line() {
 
 #[tokio::test(start_paused = true)]
 async fn polling_resumes_by_itself_after_every_fault() {
-    for fault in OUTAGES.into_iter().chain(SPOILED) {
-        let simulator = Simulator::new(real());
+    let faults = OUTAGES.into_iter().chain(SPOILED);
+    for (fault, stn) in faults.flat_map(|fault| [(fault, false), (fault, true)]) {
+        let simulator = Simulator::new(Options { stn, ..real() });
         let car = connected(&simulator).await;
         let watcher = car.watcher();
         watcher.watch([(item("RPM"), Duration::ZERO), (item("SPEED"), Duration::ZERO)]);

@@ -3,6 +3,9 @@
 mod app;
 mod car;
 mod cli;
+#[path = "../../../core/examples/adapter.rs"]
+#[allow(dead_code, reason = "a program, of which the tests run all but `main`")]
+mod core_example;
 mod dashboard;
 mod decode;
 mod dfx;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloverleaf_core::elm327::session::{Event, Link};
-use cloverleaf_core::time;
+use cloverleaf_core::time::{self, back_off};
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc, watch};
 
@@ -18,8 +18,8 @@ use super::{Job, Options, QueryError, State, Watched};
 use crate::timeline::{self, Bus, Source};
 use crate::transport::{self, Port};
 
-/// After a failed attempt to reach the adapter: a second, then twice as long each time, at most half a minute.
-const BACK_OFF: [u64; 6] = [1, 2, 4, 8, 16, 30];
+/// The first and the longest pause after a failed attempt to reach the adapter.
+const PAUSES: [time::Duration; 2] = [time::Duration::from_secs(1), time::Duration::from_secs(30)];
 
 /// Where everything that happens is told.
 #[derive(Debug)]
@@ -123,12 +123,10 @@ impl Task {
     pub(super) async fn run(mut self) {
         let mut failures = 0;
         let mut adapter = self.options.adapter.clone();
-        loop {
+        while !self.is_over() {
             if !*self.open.borrow_and_update() {
                 self.publisher.tell_gone(State { closed: true, ..State::default() });
-                if self.refusing(std::future::pending::<()>()).await.is_some() {
-                    return;
-                }
+                self.refusing(std::future::pending::<()>()).await;
                 continue;
             }
             self.publisher.state.send_modify(|state| state.closed = false);
@@ -145,12 +143,21 @@ impl Task {
                     }
                 },
             };
-            let wait = Duration::from_secs(BACK_OFF[failures.min(BACK_OFF.len() - 1)]);
+            if self.is_over() {
+                return;
+            }
+            let [first, longest] = PAUSES;
+            let wait = Duration::from_millis(back_off(first, longest, failures).as_millis());
             failures += 1;
             tracing::warn!(adapter = %adapter, "{trouble}; trying again in {wait:?}");
             self.publisher.tell_gone(State { trouble: Some(trouble), ..State::default() });
             self.refusing(tokio::time::sleep(wait)).await;
         }
+    }
+
+    /// Whether all handles are gone: whoever waits for one of them to open or close the link would wait no more.
+    fn is_over(&self) -> bool {
+        self.open.has_changed().is_err()
     }
 
     /// Does something that takes time while no car is connected; queries are refused meanwhile. None if the
@@ -160,11 +167,8 @@ impl Task {
         loop {
             tokio::select! {
                 done = &mut doing => return Some(done),
-                changed = self.open.changed() => {
-                    // The sender lives as long as the handles, and without handles this task ends.
-                    let _ = changed;
-                    return None;
-                }
+                // An error is that all handles are gone.
+                _ = self.open.changed() => return None,
                 Some(job) = self.jobs.recv() => {
                     let trouble = self.publisher.state.borrow().trouble.clone();
                     job.fail(QueryError::NotConnected(trouble)).await;
@@ -174,7 +178,7 @@ impl Task {
     }
 
     /// Talks to an adapter until it is lost or closed.
-    async fn converse(&mut self, port: Port, failures: &mut usize) -> Ended {
+    async fn converse(&mut self, port: Port, failures: &mut u32) -> Ended {
         self.publisher.state.send_modify(|state| state.port.clone_from(&port.name));
         let faster = self.options.adapter_baud.filter(|rate| port.baud.is_some_and(|baud| baud != *rate));
         let from = port.baud;
@@ -251,5 +255,25 @@ impl Job {
             Self::Sleep { answer } => drop(answer.send(Err(error))),
             Self::Monitor { frames, .. } => drop(frames.try_send(Err(error))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn without_handles_the_task_ends() {
+        let (_jobs, queue) = mpsc::channel(1);
+        let (open, opened) = watch::channel(true);
+        let (state, _) = watch::channel(State::default());
+        let (readings, _) = broadcast::channel(1);
+        let publisher = Publisher { state, readings, timeline: Bus::new() };
+        let task = Task::new(Options::default(), publisher, queue, Arc::default(), opened);
+        let running = tokio::spawn(task.run());
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        drop(open);
+        let ended = tokio::time::timeout(Duration::from_secs(1), running).await;
+        ended.expect("an end").expect("no panic");
     }
 }

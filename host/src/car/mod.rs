@@ -267,6 +267,8 @@ impl Car {
             return Err(error.clone());
         }
         reading.publish(&self.shared.timeline);
+        // The only error is that nobody listens.
+        let _ = self.shared.readings.send(Arc::new(reading.clone()));
         Ok(reading)
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use cloverleaf_core::time;
+
 /// Exponential waiting: `first`, twice that, … up to `max`, each shortened at random by up to a
 /// half so that a thousand clients of one server do not come back in the same millisecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +39,10 @@ impl Backoff {
         if self.attempts.is_some_and(|attempts| attempt >= attempts) {
             return None;
         }
-        let full = self.first.saturating_mul(2_u32.saturating_pow(attempt.min(20))).min(self.max);
+        let millis =
+            |span: Duration| time::Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+        let full = time::back_off(millis(self.first), millis(self.max), attempt);
+        let full = Duration::from_millis(full.as_millis());
         Some(full - full.mul_f64(f64::from(random) / 512.0))
     }
 }

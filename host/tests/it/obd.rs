@@ -1,13 +1,14 @@
 //! The car over Socket.IO, from a client's point of view.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloverleaf::car::descriptions::Descriptions;
-use cloverleaf::car::{self, Item, Reading};
+use cloverleaf::car::{self, Item, Reading, Supported};
 use cloverleaf::config::Options;
 use cloverleaf::services::obd::{
     self,
-    state::{Input, Output, State, View},
+    state::{Body, Input, Output, State, View},
 };
 use cloverleaf::socketio;
 use cloverleaf::transport::Adapter;
@@ -322,6 +323,75 @@ async fn each_client_watches_for_itself() {
     assert_eq!(next, r#"["is_connected",true]"#, "nothing is pushed to a client that has stopped");
     one.emit_raw(r#"["start"]"#).await;
     assert_eq!(one.next("watching").await["command"]["name"], "RPM");
+}
+
+/// The replies among what is to be done.
+fn replies(outputs: Vec<Output<u64>>) -> Vec<(u64, &'static str, Body)> {
+    let reply = |output| match output {
+        Output::Reply(id, event, body) => (id, event, body),
+        other => panic!("{other:?}"),
+    };
+    outputs.into_iter().map(reply).collect()
+}
+
+#[test]
+fn what_is_asked_before_the_car_is_known_is_answered_when_it_is() {
+    let find = |name: &str| Command::named(name).map(Item::standard);
+    let mut car = car::State { link: Link::CarConnected, ..car::State::default() };
+    let known = Some(Arc::new(Supported::default()));
+    let mut state = State::new(Duration::ZERO, false);
+    let mut handle = |car: &car::State, input: Input<'_, u64>| {
+        let view = View { car, adapter: "sim", descriptions: Descriptions::composed(), find: &find };
+        replies(state.handle(view, input))
+    };
+    let answer = |id, is| (id, "supports", Body::Flag(is));
+    for id in [1, 2] {
+        handle(&car, Input::Connected(id, true));
+    }
+    assert_eq!(handle(&car, Input::Event(1, "supports", &json!("GET_DTC"))), []);
+    // What is no name is none of any car.
+    assert_eq!(handle(&car, Input::Event(1, "supports", &json!("BOGUS"))), [answer(1, false)]);
+    assert_eq!(handle(&car, Input::Event(2, "supports", &json!("RPM"))), []);
+    handle(&car, Input::Disconnected(2));
+    assert_eq!(handle(&car, Input::Tick), []);
+    car.supported = known;
+    assert_eq!(handle(&car, Input::Tick), [answer(1, true)]);
+    assert_eq!(handle(&car, Input::Tick), []);
+
+    // Nobody waits for longer than two seconds, and only so many wait.
+    car.supported = None;
+    for number in 0..70 {
+        let now = handle(&car, Input::Event(1, "supports", &json!("GET_DTC")));
+        assert_eq!(now.len(), usize::from(number >= 64));
+    }
+    for _ in 1..40 {
+        assert_eq!(handle(&car, Input::Tick), []);
+    }
+    assert_eq!(handle(&car, Input::Tick).len(), 64);
+}
+
+#[test]
+fn the_last_values_of_a_car_go_with_it() {
+    let codes = Item::standard(Command::named("GET_DTC").unwrap());
+    let find = |name: &str| Command::named(name).map(Item::standard);
+    let mut state = State::new(Duration::ZERO, false);
+    let known = || Some(Arc::new(Supported::default()));
+    let mut car = car::State { link: Link::CarConnected, supported: known(), ..car::State::default() };
+    let mut handle = |car: &car::State, input: Input<'_, u64>| {
+        let view = View { car, adapter: "sim", descriptions: Descriptions::composed(), find: &find };
+        state.handle(view, input)
+    };
+    handle(&car, Input::Connected(1, true));
+    handle(&car, Input::Event(1, "watch", &json!("GET_DTC")));
+    let messages = vec![(Address(0x7E8), [0x43, 0x00].into())];
+    let reading = Reading { item: codes.clone(), time: Timestamp::now(), reply: Ok(messages.into()) };
+    handle(&car, Input::Reading(&reading));
+    let asked = json!("GET_DTC");
+    let outputs = handle(&car, Input::Event(1, "query", &asked));
+    assert!(matches!(&outputs[..], [Output::Reply(1, "query", Body::Response(Some(_)))]), "{outputs:?}");
+    // It was away meanwhile, perhaps for less than a tick.
+    car.supported = known();
+    assert_eq!(handle(&car, Input::Event(1, "query", &asked)), [Output::Query(1, codes)]);
 }
 
 #[test]

@@ -22,7 +22,8 @@ use crate::socketio::{self, Incoming, Line, Member};
 use crate::transport::serial;
 use crate::transport::simulator::{self, Simulator};
 
-/// How often values are offered again to clients whose queues were full.
+/// How often values are offered again to clients whose queues were full, and asked whether the car is known: a tick of the
+/// state.
 const RETRY: Duration = Duration::from_millis(50);
 /// About how long a value is on the wire, in bytes.
 const VALUE: usize = 256;

@@ -13,10 +13,16 @@ use serde_json::{Map, Value as Json};
 
 use super::events::{CommandInfo, Names, Response, Wish};
 use crate::car::descriptions::Descriptions;
-use crate::car::{self, Item, Reading};
+use crate::car::{self, Item, Reading, Supported};
 
 /// How many items one client may watch; more are left out.
 pub const MAX_WATCHED: usize = 256;
+
+/// How many events may wait until it is known what the car supports; further ones are answered as if it supported nothing.
+const MAX_EARLY: usize = 64;
+
+/// How many ticks they wait at most: two seconds.
+const EARLY_TICKS: u8 = 40;
 
 /// The car as it is now.
 #[derive(Clone, Copy)]
@@ -34,6 +40,21 @@ pub struct View<'a> {
 impl View<'_> {
     fn is_connected(&self) -> bool {
         self.car.link == Link::CarConnected
+    }
+
+    /// Whether a car is there, but not yet known what it supports.
+    fn is_learning(&self) -> bool {
+        self.is_connected() && self.car.supported.is_none()
+    }
+
+    /// Whether the answer to an event is not known yet, but soon.
+    fn is_early(&self, event: &str, argument: &Json) -> bool {
+        self.is_learning()
+            && match event {
+                "supported_commands" => argument.is_null(),
+                "supports" | "query" => self.named(argument).is_some(),
+                _ => false,
+            }
     }
 
     fn supports(&self, item: &Item) -> bool {
@@ -58,7 +79,7 @@ pub enum Input<'a, Id> {
     Reading(&'a Reading),
     /// This response found a client's queue full.
     Full(Id, Arc<Response>),
-    /// Queues may have room again.
+    /// Queues may have room again, and the car be known. Comes twenty times a second.
     Tick,
 }
 
@@ -137,11 +158,25 @@ struct Wanted {
 #[derive(Debug)]
 pub struct State<Id> {
     clients: HashMap<Id, Client>,
+    /// The last values of what is watched, of the car that supports this.
     last: HashMap<Item, Option<Arc<Response>>>,
+    supported: Option<Arc<Supported>>,
+    /// Events that came before it was known what the car supports, in order.
+    early: Vec<Early<Id>>,
     /// The shortest period at which an item is watched.
     period: Duration,
     /// Whether the events of onboardpi are answered too.
     onboardpi: bool,
+}
+
+/// An event that waits until it is known what the car supports, and for how many ticks at most.
+#[derive(Debug)]
+struct Early<Id> {
+    id: Id,
+    event: String,
+    /// Its argument: the name of something, or `null`.
+    name: Json,
+    ticks: u8,
 }
 
 /// The events of obd-socketio.
@@ -184,7 +219,14 @@ const ONBOARDPI: [&str; 14] = [
 impl<Id: Copy + Eq + Hash> State<Id> {
     /// A service without clients. `period` is the shortest at which an item is watched.
     pub fn new(period: Duration, onboardpi: bool) -> Self {
-        Self { clients: HashMap::new(), last: HashMap::new(), period, onboardpi }
+        Self {
+            clients: HashMap::new(),
+            last: HashMap::new(),
+            supported: None,
+            early: Vec::new(),
+            period,
+            onboardpi,
+        }
     }
 
     /// Whether an event is one of this service's.
@@ -199,19 +241,34 @@ impl<Id: Copy + Eq + Hash> State<Id> {
 
     /// Takes what happened and says what to do.
     pub fn handle(&mut self, view: View<'_>, input: Input<'_, Id>) -> Vec<Output<Id>> {
+        if self.supported.as_ref().map(Arc::as_ptr) != view.car.supported.as_ref().map(Arc::as_ptr) {
+            // Another car, or the same after a while: what the last one said is not its word.
+            self.supported.clone_from(&view.car.supported);
+            self.last.clear();
+        }
         match input {
             Input::Connected(id, admitted) => {
                 self.clients.entry(id).or_default().admitted = admitted;
                 Vec::new()
             }
-            Input::Disconnected(id) => match self.clients.remove(&id) {
-                Some(client) if !client.watched.is_empty() => vec![self.watch_all()],
-                _ => Vec::new(),
-            },
+            Input::Disconnected(id) => {
+                self.early.retain(|early| early.id != id);
+                match self.clients.remove(&id) {
+                    Some(client) if !client.watched.is_empty() => vec![self.watch_all()],
+                    _ => Vec::new(),
+                }
+            }
             Input::Event(_, event, _) if !self.knows(event) => Vec::new(),
             Input::Event(id, event, _) if !self.admits(id) => {
                 let body = serde_json::json!({ "event": event, "message": "Invalid token" });
                 vec![Output::Reply(id, "error", Body::Json(body))]
+            }
+            Input::Event(id, event, argument)
+                if view.is_early(event, argument) && self.early.len() < MAX_EARLY =>
+            {
+                let (event, name) = (event.to_owned(), argument.as_str().into());
+                self.early.push(Early { id, event, name, ticks: EARLY_TICKS });
+                Vec::new()
             }
             Input::Event(id, event, argument) => self.event(view, id, event, argument),
             Input::Reading(reading) => self.reading(reading),
@@ -225,9 +282,21 @@ impl<Id: Copy + Eq + Hash> State<Id> {
                 let late = self.clients.iter_mut().flat_map(|(id, client)| {
                     std::mem::take(&mut client.pending).into_values().map(|late| Output::Push(*id, late))
                 });
-                late.collect()
+                let mut outputs: Vec<_> = late.collect();
+                outputs.extend(self.answer_early(view));
+                outputs
             }
         }
+    }
+
+    /// Answers what has waited until it was known what the car supports, or for long enough.
+    fn answer_early(&mut self, view: View<'_>) -> Vec<Output<Id>> {
+        let learning = view.is_learning();
+        for early in &mut self.early {
+            early.ticks = early.ticks.saturating_sub(1);
+        }
+        let due: Vec<_> = self.early.extract_if(.., |early| !learning || early.ticks == 0).collect();
+        due.iter().flat_map(|early| self.event(view, early.id, &early.event, &early.name)).collect()
     }
 
     fn event(&mut self, view: View<'_>, id: Id, event: &str, argument: &Json) -> Vec<Output<Id>> {

@@ -31,12 +31,14 @@
 //! [`client`] is the other side.
 
 pub mod client;
+mod decoder;
 mod deflate;
 mod frame;
 mod outbox;
 mod socket;
 
-pub use frame::{Decoder, Frame, Incoming, Kind, Limits, Violation};
+pub use decoder::{Decoder, Incoming, Limits};
+pub use frame::{Frame, Kind, Violation};
 pub use outbox::{Flush, Outbox};
 pub use socket::{Closed, Message, Socket};
 

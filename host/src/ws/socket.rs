@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::frame::{Decoder, Frame, Incoming, Limits, Violation};
+use super::decoder::{Decoder, Incoming, Limits};
+use super::frame::{Frame, Violation};
 use super::outbox::{Flush, Outbox, Progress, Stream};
 
 /// The reading buffer that all connections on one thread share: an idle connection has none of its own.
-const SCRATCH: usize = 16 * 1024;
-
-/// How much one connection may read before others get their turn.
-const TURN: usize = 4;
+/// One such is also what a connection may read before others get their turn.
+const SCRATCH: usize = 64 << 10;
 
 /// How long a closed connection is still read, so that the client gets the close frame and not a reset.
 const LINGER: Duration = Duration::from_secs(2);
@@ -122,8 +121,8 @@ impl Socket {
         loop {
             let more = self.decode_one(&mut |message| {
                 received = Some(match message {
-                    Incoming::Text(text) => Message::Text(text.to_owned()),
-                    Incoming::Binary(bytes) => Message::Binary(bytes.to_vec()),
+                    Incoming::Text(text) => Message::Text(text.into_owned()),
+                    Incoming::Binary(bytes) => Message::Binary(bytes.into_owned()),
                     Incoming::Ping(_) | Incoming::Pong | Incoming::Close(_) => return,
                 });
             })?;
@@ -236,30 +235,20 @@ impl Socket {
         })
     }
 
-    /// Reads at least a byte, at most a turn's worth. The end of the stream counts as readable.
+    /// Reads what is there, at least a byte and at most a turn's worth. The end of the stream counts as readable.
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(stream) = self.outbox.stream() else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
         BUFFER.with_borrow_mut(|buffer| {
-            let mut turns = 0;
             loop {
                 match stream.try_read(buffer) {
-                    Ok(0) => {
-                        self.eof = true;
+                    Ok(count) => {
+                        self.eof |= count == 0;
+                        self.decoder.feed(buffer.get(..count).unwrap_or_default());
                         return Poll::Ready(Ok(()));
                     }
-                    Ok(count) => {
-                        self.decoder.feed(buffer.get(..count).unwrap_or_default());
-                        turns += 1;
-                        if turns == TURN || count < buffer.len() {
-                            return Poll::Ready(Ok(()));
-                        }
-                    }
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        if turns > 0 {
-                            return Poll::Ready(Ok(()));
-                        }
                         // Registers the waker; ready here means that more came since the attempt.
                         match stream.poll_read_ready(cx) {
                             Poll::Pending => return Poll::Pending,

@@ -120,7 +120,7 @@ impl fmt::Debug for Connect {
 }
 
 impl Connect {
-    /// JSON, compressed, the token in the header, 30 seconds of patience, 4096 calls and as many subscriptions, 16 MiB.
+    /// JSON, compressed, the token in the header, a timeout of 30 seconds, 4096 calls and as many subscriptions, 16 MiB.
     pub fn new(url: &str, token: &str) -> Self {
         Self {
             url: url.to_owned(),
@@ -141,8 +141,8 @@ impl Connect {
     /// # Errors
     /// [`ConnectError`].
     pub async fn connect(self) -> Result<DfxClient, ConnectError> {
-        let patience = self.timeout;
-        tokio::time::timeout(patience, self.open()).await.unwrap_or(Err(ConnectError::TimedOut(patience)))
+        let limit = self.timeout;
+        tokio::time::timeout(limit, self.open()).await.unwrap_or(Err(ConnectError::TimedOut(limit)))
     }
 
     async fn open(self) -> Result<DfxClient, ConnectError> {

@@ -21,7 +21,7 @@ const PIECE: usize = 256 << 10;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// How long the server may take to read one piece before the connection is given up.
-const PATIENCE: Duration = Duration::from_secs(60);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a silent server is asked whether it is still there.
 const QUIET: Duration = Duration::from_secs(20);
@@ -147,7 +147,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
             && body.len() <= PIECE
             && in_time(self.writer.send_deflated(&header, &body)).await?
         {
-            return Ok(());
+            return self.settle().await;
         }
         let (mut rest, mut head, mut first) = (body.as_mut_slice(), header.as_slice(), true);
         loop {
@@ -155,13 +155,18 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
             let last = tail.is_empty();
             in_time(self.writer.send(Place { first, last }, head, piece)).await?;
             if last {
-                return Ok(());
+                return self.settle().await;
             }
             (rest, head, first) = (tail, &[], false);
             if self.reflexes.has_changed().unwrap_or(false) {
                 self.react().await?;
             }
         }
+    }
+
+    /// Small frames go out together with those that wait behind them.
+    async fn settle(&mut self) -> Result<(), Option<String>> {
+        if self.frames.is_empty() { in_time(self.writer.flush()).await } else { Ok(()) }
     }
 
     async fn feel_pulse(&mut self) -> Result<(), Option<String>> {
@@ -189,8 +194,8 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
 }
 
 async fn in_time<T>(writing: impl Future<Output = std::io::Result<T>>) -> Result<T, Option<String>> {
-    match timeout(PATIENCE, writing).await {
+    match timeout(WRITE_TIMEOUT, writing).await {
         Ok(written) => written.map_err(|error| Some(error.to_string())),
-        Err(_) => Err(Some(format!("the server has read nothing for {PATIENCE:?}"))),
+        Err(_) => Err(Some(format!("the server has read nothing for {WRITE_TIMEOUT:?}"))),
     }
 }

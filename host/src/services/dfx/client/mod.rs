@@ -50,7 +50,7 @@ use link::Outgoing;
 use table::Table;
 
 /// How many frames may wait before the socket.
-pub const QUEUED: usize = 8;
+pub const QUEUED: usize = 16;
 
 /// The shortest chunk of the real server, which does not say when to try again.
 const CHUNK: Duration = Duration::from_secs(5);
@@ -156,7 +156,7 @@ impl DfxClient {
         connect.connect().await
     }
 
-    /// The same connection with this patience for each reply.
+    /// The same connection with this timeout for each reply.
     #[must_use]
     pub fn with_timeout(&self, timeout: Duration) -> Self {
         let connect = Connect { timeout, ..Connect::clone(&self.connect) };
@@ -179,15 +179,15 @@ impl DfxClient {
 
     /// The body goes to the socket as it is: it is not copied.
     async fn send(&self, action: Action, body: Vec<u8>) -> Result<Reply, CallError> {
-        let patience = self.connect.timeout;
-        let answered = timeout(patience, async {
+        let limit = self.connect.timeout;
+        let answered = timeout(limit, async {
             let _turn = self.in_flight.acquire().await.map_err(|_| self.table.closed())?;
             let call = self.table.call(action)?;
             let frame = Outgoing::Frame { action, id: call.id(), body };
             self.outgoing.send(frame).await.map_err(|_| self.table.closed())?;
             call.reply().await
         });
-        let reply = answered.await.unwrap_or(Err(CallError::TimedOut(patience)))?;
+        let reply = answered.await.unwrap_or(Err(CallError::TimedOut(limit)))?;
         if reply.status.is_error() {
             return Err(CallError::of(self.encoding(), reply.status, &reply.body));
         }

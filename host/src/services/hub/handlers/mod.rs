@@ -138,7 +138,7 @@ fn batch(ws: &mut ws::Socket, socket: &mut Socket, effects: &mut Effects) -> (us
         more = ws.decode_one(&mut |message| {
             handled = match message {
                 Incoming::Text(text) => socket.text(text.as_bytes(), effects),
-                Incoming::Binary(bytes) => socket.binary(bytes, effects),
+                Incoming::Binary(bytes) => socket.binary(&bytes, effects),
                 Incoming::Ping(_) | Incoming::Pong | Incoming::Close(_) => Ok(()),
             };
         });

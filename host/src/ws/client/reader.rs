@@ -1,8 +1,4 @@
-//! WebSocket, the client's side: a [`Reader`] and a [`Writer`], each for one task.
-//!
-//! The writer masks payloads where they lie and hands them to the socket: nothing is copied on the way out. A message
-//! that is longer than the reader may hold is read past, and only its beginning is given ([`Received::TooLong`]): the
-//! connection goes on.
+//! What a server sends, message by message.
 
 use std::io;
 use std::pin::Pin;
@@ -10,25 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
-use http::header::{
-    CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    SEC_WEBSOCKET_VERSION, UPGRADE,
-};
-use http::{HeaderMap, StatusCode};
-use reqwest::redirect::Policy;
-use reqwest::{Upgraded, Url};
-use rustls::ClientConfig;
-use tokio::io::{
-    AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, ReadBuf, ReadHalf, WriteHalf, copy_buf,
-    sink, split,
-};
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncReadExt, BufReader, ReadBuf, copy_buf, sink};
 
-use super::frame::{
-    BINARY, CLOSE, COMPRESSED, CONTINUATION, FIN, MASKED, Opening, PING, PONG, Violation, close, put_length,
-    unmask,
-};
-use super::{accept, deflate, tokens};
+use crate::ws::deflate;
+use crate::ws::frame::{CLOSE, CONTINUATION, Opening, PING, Violation, close};
 
 /// How much of a message that is too long is kept, to tell what it was.
 const HEAD: usize = 1024;
@@ -38,108 +20,6 @@ const SKIPPED: u64 = 1 << 30;
 
 /// A buffer that grew beyond this for one message is given back before the next.
 const KEPT: usize = 64 << 10;
-
-/// What to ask a server for.
-#[derive(Debug)]
-pub struct Handshake {
-    /// `ws://`, `wss://`, `http://` or `https://`, host, port, path.
-    pub url: String,
-    /// What else to send.
-    pub headers: HeaderMap,
-    /// The subprotocol to offer.
-    pub protocol: Option<&'static str>,
-    /// Whether to offer `permessage-deflate`.
-    pub deflate: bool,
-    /// The longest message that is taken, in bytes.
-    pub limit: usize,
-    /// Whom `wss://` trusts.
-    pub tls: ClientConfig,
-}
-
-/// Both halves of a connection.
-pub type Halves = (Reader<ReadHalf<Upgraded>>, Writer<WriteHalf<Upgraded>>);
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum HandshakeError {
-    /// Not such a URL.
-    #[error("{0}")]
-    Url(String),
-    /// The server answered, but not with a WebSocket.
-    #[error("the server refused the WebSocket with status {0}")]
-    Refused(StatusCode),
-    /// The server's answer is not one to what it was asked.
-    #[error("the server's handshake is wrong: {0}")]
-    Wrong(&'static str),
-    /// No server, no TLS, or no HTTP.
-    #[error("cannot connect")]
-    Transport(#[from] reqwest::Error),
-}
-
-impl Handshake {
-    /// Connects.
-    ///
-    /// # Errors
-    /// [`HandshakeError`].
-    pub async fn connect(self) -> Result<Halves, HandshakeError> {
-        let mut url = Url::parse(&self.url).map_err(|e| HandshakeError::Url(e.to_string()))?;
-        let scheme = match url.scheme() {
-            "ws" | "http" => "http",
-            "wss" | "https" => "https",
-            _ => return Err(HandshakeError::Url("the scheme is not ws, wss, http or https".into())),
-        };
-        url.set_scheme(scheme).map_err(|()| HandshakeError::Url("the URL has no host".into()))?;
-        let key = uuid::Uuid::new_v4().into_bytes();
-        let key = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, key);
-        let client = reqwest::Client::builder()
-            .http1_only()
-            .redirect(Policy::none())
-            .no_proxy()
-            .tcp_nodelay(true)
-            .use_preconfigured_tls(self.tls)
-            .build()?;
-        let mut request = client
-            .get(url)
-            .headers(self.headers)
-            .header(CONNECTION, "Upgrade")
-            .header(UPGRADE, "websocket")
-            .header(SEC_WEBSOCKET_VERSION, "13")
-            .header(SEC_WEBSOCKET_KEY, &key);
-        if let Some(protocol) = self.protocol {
-            request = request.header(SEC_WEBSOCKET_PROTOCOL, protocol);
-        }
-        if self.deflate {
-            request = request.header(SEC_WEBSOCKET_EXTENSIONS, deflate::OFFER);
-        }
-        let response = request.send().await?;
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Err(HandshakeError::Refused(response.status()));
-        }
-        let deflates =
-            check(response.headers(), &key, self.protocol, self.deflate).map_err(HandshakeError::Wrong)?;
-        let (read, write) = split(response.upgrade().await?);
-        Ok((Reader::new(read, self.limit, deflates), Writer { io: write, deflates }))
-    }
-}
-
-/// Whether the server's answer is one to what it was asked; gives whether messages may be compressed.
-fn check(
-    headers: &HeaderMap,
-    key: &str,
-    protocol: Option<&str>,
-    deflate: bool,
-) -> Result<bool, &'static str> {
-    if headers.get(SEC_WEBSOCKET_ACCEPT).is_none_or(|found| *found != *accept(key.as_bytes())) {
-        return Err("it does not answer the key");
-    }
-    if headers.get(SEC_WEBSOCKET_PROTOCOL).map(|found| found.as_bytes()) != protocol.map(str::as_bytes) {
-        return Err("it does not name the subprotocol that was offered");
-    }
-    match deflate::agreed(tokens(headers, SEC_WEBSOCKET_EXTENSIONS))? {
-        true if !deflate => Err("an extension that was not offered"),
-        deflates => Ok(deflates),
-    }
-}
 
 /// What a server sent.
 #[derive(Debug, PartialEq, Eq)]
@@ -203,7 +83,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Counted<R> {
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {
-    fn new(io: R, limit: usize, deflates: bool) -> Self {
+    pub(super) fn new(io: R, limit: usize, deflates: bool) -> Self {
         let io = BufReader::with_capacity(16 << 10, Counted { io, received: Arc::default() });
         Self { io, limit, deflates, message: Vec::new(), inflated: Vec::new(), length: 0, begun: None }
     }
@@ -312,89 +192,8 @@ impl<R: AsyncRead + Unpin> Reader<R> {
     }
 }
 
-/// The sending half of a connection.
-#[derive(Debug)]
-pub struct Writer<W> {
-    io: W,
-    deflates: bool,
-}
-
-/// Where a frame stands in its message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The message begins with it.
-    pub first: bool,
-    /// The message ends with it.
-    pub last: bool,
-}
-
-impl<W: AsyncWrite + Unpin> Writer<W> {
-    /// Sends one frame of a binary message: `head` and then `body`, which is left masked. Once it has begun it must not
-    /// be dropped while it waits, or the connection is of no more use.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub async fn send(&mut self, place: Place, head: &[u8], body: &mut [u8]) -> io::Result<()> {
-        let opcode = if place.first { BINARY } else { CONTINUATION };
-        self.frame(if place.last { FIN | opcode } else { opcode }, head, body).await
-    }
-
-    /// A whole message compressed, if the server takes that and it makes the message shorter; else nothing is sent.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub async fn send_deflated(&mut self, head: &[u8], body: &[u8]) -> io::Result<bool> {
-        if !self.deflates {
-            return Ok(false);
-        }
-        let Some(mut compressed) = deflate::deflate(&[head, body].concat()) else { return Ok(false) };
-        self.frame(FIN | COMPRESSED | BINARY, &[], &mut compressed).await.map(|()| true)
-    }
-
-    /// Asks whether the server is still there.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub async fn ping(&mut self) -> io::Result<()> {
-        self.frame(FIN | PING, &[], &mut []).await
-    }
-
-    /// Answers a ping.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub async fn pong(&mut self, payload: &[u8]) -> io::Result<()> {
-        self.frame(FIN | PONG, payload, &mut []).await
-    }
-
-    /// Says goodbye, or answers that; nothing may be sent after it.
-    ///
-    /// # Errors
-    /// When the connection is gone.
-    pub async fn close(&mut self, code: u16) -> io::Result<()> {
-        self.frame(FIN | CLOSE, &code.to_be_bytes(), &mut []).await
-    }
-
-    async fn frame(&mut self, first: u8, head: &[u8], body: &mut [u8]) -> io::Result<()> {
-        // A mask must not be guessed by what runs in a browser (RFC 6455, 5.3).
-        let mut mask = getrandom::u32().map_err(io::Error::other)?.to_be_bytes();
-        let mut start = Vec::with_capacity(14 + head.len());
-        start.push(first);
-        put_length(&mut start, MASKED, head.len() + body.len());
-        start.extend(mask);
-        let masked = start.len();
-        start.extend(head);
-        unmask(start.get_mut(masked..).unwrap_or_default(), mask);
-        mask.rotate_left(head.len() % 4);
-        unmask(body, mask);
-        self.io.write_all_buf(&mut Buf::chain(start.as_slice(), &*body)).await?;
-        self.io.flush().await
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::frame::{Decoder, Incoming, Limits};
     use super::*;
 
     /// What a server's bytes say to a reader that takes messages of up to `limit` bytes.
@@ -482,37 +281,5 @@ mod tests {
         for (case, bytes, end) in cases {
             assert_eq!(read(bytes, 100, false).await, (vec![], end.into()), "{case}");
         }
-    }
-
-    #[tokio::test]
-    async fn a_server_reads_what_the_writer_sends() {
-        for length in [0, 1, 111, 112, 65_521, 65_522, 300_000] {
-            let body: Vec<u8> = (0..length).map(|at| at as u8).collect();
-            let mut writer = Writer { io: Vec::new(), deflates: true };
-            writer
-                .send(Place { first: true, last: true }, b"0506abcdefghij", &mut body.clone())
-                .await
-                .unwrap();
-            writer.send(Place { first: true, last: false }, b"head", &mut body.clone()).await.unwrap();
-            writer.pong(b"p").await.unwrap();
-            writer.send(Place { first: false, last: true }, b"", &mut body.clone()).await.unwrap();
-            writer.close(1000).await.unwrap();
-            let mut decoder = Decoder::new(Limits { frame: 400_000, message: 700_000 });
-            decoder.feed(&writer.io);
-            let whole = [b"0506abcdefghij", &body[..]].concat();
-            let twice = [b"head", &body[..], &body[..]].concat();
-            assert_eq!(decoder.decode(), Ok(Some(Incoming::Binary(&whole))), "{length}");
-            assert_eq!(decoder.decode(), Ok(Some(Incoming::Pong)), "{length}");
-            assert_eq!(decoder.decode(), Ok(Some(Incoming::Binary(&twice))), "{length}");
-            assert_eq!(decoder.decode(), Ok(Some(Incoming::Close(Some(1000)))), "{length}");
-        }
-        let mut writer = Writer { io: Vec::new(), deflates: true };
-        assert!(writer.send_deflated(b"0506abcdefghij", &[b' '; 1000]).await.unwrap());
-        assert!(!writer.send_deflated(b"0506abcdefghij", b"short").await.unwrap());
-        assert!(writer.io.len() < 100);
-        let mut decoder = Decoder::new(Limits::default()).deflating(true);
-        decoder.feed(&writer.io);
-        let whole = [&b"0506abcdefghij"[..], &[b' '; 1000]].concat();
-        assert_eq!(decoder.decode(), Ok(Some(Incoming::Binary(&whole))));
     }
 }

@@ -1,6 +1,5 @@
 //! Routes and their description, made from the same words: what is not described is not there.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -12,12 +11,12 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use utoipa::ToSchema;
-use utoipa::openapi::{RefOr, schema::Schema};
 use uuid::Uuid;
 
-use super::Refusal;
+use super::{ApiError, Refusal};
+use crate::openapi::{Document, Operation, Shape};
 use crate::services::octane::handlers::Octane;
 use crate::services::octane::keys::{Act, Grant};
 use crate::services::octane::resource::{ControlError, Kind, Patch, Resource};
@@ -85,23 +84,7 @@ fn value_of<'a>(pairs: &'a [(String, String)], name: &str) -> Option<&'a str> {
     pairs.iter().find(|(it, _)| it == name).map(|(_, value)| value.as_str())
 }
 
-/// The shape of what goes in or comes out.
-#[derive(Clone)]
-pub(super) struct Shape {
-    schema: Value,
-    named: Vec<(String, RefOr<Schema>)>,
-}
-
 impl Shape {
-    /// That of a type.
-    pub(super) fn of<T: ToSchema>() -> Self {
-        let name = T::name().into_owned();
-        let mut named = Vec::new();
-        T::schemas(&mut named);
-        named.push((name.clone(), T::schema()));
-        Self { schema: json!({"$ref": format!("#/components/schemas/{name}")}), named }
-    }
-
     /// That of a resource with such a state.
     pub(super) fn resource<S: ToSchema>() -> Self {
         Self::generic::<Resource<S>, S>()
@@ -110,46 +93,6 @@ impl Shape {
     /// That of a `PATCH` that asks such things.
     pub(super) fn patch<C: ToSchema>() -> Self {
         Self::generic::<Patch<C>, C>()
-    }
-
-    /// utoipa gives every instance of a generic type the same name, and does not list what it is an instance for.
-    fn generic<T: ToSchema, Inner: ToSchema>() -> Self {
-        let name = format!("{}_{}", T::name(), Inner::name());
-        let mut named = Self::of::<Inner>().named;
-        T::schemas(&mut named);
-        named.push((name.clone(), T::schema()));
-        Self { schema: json!({"$ref": format!("#/components/schemas/{name}")}), named }
-    }
-
-    /// Plain text.
-    pub(super) fn text() -> Self {
-        Self { schema: json!({"type": "string"}), named: Vec::new() }
-    }
-
-    /// Any object.
-    pub(super) fn object() -> Self {
-        Self { schema: json!({"type": "object"}), named: Vec::new() }
-    }
-
-    /// A list of them.
-    pub(super) fn list(self) -> Self {
-        Self { schema: json!({"type": "array", "items": self.schema}), named: self.named }
-    }
-
-    /// An object with it under this name.
-    pub(super) fn under(self, name: &str) -> Self {
-        Self::object().with(name, self)
-    }
-
-    /// The object with something else under this name, too.
-    pub(super) fn with(mut self, name: &str, other: Self) -> Self {
-        self.schema["properties"][name] = other.schema;
-        match &mut self.schema["required"] {
-            Value::Array(required) => required.push(json!(name)),
-            required => *required = json!([name]),
-        }
-        self.named.extend(other.named);
-        self
     }
 }
 
@@ -165,14 +108,16 @@ pub(super) struct Route<'a> {
 }
 
 /// Routes under construction.
-#[derive(Default)]
 pub(super) struct Api {
     router: Router<Arc<Octane>>,
-    paths: Map<String, Value>,
-    schemas: BTreeMap<String, RefOr<Schema>>,
+    document: Document,
 }
 
 impl Api {
+    pub(super) fn new() -> Self {
+        Self { router: Router::new(), document: Document::new(Shape::of::<ApiError>()) }
+    }
+
     /// A route that gives something.
     pub(super) fn get(
         &mut self,
@@ -261,55 +206,28 @@ impl Api {
             MethodFilter::PATCH => "patch",
             _ => "delete",
         };
-        let content = |schema: Value| json!({"application/json": {"schema": schema}});
-        let error = |what: &str| {
-            let schema = json!({"$ref": "#/components/schemas/ApiError"});
-            json!({"description": what, "content": content(schema)})
-        };
-        let parts = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let parameters: Vec<Value> = parts
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
-            .collect();
-        let mut operation = json!({
-            "summary": summary,
-            "parameters": parameters,
-            "responses": {
-                "200": {"description": "done", "content": content(gives.schema)},
-                "400": error("what was sent is malformed; the message names what was expected"),
-                "401": error("the key is missing or invalid"),
-                "404": error("there is no such resource"),
-            },
-        });
+        let mut errors = vec![
+            ("400", "what was sent is malformed; the message names what was expected"),
+            ("401", "the key is missing or invalid"),
+            ("404", "there is no such resource"),
+        ];
         if act != Act::Read {
-            operation["responses"]["403"] = error(act.refusal());
+            errors.push(("403", act.refusal()));
         }
-        self.schemas.extend(gives.named);
-        if let Some(takes) = takes {
-            operation["requestBody"] = json!({"required": true, "content": content(takes.schema)});
-            self.schemas.extend(takes.named);
-        }
-        let item = self.paths.entry(format!("/api{path}")).or_insert_with(|| json!({}));
-        item[method] = operation;
+        let path = &format!("/api{path}");
+        self.document.add(Operation { method, path, summary, takes, gives, errors: &errors });
     }
 
     /// Describes types that no route has.
     pub(super) fn describe_type(&mut self, shape: Shape) {
-        self.schemas.extend(shape.named);
+        self.document.describe(shape);
     }
 
     /// The routes, and the OpenAPI document of them.
     pub(super) fn finish(self) -> (Router<Arc<Octane>>, Value) {
-        let document = json!({
-            "openapi": "3.1.0",
-            "info": {"title": "Cloverleaf: the road", "version": env!("CARGO_PKG_VERSION")},
-            "security": [{"key": []}],
-            "paths": self.paths,
-            "components": {
-                "schemas": self.schemas,
-                "securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-API-KEY"}},
-            },
-        });
-        (self.router, document)
+        let security = json!({"type": "apiKey", "in": "header", "name": "X-API-KEY"});
+        let description = "The road over REST. Keys go into <code>X-API-KEY</code>.";
+        (self.router, self.document.finish("Cloverleaf: the road", description, security))
     }
 }
 

@@ -4,12 +4,11 @@
 //! channel of the resource then hears the request and the new state.
 //!
 //! ```text
-//!  api       routes, and their description      road   what stands on the road
-//!  apidocs   the description, served            desk   what is kept on the server, and its management
+//!  api    routes, and their description      road   what stands on the road
+//!                                            desk   what is kept on the server, and its management
 //! ```
 
 mod api;
-mod apidocs;
 mod desk;
 mod road;
 
@@ -26,7 +25,8 @@ use utoipa::ToSchema;
 use super::events::{Bsm, FacilityMessage, Psm, Spat, V2xRaw};
 use super::handlers::Octane;
 use super::resource::ControlError;
-use api::{Answer, Api, Call, Shape};
+use crate::openapi::{self, Shape};
+use api::{Answer, Api, Call};
 
 /// The one shape of every negative answer.
 #[derive(Debug, Serialize, ToSchema)]
@@ -85,7 +85,7 @@ pub fn routes(octane: Arc<Octane>) -> Router {
             Refusal(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done to this resource".into())
         });
     let document = Arc::new(document);
-    let shown = get(async move |headers| apidocs::show(&document, &headers));
+    let shown = get(async move |headers| openapi::show(&document, &headers));
     Router::new().nest("/api", api).route("/apidocs", shown).with_state(octane)
 }
 
@@ -95,8 +95,7 @@ pub fn document() -> Value {
 }
 
 fn describe() -> Api {
-    let mut api = Api::default();
-    api.describe_type(Shape::of::<ApiError>());
+    let mut api = Api::new();
     // What is heard on channels, but given by no route.
     api.describe_type(Shape::of::<FacilityMessage>());
     api.describe_type(Shape::of::<Spat>());

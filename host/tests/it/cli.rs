@@ -2,6 +2,9 @@
 
 use std::process::{Command, Output, Stdio};
 
+use clap::Parser;
+use cloverleaf::config::Options;
+
 fn program(arguments: &[&str]) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_cloverleaf"));
     program.args(arguments).stdin(Stdio::null());
@@ -64,5 +67,25 @@ fn output_that_nobody_reads_ends_a_command_quietly() {
         let output = child.wait_with_output().expect("an end");
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!((output.status.code(), &*said), (Some(0), ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn options_go_by_their_other_names_too() {
+    #[derive(Parser)]
+    struct Serve {
+        #[command(flatten)]
+        options: Options,
+    }
+    let parsed = |arguments: &[&str]| {
+        let serve = Serve::try_parse_from([&["serve"], arguments].concat()).expect("good options");
+        format!("{:?} {:?}", serve.options.dfx, serve.options.hub)
+    };
+    for (name, other) in [
+        (&["--dfx-key", "secret"][..], &["--dfx-token", "secret"][..]),
+        (&["--hub-strict"], &["--strict-phoenix"]),
+    ] {
+        assert_eq!(parsed(name), parsed(other));
+        assert_ne!(parsed(name), parsed(&[]), "{name:?}");
     }
 }

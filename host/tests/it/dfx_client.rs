@@ -18,7 +18,7 @@ use crate::dfx::{pulse, server_with};
 use crate::dfx_hostile::frame;
 use crate::support::Server;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn url(server: &Server) -> String {
     format!("ws://{}/dfx", server.address)
@@ -35,7 +35,7 @@ pub(crate) fn last() -> ChunkAction {
 pub(crate) async fn next(
     results: &mut (impl futures_util::Stream<Item = Result<Outcome, ResultError>> + Unpin),
 ) -> Outcome {
-    timeout(PATIENCE, results.next()).await.expect("in time").expect("a result").expect("a good result")
+    timeout(TIMEOUT, results.next()).await.expect("in time").expect("a result").expect("a good result")
 }
 
 /// A server that does what `serve` does with its one connection.
@@ -61,7 +61,7 @@ async fn measures_with_every_protocol_and_login() {
             assert!(matches!(closed, Err(CallError::MeasurementClosed(_))), "{closed:?}");
             assert_eq!((client.unknown_count(), client.malformed_count()), (0, 0));
             client.close().await;
-            let ended = timeout(PATIENCE, results.next()).await.unwrap();
+            let ended = timeout(TIMEOUT, results.next()).await.unwrap();
             assert!(matches!(ended, Some(Err(ResultError::Closed(_)))), "{ended:?}");
             assert_eq!(results.next().await, None);
         }
@@ -147,7 +147,7 @@ async fn a_recording_rolls_over_to_a_new_measurement_when_one_is_full() {
     assert_eq!((measurement.added_count(), measurement.measurement_count()), (30, 2));
     let mut of_first = 0;
     for _ in 0..30 {
-        let outcome = timeout(PATIENCE, measurement.next()).await.unwrap().unwrap().unwrap();
+        let outcome = timeout(TIMEOUT, measurement.next()).await.unwrap().unwrap().unwrap();
         of_first += usize::from(outcome.measurement_id == first);
     }
     assert_eq!(of_first, 24, "two minutes of chunks of five seconds");
@@ -194,7 +194,7 @@ async fn an_expired_token_is_said_and_a_renewed_one_reconnects() {
             }
         }
     };
-    assert!(matches!(timeout(PATIENCE, expired).await.unwrap(), CallError::TokenExpired(_)));
+    assert!(matches!(timeout(TIMEOUT, expired).await.unwrap(), CallError::TokenExpired(_)));
     let connect = Connect { login: Login::FirstMessage, ..Connect::new(&url(&server), token) };
     let refused = connect.connect().await;
     assert!(matches!(refused, Err(ConnectError::Login(CallError::TokenExpired(_)))), "{refused:?}");
@@ -209,7 +209,7 @@ async fn a_recording_goes_on_over_another_connection() {
     let client = DfxClient::connect(&url(&server), "t").await.unwrap();
     let mut measurement = Measurement::start(client.clone(), study("s"), Pace::AtOnce).await.unwrap();
     measurement.add(pulse(60.0, 5.0), Duration::from_secs(5), false).await.unwrap();
-    timeout(PATIENCE, measurement.next()).await.unwrap().unwrap().unwrap();
+    timeout(TIMEOUT, measurement.next()).await.unwrap().unwrap().unwrap();
     let again = client.reconnect("t").await.unwrap();
     client.close().await;
     let lost = measurement.add(pulse(60.0, 5.0), Duration::from_secs(5), false).await;
@@ -217,7 +217,7 @@ async fn a_recording_goes_on_over_another_connection() {
     measurement.resume(again).await.unwrap();
     let ack = measurement.add(pulse(60.0, 5.0), Duration::from_secs(5), true).await.unwrap();
     assert_eq!(ack.chunk_order, 1);
-    assert_eq!(timeout(PATIENCE, measurement.next()).await.unwrap().unwrap().unwrap().chunk(), Some(1));
+    assert_eq!(timeout(TIMEOUT, measurement.next()).await.unwrap().unwrap().unwrap().chunk(), Some(1));
 }
 
 #[tokio::test]
@@ -259,7 +259,7 @@ async fn tls_is_spoken_and_certificates_are_checked() {
     let client = Connect { roots: Some(roots), ..connect }.connect().await.unwrap();
     client.call(Action::STATUS, b"").await.unwrap();
     client.close().await;
-    timeout(PATIENCE, task).await.unwrap().unwrap();
+    timeout(TIMEOUT, task).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -283,7 +283,7 @@ async fn a_server_that_goes_away_says_so() {
     let measurement = client.create_measurement(&study("s")).await.unwrap();
     let mut results = client.subscribe(&measurement).await.unwrap();
     server.stop().await;
-    let ended = timeout(PATIENCE, results.next()).await.unwrap();
+    let ended = timeout(TIMEOUT, results.next()).await.unwrap();
     assert!(
         matches!(&ended, Some(Err(ResultError::Closed(reason))) if reason.contains("1001")),
         "not a cut: {ended:?}"

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use crate::dfx::pulse;
-use crate::dfx_client::{PATIENCE, last, next};
+use crate::dfx_client::{TIMEOUT, last, next};
 use crate::support::{Server, exchange};
 
 fn compressed(message: &[u8]) -> Vec<u8> {
@@ -50,7 +50,7 @@ pub(crate) async fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
 }
 
 /// A frame of a client, under a mask of zeros.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len()).expect("short").to_be_bytes();
     [&[first, 0x80 | 126], &length[..], &[0; 4], payload].concat()
 }
@@ -81,7 +81,7 @@ async fn the_server_takes_and_sends_compressed_messages_if_that_was_offered() {
             masked(0x82, request.as_bytes())
         };
         stream.write_all(&sent).await.unwrap();
-        let (first, payload) = timeout(PATIENCE, frame(&mut stream)).await.expect("in time");
+        let (first, payload) = timeout(TIMEOUT, frame(&mut stream)).await.expect("in time");
         let payload = if first & 0x40 != 0 { inflated(&payload) } else { payload };
         assert_eq!(first, if answer { 0xC2 } else { 0x82 }, "{offer}: {}", String::from_utf8_lossy(&payload));
         assert!(payload.starts_with(b"abcdefghij400{"), "{offer}: {}", String::from_utf8_lossy(&payload));
@@ -89,7 +89,7 @@ async fn the_server_takes_and_sends_compressed_messages_if_that_was_offered() {
         stream.write_all(&masked(0xC2, &[0xFF; 100])).await.unwrap();
         let code: u16 = if answer { 1007 } else { 1002 };
         assert_eq!(
-            timeout(PATIENCE, frame(&mut stream)).await.expect("in time"),
+            timeout(TIMEOUT, frame(&mut stream)).await.expect("in time"),
             (0x88, code.to_be_bytes().into())
         );
     }
@@ -107,7 +107,7 @@ async fn a_bomb_ends_only_its_own_connection() {
     let (mut stream, _, _) = exchange(server.address, &request).await;
     let bomb = compressed(&vec![b' '; 40 << 20]);
     stream.write_all(&masked(0xC2, &bomb)).await.unwrap();
-    let goodbye = timeout(PATIENCE, frame(&mut stream)).await.expect("in time");
+    let goodbye = timeout(TIMEOUT, frame(&mut stream)).await.expect("in time");
     assert_eq!(goodbye, (0x88, 1009_u16.to_be_bytes().into()));
     client.call(Action::STATUS, b"{}").await.unwrap();
 }
@@ -186,7 +186,7 @@ async fn the_client_compresses_when_the_server_agrees() {
         let created =
             client.create_measurement(&Create { study_id: "s".repeat(1000), ..Create::default() }).await;
         client.close().await;
-        let (first, payload) = timeout(PATIENCE, task).await.expect("in time").expect("no panic");
+        let (first, payload) = timeout(TIMEOUT, task).await.expect("in time").expect("no panic");
         let request = if deflates { inflated(&payload) } else { payload };
         assert_eq!(first, if deflates { 0xC2 } else { 0x82 });
         assert!(

@@ -14,7 +14,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::server::{Request as Handshake, Response as Answer};
 
-use crate::dfx_client::{PATIENCE, last, next, study};
+use crate::dfx_client::{TIMEOUT, last, next, study};
 use crate::dfx_deflate::{self, accept};
 
 pub(crate) struct Hostile {
@@ -51,7 +51,7 @@ impl Hostile {
 
     /// Fails if the server's own expectations were not met.
     pub(crate) async fn finish(self) {
-        timeout(PATIENCE, self.task).await.expect("in time").expect("the server is content");
+        timeout(TIMEOUT, self.task).await.expect("in time").expect("the server is content");
     }
 }
 
@@ -126,7 +126,7 @@ async fn a_thousand_measurements_share_a_connection_whose_replies_are_shuffled()
         }
     };
     let all = futures_util::future::join_all((0..COUNT).map(measure));
-    timeout(PATIENCE, all).await.expect("in time");
+    timeout(TIMEOUT, all).await.expect("in time");
     assert_eq!((client.unknown_count(), client.open_count()), (0, 0));
     client.close().await;
     hostile.finish().await;
@@ -230,9 +230,9 @@ async fn an_unanswered_call_times_out_alone() {
     })
     .await;
     let client = hostile.client().await;
-    let patience = Duration::from_millis(100);
-    let hasty = client.with_timeout(patience);
-    assert_eq!(hasty.call(Action::STATUS, b"{}").await, Err(CallError::TimedOut(patience)));
+    let short = Duration::from_millis(100);
+    let hasty = client.with_timeout(short);
+    assert_eq!(hasty.call(Action::STATUS, b"{}").await, Err(CallError::TimedOut(short)));
     assert_eq!(client.open_count(), 0);
     client.call(Action::LIST, b"{}").await.unwrap();
     client.call(Action::LIST, b"{}").await.unwrap();
@@ -261,7 +261,7 @@ async fn ten_thousand_cancelled_calls_leave_nothing_behind() {
         }
     }
     assert_eq!(client.open_count(), 0);
-    timeout(PATIENCE, client.call(Action::STATUS, b"{}")).await.expect("the reader is alive").unwrap();
+    timeout(TIMEOUT, client.call(Action::STATUS, b"{}")).await.expect("the reader is alive").unwrap();
     client.close().await;
     hostile.finish().await;
 }
@@ -280,11 +280,11 @@ async fn a_connection_that_ends_fails_everything_that_waits() {
     let mut results = client.subscribe("m").await.unwrap();
     let lost = client.call(Action::STATUS, b"{}").await;
     assert!(matches!(lost, Err(CallError::Closed(_))), "{lost:?}");
-    assert!(matches!(timeout(PATIENCE, results.next()).await.unwrap(), Some(Err(ResultError::Closed(_)))));
+    assert!(matches!(timeout(TIMEOUT, results.next()).await.unwrap(), Some(Err(ResultError::Closed(_)))));
     assert!(matches!(client.call(Action::STATUS, b"{}").await, Err(CallError::Closed(_))));
     assert!(matches!(client.subscribe("m").await, Err(CallError::Closed(_))));
     assert_eq!(client.open_count(), 0);
-    timeout(PATIENCE, client.close()).await.expect("closing what is closed takes no time");
+    timeout(TIMEOUT, client.close()).await.expect("closing what is closed takes no time");
 }
 
 #[tokio::test]
@@ -433,5 +433,5 @@ async fn pings_are_answered_while_an_upload_is_under_way() {
     });
     let client = Connect { deflate: false, ..Connect::new(&url, "t") }.connect().await.unwrap();
     client.call(Action::DATA, &vec![b' '; UPLOAD]).await.unwrap();
-    timeout(PATIENCE, peer).await.expect("in time").expect("the peer is content");
+    timeout(TIMEOUT, peer).await.expect("in time").expect("the peer is content");
 }

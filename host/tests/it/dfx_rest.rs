@@ -1,10 +1,13 @@
 //! DFX without a WebSocket: accounts, measurements and what is told of them.
 
 use cloverleaf::config::Options;
+use cloverleaf::services::dfx::document;
 use cloverleaf::services::dfx::events::Failure;
+use cloverleaf_core::dfx::ROUTES;
 use serde_json::{Value, json};
 
 use crate::dfx::{Raw, created, pulse, server_with};
+use crate::octane::rest::unlike;
 use crate::support::Server;
 
 /// Asks with the token `t`.
@@ -244,4 +247,76 @@ async fn a_refresh_token_renews_once_and_opens_nothing() {
     let url = format!("{}/users/auth", server.url());
     assert_eq!(client.delete(url).bearer_auth(&renewed).send().await.unwrap().status(), 200);
     assert_eq!(post("/measurements", &renewed, json!({})).await.0, 401, "logged out");
+}
+
+#[tokio::test]
+async fn what_is_documented_is_what_there_is() {
+    let server = Server::start(&Options::default()).await;
+    let url = format!("{}/dfx/apidocs", server.url());
+    let served: Value = reqwest::get(&url).await.unwrap().json().await.unwrap();
+    assert_eq!(served, document());
+    let page = reqwest::Client::new().get(&url).header("accept", "text/html").send().await.unwrap();
+    assert!(page.text().await.unwrap().contains("/measurements/{id}/data"));
+    let documented = |method: &str, path: &str| {
+        let names = [["{}", "{id}"], ["{}", "{b}"], ["{}", "{c}"]];
+        let path = names.iter().fold(path.to_owned(), |path, [from, to]| path.replacen(from, to, 1));
+        served["paths"].get(path)?.get(method.to_ascii_lowercase())
+    };
+    for route in ROUTES.iter().filter(|route| route.method != "CONNECT") {
+        let path = route.path.replace("{}", "x");
+        let answer = ask(&server, route.method, &path, json!({})).await;
+        let answer = answer["Message"].as_str().unwrap_or_default();
+        let there = !answer.starts_with("Invalid Route");
+        assert_eq!(
+            documented(route.method, route.path).is_some(),
+            there,
+            "{} {}: {answer}",
+            route.method,
+            route.path
+        );
+    }
+}
+
+#[tokio::test]
+async fn answers_are_as_documented() {
+    let server = Server::start(&Options::default()).await;
+    let measurement = created(&server, "t").await;
+    let tokens = ask(&server, "POST", "/users/auth", json!({ "Password": "p" })).await;
+    let chunk = json!({ "Action": "LAST::PROCESS", "Payload": base64(&pulse(72.0, 5.0)) });
+    let table = [
+        ("GET", "/status", json!({})),
+        ("GET", "/mimes", json!({})),
+        ("POST", "/measurements", json!({ "StudyID": "s" })),
+        ("POST", "/measurements/{id}/data", chunk),
+        ("GET", "/measurements/{id}/results/{chunk}", json!({})),
+        ("GET", "/measurements/{id}", json!({})),
+        ("GET", "/measurements", json!({})),
+        ("POST", "/organizations/licenses", json!({ "Key": "k" })),
+        ("POST", "/organizations/auth/token", json!({ "Token": "t" })),
+        ("POST", "/auths/generateToken", tokens.clone()),
+        ("POST", "/auths/renew", tokens),
+        ("GET", "/studies", json!({})),
+        ("GET", "/studies/{id}", json!({})),
+        ("POST", "/studies/sdkconfig", json!({})),
+        ("DELETE", "/measurements/{id}", json!({})),
+    ];
+    let document = document();
+    for (method, path, body) in table {
+        let operation = &document["paths"][path][method.to_ascii_lowercase()];
+        let sent = &operation["requestBody"]["content"]["application/json"]["schema"];
+        assert_eq!(unlike(&document, sent, &body, "request"), <[String; 0]>::default(), "{method} {path}");
+        let answer =
+            ask(&server, method, &path.replace("{id}", &measurement).replace("{chunk}", "0"), body).await;
+        let schema = &operation["responses"]["200"]["content"]["application/json"]["schema"];
+        assert!(schema.is_object(), "{method} {path} is not described");
+        assert_eq!(
+            unlike(&document, schema, &answer, "answer"),
+            <[String; 0]>::default(),
+            "{method} {path}: {answer}"
+        );
+    }
+    let refused = ask(&server, "GET", "/measurements/nowhere", json!({})).await;
+    let schema = &document["paths"]["/measurements/{id}"]["get"]["responses"]["404"]["content"]["application/json"]
+        ["schema"];
+    assert_eq!(unlike(&document, schema, &refused, "error"), <[String; 0]>::default(), "{refused}");
 }

@@ -6,6 +6,7 @@ use cloverleaf::config::{Exposure, Options};
 use cloverleaf::services::Context;
 use cloverleaf::services::dfx::Dfx;
 use cloverleaf::services::dfx::client::{CallError, Connect, ResultError};
+use cloverleaf::services::dfx::events::{Body, Encoding, Token};
 use cloverleaf::timeline::Bus;
 use cloverleaf_core::dfx::{Action, Request};
 use futures_util::{SinkExt, StreamExt};
@@ -14,7 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, advance};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::dfx_hostile::{Hostile, Ws, asked, frame};
+use crate::dfx_deflate::{frame, masked};
+use crate::dfx_hostile::{self, Hostile, Ws, asked};
 use crate::support::exchange;
 
 /// Time that stands still, but for [`advance`]: what waits for the other side of a socket does not make it jump.
@@ -36,7 +38,7 @@ impl Frozen {
 async fn a_client_gives_up_a_server_that_is_silent() {
     let hostile = Hostile::start(async |mut ws: Ws| {
         let (_, id, _) = asked(&mut ws).await.expect("a request");
-        ws.send(frame(id, 200, b"{}")).await.expect("sent");
+        ws.send(dfx_hostile::frame(id, 200, b"{}")).await.expect("sent");
         // Its program hangs: pings are not read, the socket stays open.
         std::future::pending::<()>().await;
     })
@@ -63,7 +65,7 @@ async fn a_server_that_answers_pings_may_be_silent_for_ever() {
                 Message::Binary(bytes) => {
                     assert!(pings >= 3, "{pings} pings");
                     let id = Request::parse(&bytes).expect("a request").id;
-                    return ws.send(frame(id, 200, b"{}")).await.expect("sent");
+                    return ws.send(dfx_hostile::frame(id, 200, b"{}")).await.expect("sent");
                 }
                 other => panic!("{other:?}"),
             }
@@ -151,4 +153,32 @@ async fn places_beyond_what_a_connection_can_have_are_refused() {
         let refused = refused.expect_err("out of range").to_string();
         assert!(refused.contains("1 to 65536"), "{refused}");
     }
+}
+
+/// The time for goodbyes does not run out here, however long the client takes.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_told_to_come_again_later() {
+    const CALLS: usize = 1000;
+    let mut stream = connected().await;
+    // So that less is needed to fill it.
+    socket2::SockRef::from(&stream).set_recv_buffer_size(16 << 10).unwrap();
+    let _frozen = Frozen::start();
+    // The reply to a login is as long as the token.
+    let token = Token { token: "t".repeat(16_000) }.encode(Encoding::Proto);
+    let login = masked(0x82, &[b"0718call000001", &token[..]].concat());
+    for _ in 0..CALLS {
+        stream.write_all(&login).await.expect("the server reads on");
+    }
+    let mut replies = 0;
+    let goodbye = loop {
+        match frame(&mut stream).await {
+            (0x82, reply) => {
+                assert!(reply.starts_with(b"call000001200"));
+                replies += 1;
+            }
+            goodbye => break goodbye,
+        }
+    };
+    assert_eq!(goodbye, (0x88, 1013_u16.to_be_bytes().into()));
+    assert!(replies < CALLS, "{replies}");
 }

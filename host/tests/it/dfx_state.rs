@@ -7,7 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use cloverleaf::auth::Guard;
 use cloverleaf::services::dfx::events::Encoding;
 use cloverleaf::services::dfx::state::{
-    Access, Asked, BadRules, ISSUED, Input, MEASUREMENTS, Message, Output, Rest, Rules, SUBSCRIPTIONS, State,
+    Access, Asked, BadRules, DELAYED, ISSUED, Input, MEASUREMENTS, Message, Output, Rest, Rules,
+    SUBSCRIPTIONS, State,
 };
 use cloverleaf_core::dfx::Action;
 use cloverleaf_core::time::{Duration, Instant};
@@ -39,7 +40,7 @@ fn check(rules: &str, script: &str) {
         if let Some(input) = line.strip_prefix('@') {
             assert!(outputs.is_empty(), "before {line}: {outputs:?}");
             let (now, input) = input.split_once(' ').expect("a time");
-            outputs.extend(put(&mut state, now.parse().expect("milliseconds"), input));
+            outputs.extend(measured(&mut state, now.parse().expect("milliseconds"), input));
             outputs.retain(|output| !matches!(output, Output::Measured(_)));
             continue;
         }
@@ -66,6 +67,20 @@ fn check(rules: &str, script: &str) {
         }
     }
     assert!(outputs.is_empty(), "at the end: {outputs:?}");
+}
+
+/// What comes of an input when chunks are analysed at once.
+fn measured(state: &mut State, millis: u64, input: &str) -> Vec<Output> {
+    let mut outputs = Vec::new();
+    for output in put(state, millis, input) {
+        match output {
+            Output::Analyse(analysis) => {
+                outputs.extend(state.handle(at(millis), Input::Analysed(analysis.run())));
+            }
+            output => outputs.push(output),
+        }
+    }
+    outputs
 }
 
 fn put(state: &mut State, millis: u64, input: &str) -> Vec<Output> {
@@ -292,6 +307,70 @@ fn rules_that_cannot_be_followed_are_refused_by_name() {
         let rules = Rules::parse(&format!("[[fault]]\naction = {action}\ndo = \"drop\"")).expect(action);
         assert_eq!(rules.fault[0].action, Some(Action::DATA));
     }
+}
+
+#[test]
+fn results_come_in_the_order_of_their_chunks_however_long_each_takes() {
+    let mut state = state("");
+    for input in ["1 open", "2 open"] {
+        put(&mut state, 0, input);
+    }
+    let created = put(&mut state, 0, "1 > 0504create0001{}");
+    let [Output::Send { frame, .. }] = &created[..] else { panic!("{created:?}") };
+    let created: Value = serde_json::from_slice(&frame[13..]).expect("JSON");
+    let id = created["ID"].as_str().expect("an id");
+    put(
+        &mut state,
+        0,
+        &format!("1 > 0510subscribe1{{\"Params\":{{\"ID\":\"{id}\"}},\"RequestID\":\"RESULTS00A\"}}"),
+    );
+    let payload = STANDARD.encode(pulse(60.0, 5.0));
+    // Each is acknowledged at once, whatever is still being analysed.
+    let add = |state: &mut State, client: u64, action: &str, order: &str| {
+        let chunk = format!(
+            "{client} > 0506chunk00001{{\"Params\":{{\"ID\":\"{id}\"}},\"Action\":\"{action}\",{order}\"Payload\":\"{payload}\"}}"
+        );
+        match &put(state, 0, &chunk)[..] {
+            [Output::Send { connection, frame }, Output::Analyse(analysis)] => {
+                assert!(*connection == client && frame.starts_with(b"chunk00001200"));
+                analysis.clone().run()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let told = |outputs: Vec<Output>| {
+        let results = outputs.into_iter().filter_map(|output| match output {
+            Output::Send { frame, .. } => Some(String::from_utf8(frame).expect("JSON is ASCII")),
+            _ => None,
+        });
+        let chunk =
+            |frame: String| frame.split("\"MeasurementDataID\":\"").nth(1)?[id.len() + 1..].chars().next();
+        results.filter_map(chunk).collect::<String>()
+    };
+    let zero = add(&mut state, 1, "FIRST::PROCESS", "");
+    let one = add(&mut state, 2, "CHUNK::PROCESS", "");
+    let two = add(&mut state, 1, "CHUNK::PROCESS", "");
+    assert_eq!(told(state.handle(at(0), Input::Analysed(one))), "");
+    assert_eq!(told(state.handle(at(0), Input::Analysed(zero))), "01");
+    // What was being analysed when the client began anew is of no measurement any more.
+    let fresh = add(&mut state, 1, "FIRST::PROCESS", "\"ChunkOrder\":0,");
+    assert_eq!(told(state.handle(at(0), Input::Analysed(two))), "");
+    assert_eq!(told(state.handle(at(0), Input::Analysed(fresh))), "0");
+}
+
+#[test]
+fn more_delayed_replies_than_are_kept_go_out_at_once() {
+    let mut state = state("[[fault]]\naction = \"0100\"\ndo = \"delay\"\ndelay = 1000\ntimes = 0");
+    put(&mut state, 0, "1 open");
+    for _ in 0..DELAYED {
+        assert_eq!(put(&mut state, 0, "1 > 0100call000001{}"), []);
+    }
+    let [Output::Send { frame, .. }] = &put(&mut state, 0, "1 > 0100call000002{}")[..] else {
+        panic!("nothing")
+    };
+    assert!(frame.starts_with(b"call000002200"));
+    assert_eq!(state.handle(at(999), Input::Tick), []);
+    assert_eq!(state.handle(at(1000), Input::Tick).len(), DELAYED);
 }
 
 /// Asks without a WebSocket.

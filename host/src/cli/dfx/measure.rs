@@ -87,7 +87,7 @@ enum Subprotocol {
 }
 
 /// How long to wait for results after the last chunk.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How often a chunk is sent again after RATE_LIMIT.
 const RETRIES: usize = 5;
@@ -194,11 +194,11 @@ impl Command {
             progress.inc(1);
         }
         while rows.len() < chunks.len() {
-            match timeout(PATIENCE, measurement.next()).await {
+            match timeout(TIMEOUT, measurement.next()).await {
                 Ok(Some(result)) => self.result(result, progress, rows)?,
                 Ok(None) => break,
                 Err(_) => {
-                    bail!("{} of {} results came; no more within {PATIENCE:?}", rows.len(), chunks.len())
+                    bail!("{} of {} results came; no more within {TIMEOUT:?}", rows.len(), chunks.len())
                 }
             }
         }

@@ -1,33 +1,36 @@
-//! Sockets and routes of the local server: carries out what its [`State`] says.
+//! Sockets of the local server: carries out what its [`State`] says.
 //!
 //! **Bounds:** a message has at most [`LIMITS`] bytes, inflated, else the connection is closed with 1009; [`QUEUE`] bytes
-//! may wait for one client, else it is closed with 1013. A client that is silent is pinged every [`PING`] and given up
-//! after [`SILENCE`]; that is long, because programs that are busy with their camera answer late.
+//! may wait for one client, else it is closed with 1013. As many chunks as there are cores are worked on at once, each
+//! client's one by one; who sends another is not read meanwhile, so that what waits is in the socket and not here. A client
+//! that is silent is pinged every [`PING`] and given up after [`SILENCE`]; that is long, because programs that are busy
+//! with their camera answer late.
 
 use std::collections::HashMap;
+use std::num::NonZero;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Query, RawPathParams, Request, State as Shared};
-use axum::http::{HeaderMap, Method, StatusCode, header};
+use axum::extract::{Request, State as Shared};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodFilter, any, get, on};
-use cloverleaf_core::dfx::{Action, ROUTES, Route, Status};
+use axum::routing::any;
+use cloverleaf_core::dfx::{self, Action, Status};
 use cloverleaf_core::driver::Clock;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::spawn_blocking;
 
-use super::events::{Encoding, Failure, Outcome, ascii_json, code};
-use super::state::{Asked, ConnectionId, Input, Message as Read, Output, Rest, State};
+use super::events::{Encoding, Outcome};
+use super::state::{Analysed, Analysis, ConnectionId, Input, Message as Read, Output, Rest, State};
 use crate::clock::TokioClock;
 use crate::timeline::{Bus, Source, Value};
 use crate::ws::{Flush, Frame, Limits, Message, Outbox, Refused, Socket, Upgrade};
 
 /// The longest message: 16 MiB and a header.
-const LIMITS: Limits = Limits { frame: (16 << 20) + 64, message: 16 << 20 };
+pub(super) const LIMITS: Limits = Limits { frame: (16 << 20) + 64, message: 16 << 20 };
 
 /// How much may wait for one client: results are small, and clients that do not read them are gone.
 const QUEUE: usize = 4 << 20;
@@ -46,6 +49,10 @@ pub(super) struct Server {
     timeline: Bus,
     /// Rung when the deadline may have changed.
     deadline: Arc<Notify>,
+    /// How a chunk is analysed.
+    analyse: fn(Analysis) -> Analysed,
+    /// A permit for each chunk that may be worked on.
+    work: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -70,7 +77,7 @@ impl Inner {
 }
 
 impl Server {
-    pub(super) fn start(state: State, timeline: Bus) -> Arc<Self> {
+    pub(super) fn start(state: State, timeline: Bus, analyse: fn(Analysis) -> Analysed) -> Arc<Self> {
         let inner = Inner { state, peers: HashMap::new(), next: 0 };
         let deadline = Arc::new(Notify::new());
         let server = Arc::new(Self {
@@ -78,6 +85,8 @@ impl Server {
             clock: TokioClock::start(),
             timeline,
             deadline: Arc::clone(&deadline),
+            analyse,
+            work: Arc::new(Semaphore::new(available_parallelism().map_or(1, NonZero::get))),
         });
         tokio::spawn(tick(Arc::downgrade(&server), deadline, server.clock));
         server
@@ -95,15 +104,63 @@ impl Server {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Gives the state an input, and analyses what that is about, without holding anybody up: see [`Self::aside`].
     fn handle(&self, input: Input<'_>) {
-        let mut inner = self.lock();
-        let outputs = inner.state.handle(self.clock.now(), input);
-        self.carry_out(&inner, outputs);
+        let analyses = {
+            let mut inner = self.lock();
+            let outputs = inner.state.handle(self.clock.now(), input);
+            self.carry_out(&inner, outputs)
+        };
+        self.analyse(analyses);
     }
 
-    /// Under the lock, so that frames leave in the order in which they were decided on.
-    fn carry_out(&self, inner: &Inner, outputs: Vec<Output>) {
+    /// What a client that has no WebSocket asks for: the status and the body of the answer.
+    pub(super) fn rest(&self, asked: Rest<'_>) -> (Status, Vec<u8>) {
+        let (status, body, analyses) = {
+            let mut inner = self.lock();
+            let (status, body, outputs) = inner.state.rest(self.clock.now(), asked);
+            (status, body, self.carry_out(&inner, outputs))
+        };
+        self.analyse(analyses);
+        (status, body)
+    }
+
+    /// See [`State::intermediate`].
+    pub(super) fn intermediate(
+        &self,
+        token: Option<&str>,
+        measurement: &str,
+        chunk: u32,
+    ) -> (Status, Vec<u8>) {
+        self.lock().state.intermediate(self.clock.now(), token, measurement, chunk)
+    }
+
+    fn analyse(&self, analyses: Vec<Analysis>) {
+        for analysis in analyses {
+            self.handle(Input::Analysed((self.analyse)(analysis)));
+        }
+    }
+
+    /// Does what takes long, as everything about a chunk, on a thread of its own when it is its turn. `None` when the server
+    /// ends.
+    pub(super) async fn aside<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> T + Send + 'static,
+    ) -> Option<T> {
+        let permit = Arc::clone(&self.work).acquire_owned().await.ok()?;
+        let server = Arc::clone(self);
+        let done = spawn_blocking(move || {
+            let done = work(&server);
+            drop(permit);
+            done
+        });
+        done.await.ok()
+    }
+
+    /// Under the lock, so that frames leave in the order in which they were decided on. Gives what is to be analysed.
+    fn carry_out(&self, inner: &Inner, outputs: Vec<Output>) -> Vec<Analysis> {
         let mut flush = Flush::new();
+        let mut analyses = Vec::new();
         for output in outputs {
             match output {
                 Output::Send { connection, frame } => inner.push(connection, &mut flush, |deflates| {
@@ -117,12 +174,14 @@ impl Server {
                         peer.outbox.close(code);
                     }
                 }
+                Output::Analyse(analysis) => analyses.push(*analysis),
                 Output::Measured(outcome) => self.publish(&outcome),
             }
         }
         if inner.state.deadline().is_some() {
             self.deadline.notify_one();
         }
+        analyses
     }
 
     fn publish(&self, outcome: &Outcome) {
@@ -156,39 +215,9 @@ async fn tick(server: Weak<Server>, changed: Arc<Notify>, mut clock: TokioClock)
     }
 }
 
+/// The WebSocket at `/dfx`.
 pub(super) fn routes(server: &Arc<Server>) -> Router {
-    let mut rest = Router::new();
-    // Those that nothing is behind, too: clients expect to be told in JSON.
-    for Route { number, method, path, .. } in ROUTES {
-        let Some(action) = Action::new(*number) else { continue };
-        let filter = match *method {
-            "GET" => MethodFilter::GET,
-            "POST" => MethodFilter::POST,
-            "PATCH" => MethodFilter::PATCH,
-            "DELETE" => MethodFilter::DELETE,
-            // Over WebSocket only.
-            _ => continue,
-        };
-        let handler =
-            move |server, path, query, headers, body| call(action, server, path, query, headers, body);
-        rest = rest.route(&named(path), on(filter, handler));
-    }
-    let rest = rest
-        .route("/measurements/{a}/results/{b}", get(intermediate))
-        .layer(DefaultBodyLimit::max(LIMITS.message))
-        .method_not_allowed_fallback(wrong_method);
-    Router::new()
-        .route("/dfx", any(upgrade))
-        .nest("/dfx", rest.clone().fallback(nothing))
-        .merge(rest)
-        .with_state(Arc::clone(server))
-}
-
-/// A path of the table as axum has it: its arguments have names.
-fn named(path: &str) -> String {
-    let mut names = ["{a}", "{b}", "{c}"].into_iter();
-    let parts = path.split('/').map(|part| if part == "{}" { names.next().unwrap_or(part) } else { part });
-    parts.collect::<Vec<_>>().join("/")
+    Router::new().route("/dfx", any(upgrade)).with_state(Arc::clone(server))
 }
 
 pub(super) fn at_root(server: &Arc<Server>, router: Router) -> Router {
@@ -249,7 +278,15 @@ async fn serve(server: Arc<Server>, mut socket: Socket, encoding: Encoding, toke
             Ok(Message::Text(text)) => text.into_bytes(),
             Err(ended) => break ended,
         };
-        server.handle(Input::Message { connection, message: Read::read(encoding, &bytes) });
+        let is_chunk = matches!(dfx::Request::parse(&bytes), Ok(dfx::Request { action: Action::DATA, .. }));
+        let handle = move |server: &Server| {
+            server.handle(Input::Message { connection, message: Read::read(encoding, &bytes) });
+        };
+        if is_chunk {
+            server.aside(handle).await;
+        } else {
+            handle(&server);
+        }
     };
     tracing::debug!(connection, reason = %ended, "DFX client gone");
     server.handle(Input::Closed { connection });
@@ -257,72 +294,61 @@ async fn serve(server: Arc<Server>, mut socket: Socket, encoding: Encoding, toke
     socket.finish().await;
 }
 
-async fn call(
-    action: Action,
-    Shared(server): Shared<Arc<Server>>,
-    arguments: RawPathParams,
-    Query(query): Query<Vec<(String, String)>>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => {
-            let message = format!("The body has more than {} bytes, or is cut", LIMITS.message);
-            return refuse(rejection.status(), message);
-        }
-    };
-    let argument = arguments.iter().next().map(|(_, argument)| argument);
-    let asked = Asked::read(action, Encoding::Json, &body);
-    let asked = Rest { action, argument, query, token: bearer(&headers), asked };
-    let mut inner = server.lock();
-    let (status, body, outputs) = inner.state.rest(server.clock.now(), asked);
-    server.carry_out(&inner, outputs);
-    drop(inner);
-    reply(status, body)
-}
-
-async fn intermediate(
-    Shared(server): Shared<Arc<Server>>,
-    Path((measurement, chunk)): Path<(String, String)>,
-    headers: HeaderMap,
-) -> Response {
-    let Ok(chunk) = chunk.parse() else {
-        return refuse(StatusCode::BAD_REQUEST, format!("The chunk is not a number: {chunk}"));
-    };
-    let now = server.clock.now();
-    let (status, body) = server.lock().state.intermediate(now, bearer(&headers), &measurement, chunk);
-    reply(status, body)
-}
-
-/// What is wrong with a request, as every error is told.
-fn refuse(status: StatusCode, message: String) -> Response {
-    let code = code::INCORRECT_REQUEST.to_owned();
-    let status = Status::new(status.as_u16()).unwrap_or(Status::BAD_REQUEST);
-    reply(status, ascii_json(&Failure { code, message, ..Failure::default() }))
-}
-
-async fn nothing(OriginalUri(uri): OriginalUri) -> Response {
-    refuse(StatusCode::NOT_FOUND, format!("Invalid Route {}", uri.path()))
-}
-
-async fn wrong_method(method: Method, OriginalUri(uri): OriginalUri) -> Response {
-    refuse(StatusCode::METHOD_NOT_ALLOWED, format!("Invalid Route {method} {}", uri.path()))
-}
-
-/// The JavaScript client reads the body when there is a semicolon, and only then: 304 has none. The Python client must
-/// be told that it is JSON all the same.
-fn reply(status: Status, body: Vec<u8>) -> Response {
-    let content = match status {
-        Status::NOT_MODIFIED => "application/json",
-        _ => "application/json; charset=utf-8",
-    };
-    let status = StatusCode::from_u16(status.code()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    (status, [(header::CONTENT_TYPE, content)], body).into_response()
-}
-
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The token of the `Authorization` header.
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Condvar;
+
+    use futures_util::{FutureExt, StreamExt};
+    use tokio::net::TcpListener;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::auth::Guard;
+    use crate::services::dfx::client::DfxClient;
+    use crate::services::dfx::events::Create;
+    use crate::services::dfx::state::{Access, Rules};
+
+    const TIMEOUT: Duration = Duration::from_secs(20);
+
+    /// Whether chunks may be analysed.
+    static GATE: (Mutex<bool>, Condvar) = (Mutex::new(false), Condvar::new());
+
+    fn at_the_gate(analysis: Analysis) -> Analysed {
+        let (open, opened) = &GATE;
+        let waited = opened.wait_timeout_while(open.lock().unwrap(), TIMEOUT, |open| !*open).unwrap();
+        assert!(!waited.1.timed_out(), "the analysis held up who should have opened the gate");
+        analysis.run()
+    }
+
+    /// With one thread for all tasks, whatever blocks it blocks everybody.
+    #[tokio::test]
+    async fn a_slow_analysis_holds_up_neither_its_reply_nor_another_connection() {
+        let access = Access::new(Guard::Open, cloverleaf_core::time::Duration::from_secs(60));
+        let server = Server::start(State::new(Rules::default(), access, 0), Bus::new(), at_the_gate);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("ws://{}/dfx", listener.local_addr().unwrap());
+        let router = routes(&server);
+        tokio::spawn(async move { axum::serve(listener, router).await });
+
+        let measuring = DfxClient::connect(&url, "t").await.unwrap();
+        let measurement = measuring.create_measurement(&Create::default()).await.unwrap();
+        let mut results = measuring.subscribe(&measurement).await.unwrap();
+        measuring.add_data(&measurement, "LAST::PROCESS".parse().unwrap(), vec![7; 150]).await.unwrap();
+        let other = DfxClient::connect(&url, "t").await.unwrap();
+        other.call(Action::STATUS, b"{}").await.unwrap();
+        other.create_measurement(&Create::default()).await.unwrap();
+        assert!(results.next().now_or_never().is_none(), "nobody has opened the gate");
+
+        *GATE.0.lock().unwrap() = true;
+        GATE.1.notify_all();
+        let outcome = timeout(TIMEOUT, results.next()).await.expect("in time").expect("open").unwrap();
+        assert_eq!(outcome.measurement_id, measurement);
+    }
 }

@@ -40,9 +40,11 @@
 //! | actions other than measuring and logging in | many | 400 `Invalid Route Number …`, which clients take for an unsupported feature |
 //! | lists, MIME types, studies with protobuf bodies | protobuf | the same 400; a measurement (0500) without its results; 0107 has no message there, only a status |
 
+mod apidocs;
 pub mod client;
 pub mod events;
 mod handlers;
+mod rest;
 pub mod state;
 
 use std::path::PathBuf;
@@ -53,8 +55,9 @@ use cloverleaf_core::time::Duration;
 
 use crate::auth::{Guard, Key};
 use crate::services::Context;
+pub use apidocs::document;
 use handlers::Server;
-use state::{Access, BadRules, Rules, State};
+use state::{Access, Analysis, BadRules, Rules, State};
 
 /// Options of the DFX endpoint.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -127,7 +130,8 @@ impl Dfx {
         let access = Access::new(guard, Duration::from_secs(rules.token_ttl));
         // Before 1970 nothing was measured.
         let epoch = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());
-        let server = Server::start(State::new(rules, access, epoch), context.timeline.clone());
+        let state = State::new(rules, access, epoch);
+        let server = Server::start(state, context.timeline.clone(), Analysis::run);
         Ok(Self { server, summary })
     }
 
@@ -136,9 +140,9 @@ impl Dfx {
         &self.summary
     }
 
-    /// The WebSocket at `/dfx`, and the REST routes at their own places and below `/dfx`.
+    /// The WebSocket at `/dfx`, the REST routes at their own places and below `/dfx`, and what they are at `/dfx/apidocs`.
     pub fn routes(&self) -> Router {
-        handlers::routes(&self.server)
+        handlers::routes(&self.server).merge(rest::routes(&self.server)).merge(apidocs::routes())
     }
 
     /// Closes all connections because the server goes away (close code 1001).

@@ -3,7 +3,7 @@
 mod cli;
 mod client;
 mod resources;
-mod rest;
+pub(crate) mod rest;
 mod schema;
 mod state;
 mod wire;

@@ -249,7 +249,7 @@ async fn what_is_documented_is_there_and_refers_to_what_is_described() {
 }
 
 /// What keeps `value` from being what `schema` says; nothing when nothing does.
-fn unlike(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
+pub(crate) fn unlike(document: &Value, schema: &Value, value: &Value, at: &str) -> Vec<String> {
     if let Some(reference) = schema["$ref"].as_str() {
         return unlike(document, document.pointer(&reference[1..]).unwrap(), value, at);
     }

@@ -1,11 +1,12 @@
 //! Who one is: tokens, licences, and the server itself.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::text;
 
 /// Action 0718 and its reply.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Token {
     /// The token.
@@ -14,7 +15,7 @@ pub struct Token {
 }
 
 /// Actions 0201 (a user of e-mail and password) and 0717.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Login {
     /// Who logs in.
@@ -29,7 +30,7 @@ pub struct Login {
 }
 
 /// For how many seconds tokens are to be good; `None` and 0 leave it to the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Lifetimes {
     /// The token.
@@ -41,7 +42,7 @@ pub struct Lifetimes {
 }
 
 /// Action 0705: make this machine a device.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct RegisterLicense {
     /// The key of the licence.
@@ -65,7 +66,7 @@ pub struct RegisterLicense {
 }
 
 /// The reply to 0705. The first clients cut the token out of the text, between `Token` and `UserID`: these come first.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Registered {
     /// The token of the device.
@@ -84,7 +85,7 @@ pub struct Registered {
 }
 
 /// The reply to logging in; the request and the reply of actions 2304 and 2305.
-#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Tokens {
     /// The token.
@@ -99,7 +100,7 @@ pub struct Tokens {
 }
 
 /// The reply to 0100.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct ServerStatus {
     /// `ACTIVE`, `MAINTENANCE`, `ERROR` or `LATENCY`.

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use super::{FieldErrors, chunk_number, text};
+use super::{FieldErrors, Messages, chunk_number, text};
 
 /// Which measurement a request is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Params {
     /// The measurement.
     #[serde(rename = "ID", default)]
@@ -16,7 +17,7 @@ pub struct Params {
 }
 
 /// Action 0504: start a measurement.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Create {
     /// The study that says what to measure.
@@ -43,7 +44,7 @@ pub struct Create {
 }
 
 /// The reply to 0504.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Created {
     /// The measurement.
     #[serde(rename = "ID")]
@@ -51,7 +52,7 @@ pub struct Created {
 }
 
 /// Action 0506: add a chunk.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Data {
     /// Which measurement.
@@ -72,6 +73,7 @@ pub struct Data {
     pub duration: Option<f64>,
     /// The chunk itself; base64 in JSON.
     #[serde(with = "text::base64")]
+    #[schema(value_type = String, format = Byte)]
     pub payload: Bytes,
     /// A description of the chunk; in JSON base64, and from the first clients plain text. Newer ones leave it out.
     #[serde(
@@ -79,11 +81,12 @@ pub struct Data {
         deserialize_with = "text::base64::lenient",
         skip_serializing_if = "Vec::is_empty"
     )]
+    #[schema(value_type = String)]
     pub meta: Vec<u8>,
 }
 
 /// The reply to 0506.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "PascalCase")]
 pub struct DataAck {
     /// `<measurement>:<chunk>`
@@ -95,7 +98,7 @@ pub struct DataAck {
 }
 
 /// Action 0510: push results.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Subscribe {
     /// Which measurement.
@@ -106,7 +109,7 @@ pub struct Subscribe {
 }
 
 /// What one chunk told.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Outcome {
     /// The measurement.
@@ -144,7 +147,7 @@ impl Outcome {
 }
 
 /// The values of one signal.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Channel {
     /// Values times the result's multiplier.
@@ -157,7 +160,7 @@ pub struct Channel {
 }
 
 /// How the analysis of one chunk went.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct OutcomeError {
     /// `OK`, or what is wrong.
@@ -165,11 +168,12 @@ pub struct OutcomeError {
     pub code: String,
     /// What is wrong with which signal; never empty when something is, for the C++ client walks through it.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::field_errors")]
+    #[schema(value_type = BTreeMap<String, Messages>)]
     pub errors: FieldErrors,
 }
 
 /// Action 0500, and others about one measurement.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct ById {
     /// Which measurement.
@@ -177,7 +181,7 @@ pub struct ById {
 }
 
 /// What is told of a measurement wherever it is told of.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Summary {
     /// The measurement.
@@ -212,7 +216,7 @@ pub struct Summary {
 }
 
 /// One measurement of the reply to 0501.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Listed {
     /// The measurement.
@@ -223,7 +227,7 @@ pub struct Listed {
 }
 
 /// The reply to 0500. Protobuf has the summary only: its results are free-form there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Retrieved {
     /// The measurement.
@@ -232,6 +236,7 @@ pub struct Retrieved {
     /// 0: one value for each chunk; 100: the whole signal.
     pub resolution: u32,
     /// The values of all chunks, by signal. Always one series.
+    #[schema(value_type = BTreeMap<String, Vec<Series>>)]
     pub results: BTreeMap<String, [Series; 1]>,
     /// The names of those signals.
     pub signal_names: BTreeMap<String, String>,
@@ -240,11 +245,12 @@ pub struct Retrieved {
     /// What they are.
     pub signal_descriptions: BTreeMap<String, String>,
     /// More about them: at least the `category`.
+    #[schema(value_type = Object)]
     pub signal_config: BTreeMap<String, serde_json::Value>,
 }
 
 /// The values of one signal in all chunks.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Series {
     /// The signal.

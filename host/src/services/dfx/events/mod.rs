@@ -18,12 +18,13 @@ pub use measuring::{
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 pub use text::{ascii_json, parse_json};
+use utoipa::ToSchema;
 
 /// What is wrong with which field: sentences for people by the field's name.
 pub type FieldErrors = BTreeMap<String, Messages>;
 
 /// Sentences about one field. Read from `{"msgs": [...]}`; anything else becomes one sentence, its JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(from = "serde_json::Value")]
 pub struct Messages {
     /// The sentences.
@@ -38,7 +39,7 @@ impl From<serde_json::Value> for Messages {
 }
 
 /// The body of a response whose status is an error.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, rename_all = "PascalCase")]
 pub struct Failure {
     /// What is wrong, for programs.
@@ -49,6 +50,7 @@ pub struct Failure {
     pub message: String,
     /// What is wrong with which field.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "text::field_errors")]
+    #[schema(value_type = BTreeMap<String, Messages>)]
     pub errors: FieldErrors,
     /// In how many milliseconds to ask again: only this server says so, and only in JSON.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,12 +1,14 @@
 //! Owned bodies from and to the core's borrowed protobuf messages.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use cloverleaf_core::dfx::body::proto::{self, Message, Messages as List, NamedErrors};
 
 use super::{
-    BadBody, Body, ById, Channel, Create, Created, Data, DataAck, Failure, FieldErrors, Login, Messages,
-    Outcome, OutcomeError, Params, RegisterLicense, Registered, Retrieved, ServerStatus, Subscribe, Summary,
-    Token, Tokens,
+    BadBody, Body, ById, Channel, Create, Created, Data, DataAck, Encoding, Failure, FieldErrors, Login,
+    Messages, Outcome, OutcomeError, Params, RegisterLicense, Registered, Retrieved, ServerStatus, Subscribe,
+    Summary, Token, Tokens,
 };
 
 fn written<'a>(message: &impl Message<'a>) -> Vec<u8> {
@@ -82,17 +84,7 @@ impl Body for Data {
 
     fn from_proto(bytes: &[u8]) -> Result<Self, BadBody> {
         let message: proto::Data<'_> = proto::decode(bytes)?;
-        Ok(Self {
-            params: params(message.params),
-            action: message.action.to_owned(),
-            // proto3 does not send a zero, so a zero may as well mean that the client does not count.
-            chunk_order: (message.chunk_order != 0).then_some(message.chunk_order),
-            start_time: (message.start_time != 0).then_some(message.start_time as f64),
-            end_time: (message.end_time != 0).then_some(message.end_time as f64),
-            duration: (message.duration > 0.0).then(|| f64::from(message.duration)),
-            payload: Bytes::copy_from_slice(message.payload),
-            meta: message.meta.to_vec(),
-        })
+        Ok(Self { payload: Bytes::copy_from_slice(message.payload), ..without_payload(&message) })
     }
 
     fn to_proto(&self) -> Vec<u8> {
@@ -107,6 +99,36 @@ impl Body for Data {
             meta: &self.meta,
             ..Default::default()
         })
+    }
+}
+
+impl Data {
+    /// Reads the body of a chunk, but leaves the payload where it lies if the encoding does.
+    ///
+    /// # Errors
+    /// [`BadBody`].
+    pub fn decode_around(encoding: Encoding, bytes: &[u8]) -> Result<(Self, Cow<'_, [u8]>), BadBody> {
+        if encoding == Encoding::Json {
+            let mut data = Self::decode(encoding, bytes)?;
+            let payload = std::mem::take(&mut data.payload);
+            return Ok((data, Cow::Owned(payload.into())));
+        }
+        let message: proto::Data<'_> = proto::decode(bytes)?;
+        Ok((without_payload(&message), Cow::Borrowed(message.payload)))
+    }
+}
+
+fn without_payload(message: &proto::Data<'_>) -> Data {
+    Data {
+        params: params(message.params.clone()),
+        action: message.action.to_owned(),
+        // proto3 does not send a zero, so a zero may as well mean that the client does not count.
+        chunk_order: (message.chunk_order != 0).then_some(message.chunk_order),
+        start_time: (message.start_time != 0).then_some(message.start_time as f64),
+        end_time: (message.end_time != 0).then_some(message.end_time as f64),
+        duration: (message.duration > 0.0).then(|| f64::from(message.duration)),
+        payload: Bytes::new(),
+        meta: message.meta.to_vec(),
     }
 }
 

@@ -89,20 +89,41 @@ pub(super) fn field_errors<'de, D: Deserializer<'de>>(deserializer: D) -> Result
 
 /// Bytes as base64, with or without padding.
 pub(super) mod base64 {
-    use std::borrow::Cow;
+    use std::fmt;
 
     use base64::Engine;
     use base64::alphabet::STANDARD;
     use base64::display::Base64Display;
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
     use bytes::Bytes;
-    use serde::de::Error as _;
-    use serde::{Deserialize, Deserializer, Serializer};
+    use serde::de::{Error, Visitor};
+    use serde::{Deserializer, Serializer};
 
     const ENGINE: GeneralPurpose = GeneralPurpose::new(
         &STANDARD,
         GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
     );
+
+    /// Decodes the text where it lies.
+    struct Base64 {
+        /// What is not base64 is taken as it is.
+        lenient: bool,
+    }
+
+    impl Visitor<'_> for Base64 {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("base64")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Vec<u8>, E> {
+            match ENGINE.decode(text) {
+                Err(_) if self.lenient => Ok(text.as_bytes().to_vec()),
+                decoded => decoded.map_err(E::custom),
+            }
+        }
+    }
 
     pub(crate) fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
         // Piece by piece, straight into the body.
@@ -110,13 +131,10 @@ pub(super) mod base64 {
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        ENGINE.decode(text.as_bytes()).map(Bytes::from).map_err(D::Error::custom)
+        deserializer.deserialize_str(Base64 { lenient: false }).map(Bytes::from)
     }
 
-    /// What is not base64 is taken as it is.
     pub(crate) fn lenient<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = Cow::<str>::deserialize(deserializer)?;
-        Ok(ENGINE.decode(text.as_bytes()).unwrap_or_else(|_| text.into_owned().into_bytes()))
+        deserializer.deserialize_str(Base64 { lenient: true })
     }
 }

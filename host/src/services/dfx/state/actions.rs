@@ -1,12 +1,12 @@
 //! What each action does, whichever way it was asked.
 
 use cloverleaf_core::dfx::{Action, Id, Status};
-use cloverleaf_core::time::{Duration, Instant};
+use cloverleaf_core::time::Instant;
 use serde_json::json;
 
 use super::call::{Answer, Asked, Call, Refusal, bad_body, invalid, invalid_route, not_found, wrong};
 use super::measurement::Measurement;
-use super::{Due, MEASUREMENTS, SUBSCRIPTIONS, State, TEXT, listing};
+use super::{MEASUREMENTS, SUBSCRIPTIONS, State, TEXT, listing};
 use crate::services::dfx::events::{Create, Created, Encoding, ServerStatus, Subscribe};
 
 /// The configuration that clients of the SDK ask for: base64 of `{"simulated":true}`, and its MD5.
@@ -105,12 +105,9 @@ impl State {
         let chunk = chunk.map_err(|error| bad_body(&error))?;
         let id = call.argument.unwrap_or(&chunk.data.params.id);
         let measurement = self.measurements.get_mut(id).ok_or_else(not_found)?;
-        let (ack, outcome) = measurement.add(now, &self.rules, chunk)?;
+        let (ack, analysis) = measurement.add(now, &self.rules, chunk)?;
         measurement.updated = seconds;
-        if let Some(outcome) = outcome {
-            self.later(now + Duration::from_millis(self.rules.latency), Due::Outcome(outcome));
-        }
-        Ok(Answer::new(encoding, &ack))
+        Ok(Answer { analysis, ..Answer::new(encoding, &ack) })
     }
 
     fn subscribe(&mut self, call: &Call<'_>) -> Result<Answer, Refusal> {

@@ -3,9 +3,10 @@
 use cloverleaf_core::dfx::{Action, Id, ParseError, Request, Status};
 use serde_json::{Value, json};
 
+use super::analysis::Analysis;
 use super::measurement::Chunk;
 use super::{ConnectionId, code, failure};
-use crate::services::dfx::events::{BadBody, Body, ById, Data, Encoding, Failure, ascii_json, parse_json};
+use crate::services::dfx::events::{BadBody, Body, ById, Encoding, Failure, ascii_json, parse_json};
 
 /// What a client gets instead of what it asked for.
 pub(super) type Refusal = (Status, Failure);
@@ -58,7 +59,7 @@ impl<'a> Asked<'a> {
     /// Reads the body of a request of this action.
     pub fn read(action: Action, encoding: Encoding, body: &'a [u8]) -> Self {
         match action {
-            Action::DATA => Self::Data(Box::new(Data::decode(encoding, body).map(Chunk::of))),
+            Action::DATA => Self::Data(Box::new(Chunk::read(encoding, body))),
             _ => Self::Body(body),
         }
     }
@@ -134,11 +135,17 @@ pub(super) struct Answer {
     pub(super) body: Vec<u8>,
     /// The subscription that was just made, and the measurement.
     pub(super) subscribed: Option<(Id, String)>,
+    /// The chunk that was just added, if its result is wanted.
+    pub(super) analysis: Option<Analysis>,
 }
 
 impl Answer {
+    fn of(body: Vec<u8>) -> Self {
+        Self { status: Status::OK, body, subscribed: None, analysis: None }
+    }
+
     pub(super) fn new(encoding: Encoding, body: &impl Body) -> Self {
-        Self { status: Status::OK, body: body.encode(encoding), subscribed: None }
+        Self::of(body.encode(encoding))
     }
 
     /// Empty JSON is an empty object, because clients parse every body.
@@ -147,7 +154,7 @@ impl Answer {
             Encoding::Json => b"{}".to_vec(),
             Encoding::Proto => Vec::new(),
         };
-        Self { status: Status::OK, body, subscribed: None }
+        Self::of(body)
     }
 
     pub(super) fn refusal(encoding: Encoding, (status, failure): Refusal) -> Self {

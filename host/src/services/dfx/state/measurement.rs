@@ -1,18 +1,18 @@
 //! One measurement: its chunks in order, its time, its results.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use cloverleaf_core::dfx::body::BadChunkAction;
 use cloverleaf_core::dfx::{Id, Status};
 use cloverleaf_core::time::{Duration, Instant};
 use uuid::Uuid;
 
+use super::analysis::Analysis;
 use super::call::{Refusal, invalid};
-use super::pulse::{LEAST_SNR, Pulse};
 use super::signal::{CHUNK_SECONDS, MAGIC, Signal};
 use super::{ConnectionId, Rules, code, failure};
 use crate::services::dfx::events::{
-    Channel, ChunkAction, Create, Data, DataAck, Failure, Messages, Outcome, OutcomeError, Place, Summary,
+    BadBody, ChunkAction, Create, Data, DataAck, Encoding, Failure, Outcome, Place, Summary,
 };
 
 /// How long a measurement may be, in seconds.
@@ -24,30 +24,36 @@ pub const CHUNKS: usize = 120;
 /// How much of the signal is analysed at once, in seconds.
 const WINDOW: f64 = 30.0;
 
-/// What values are multiplied by to be whole numbers.
-const MULTIPLIER: u32 = 1000;
-
-/// The SNR of a result without a pulse.
-const NO_SNR: f64 = -100.0;
-
-/// A chunk as it was sent, and the signal in it.
+/// A chunk as it was sent, with the signal that was in its payload.
 #[derive(Debug)]
 pub struct Chunk {
     pub(super) data: Data,
     signal: Signal,
     seconds: f64,
+    is_empty: bool,
 }
 
 impl Chunk {
-    /// Unpacks the payload.
-    pub(super) fn of(data: Data) -> Self {
+    /// Reads the body of a request, and unpacks the payload where it lies.
+    pub(super) fn read(encoding: Encoding, body: &[u8]) -> Result<Self, BadBody> {
+        let (data, payload) = Data::decode_around(encoding, body)?;
         let said = data.duration.or_else(|| Some(data.end_time? - data.start_time.unwrap_or(0.0)));
         let said = said.filter(|seconds| seconds.is_finite() && *seconds > 0.0);
-        let signal = Signal::of_payload(&data.payload, said);
-        let described = || if data.payload.starts_with(&MAGIC) { signal.seconds() } else { CHUNK_SECONDS };
+        let signal = Signal::of_payload(&payload, said);
+        let described = || if payload.starts_with(&MAGIC) { signal.seconds() } else { CHUNK_SECONDS };
         let seconds = said.unwrap_or_else(described);
-        Self { data, signal, seconds }
+        Ok(Self { data, signal, seconds, is_empty: payload.is_empty() })
     }
+}
+
+/// A result that was asked for.
+#[derive(Debug)]
+struct Expected {
+    id: String,
+    /// When it may be told of.
+    earliest: Instant,
+    /// What it is, once it has been found out.
+    outcome: Option<Outcome>,
 }
 
 #[derive(Debug)]
@@ -69,6 +75,8 @@ pub(super) struct Measurement {
     window: Signal,
     /// How many results were asked for.
     wanted: usize,
+    /// Those that are being worked on, in the order of their chunks.
+    expected: VecDeque<Expected>,
     /// What is ready, with whether anyone has been told.
     outcomes: BTreeMap<u32, (Outcome, bool)>,
     /// What the rules hold back to let it go in reverse.
@@ -90,19 +98,20 @@ impl Measurement {
             seconds: 0.0,
             window: Signal::default(),
             wanted: 0,
+            expected: VecDeque::new(),
             outcomes: BTreeMap::new(),
             held: Vec::new(),
         }
     }
 
-    /// Adds a chunk. Gives the reply, and the result if one is wanted.
+    /// Adds a chunk. Gives the reply, and what is to be analysed if a result is wanted.
     pub(super) fn add(
         &mut self,
         now: Instant,
         rules: &Rules,
         chunk: Chunk,
-    ) -> Result<(DataAck, Option<Outcome>), Refusal> {
-        let Chunk { data, signal, seconds } = chunk;
+    ) -> Result<(DataAck, Option<Analysis>), Refusal> {
+        let Chunk { data, signal, seconds, is_empty } = chunk;
         // Short messages: the first clients take a reply of more than 60 bytes for a result.
         let bad = |code: &str, message: &str| (Status::BAD_REQUEST, failure(code, message));
         let action: ChunkAction = data.action.parse().map_err(|e: BadChunkAction| {
@@ -115,7 +124,7 @@ impl Measurement {
             self.close();
             return Err(bad(code::MEASUREMENT_CLOSED, "chunks used up"));
         }
-        if data.payload.is_empty() {
+        if is_empty {
             return Err(bad(code::UNPACKER_RPC_ERROR, "the payload is empty"));
         }
         // Without a number, FIRST is taken for the client's habit rather than for a fresh start.
@@ -139,20 +148,55 @@ impl Measurement {
         let number = self.next;
         self.next += 1;
         self.seconds += seconds;
-        let alone = if action.process { signal.pulse() } else { None };
-        self.append(signal);
         let id = format!("{}:{number}", self.id);
-        let outcome = action.process.then(|| self.analyse(&id, alone, rules.note.as_deref()));
-        self.wanted += usize::from(action.process);
+        let alone = action.process.then(|| signal.clone());
+        self.append(signal);
+        let earliest = now + Duration::from_millis(rules.latency);
+        let analysis = alone.map(|chunk| self.analysis(&id, earliest, chunk, rules.note.clone()));
         if action.place == Place::Last {
             self.close();
         }
-        Ok((DataAck { id, chunk_order: number }, outcome))
+        Ok((DataAck { id, chunk_order: number }, analysis))
+    }
+
+    fn analysis(
+        &mut self,
+        data_id: &str,
+        earliest: Instant,
+        chunk: Signal,
+        note: Option<String>,
+    ) -> Analysis {
+        let outcome = Outcome {
+            measurement_id: self.id.clone(),
+            data_id: data_id.to_owned(),
+            result_id: Uuid::new_v4().to_string(),
+            ..Outcome::default()
+        };
+        self.wanted += 1;
+        self.expected.push_back(Expected { id: outcome.result_id.clone(), earliest, outcome: None });
+        Analysis { window: self.window.clone(), chunk, note, outcome, withheld: Vec::new() }
+    }
+
+    /// A result has been found out. Gives those that may be told of, and from when on: none before those of earlier
+    /// chunks, and none from before a fresh start.
+    pub(super) fn analysed(&mut self, outcome: Outcome) -> Vec<(Instant, Outcome)> {
+        if let Some(expected) = self.expected.iter_mut().find(|expected| expected.id == outcome.result_id) {
+            expected.outcome = Some(outcome);
+        }
+        let mut ready = Vec::new();
+        while let Some(Expected { earliest, outcome, .. }) = self.expected.front_mut()
+            && let Some(outcome) = outcome.take()
+        {
+            ready.push((*earliest, outcome));
+            self.expected.pop_front();
+        }
+        ready
     }
 
     fn restart(&mut self) {
         (self.next, self.seconds, self.begun, self.wanted) = (0, 0.0, None, 0);
         self.window = Signal::default();
+        self.expected.clear();
         self.outcomes.clear();
         self.held.clear();
     }
@@ -185,37 +229,6 @@ impl Measurement {
         let keep = (WINDOW * self.window.rate) as usize;
         let surplus = self.window.samples.len().saturating_sub(keep);
         self.window.samples.drain(..surplus);
-    }
-
-    /// The longer the signal, the clearer its pulse; but a chunk that does not continue the one before, as those of
-    /// simple clients, is clearer on its own.
-    fn analyse(&self, data_id: &str, alone: Option<Pulse>, note: Option<&str>) -> Outcome {
-        let scaled = |value: f64| (value * f64::from(MULTIPLIER)).round() as i32;
-        let notes: Vec<String> = note.map(str::to_owned).into_iter().collect();
-        let channel = |name: &str, value: f64| {
-            let channel = Channel { data: vec![scaled(value)], channel: name.into(), notes: notes.clone() };
-            (name.to_owned(), channel)
-        };
-        let clearest = self.window.pulse().into_iter().chain(alone).max_by(|a, b| a.snr.total_cmp(&b.snr));
-        let (channels, error) = match clearest {
-            Some(Pulse { bpm, snr }) if snr >= LEAST_SNR => {
-                let ok = OutcomeError { code: code::OK.into(), ..OutcomeError::default() };
-                ([channel("HR_BPM", bpm), channel("SNR", snr)].into(), ok)
-            }
-            _ => {
-                let msgs = vec!["no pulse in the samples".to_owned()];
-                let errors = [("HR_BPM".to_owned(), Messages { msgs })].into();
-                ([channel("SNR", NO_SNR)].into(), OutcomeError { code: code::LIVENESS_ERROR.into(), errors })
-            }
-        };
-        Outcome {
-            measurement_id: self.id.clone(),
-            data_id: data_id.to_owned(),
-            result_id: Uuid::new_v4().to_string(),
-            multiplier: MULTIPLIER,
-            channels,
-            error,
-        }
     }
 
     /// A result may be asked for from now on; `told` says whether someone has got it.

@@ -3,12 +3,13 @@
 //! **Bounds:** [`MEASUREMENTS`] measurements, of which the oldest makes room for a new one; 120 seconds and at most
 //! [`CHUNKS`] chunks each, then `MEASUREMENT_CLOSED`; [`TEXT`] bytes for each text about them, else `VALIDATION_ERROR`;
 //! [`SUBSCRIPTIONS`] subscriptions a connection, then 400; [`ISSUED`] tokens, the oldest forgotten, of [`TOKEN`] bytes;
-//! [`DELAYED`] results and replies that the rules delay, of more the next go out at once. Payloads are not kept, but for
-//! 30 seconds of samples while a measurement is open.
+//! [`DELAYED`] results and replies that the rules delay, of more the next go out at once; one [`Analysis`] for each chunk.
+//! Payloads are not kept, but for 30 seconds of samples while a measurement is open.
 
 mod access;
 mod accounts;
 mod actions;
+mod analysis;
 mod call;
 mod delivery;
 mod listing;
@@ -24,6 +25,7 @@ use cloverleaf_core::dfx::{Action, Id, Response, Status};
 use cloverleaf_core::time::Instant;
 
 pub use access::{Access, ISSUED, TOKEN};
+pub use analysis::{Analysed, Analysis};
 pub use call::{Asked, Message};
 pub use measurement::{CHUNKS, Chunk};
 pub use pulse::Pulse;
@@ -73,6 +75,8 @@ pub enum Input<'a> {
         /// The connection.
         connection: ConnectionId,
     },
+    /// A chunk has been analysed, as [`Output::Analyse`] asked.
+    Analysed(Analysed),
     /// Time passed; see [`State::deadline`].
     Tick,
 }
@@ -101,7 +105,9 @@ pub enum Output {
         /// The WebSocket close code.
         code: u16,
     },
-    /// A chunk has been worked on: for the timeline.
+    /// Analyse a chunk and give the state [`Input::Analysed`]; meanwhile it can do other things.
+    Analyse(Box<Analysis>),
+    /// There is a result: for the timeline.
     Measured(Outcome),
 }
 
@@ -195,15 +201,18 @@ impl State {
                     }
                 }
             }
+            Input::Analysed(Analysed { outcome, withheld }) => {
+                if let Some(measurement) = self.measurements.get_mut(&outcome.measurement_id) {
+                    for (earliest, outcome) in measurement.analysed(outcome) {
+                        self.later(earliest, Due::Outcome(outcome));
+                    }
+                }
+                self.deliver_due(now, &mut outputs);
+                outputs.extend(withheld);
+            }
             Input::Tick => {}
         }
-        if self.rules.results_first {
-            let replies = std::mem::take(&mut outputs);
-            self.deliver_due(now, &mut outputs);
-            outputs.extend(replies);
-        } else {
-            self.deliver_due(now, &mut outputs);
-        }
+        self.deliver_due(now, &mut outputs);
         outputs
     }
 
@@ -222,11 +231,12 @@ impl State {
         let Rest { action, argument, query, token, asked } = asked;
         let encoding = Encoding::Json;
         let chunk = self.next_chunk(argument, &asked);
-        let Answer { status, body, .. } = match self.fault(On::Reply, Some(action), chunk) {
+        let Answer { status, body, analysis, .. } = match self.fault(On::Reply, Some(action), chunk) {
             Some(Fault { effect: Effect::Error, status, code, .. }) => Answer::fault(encoding, status, &code),
             _ => self.perform(now, Call { action, argument, query, token, encoding, asked, from: None }),
         };
-        let mut outputs = Vec::new();
+        let mut outputs: Vec<_> =
+            analysis.into_iter().map(|analysis| Output::Analyse(Box::new(analysis))).collect();
         self.deliver_due(now, &mut outputs);
         (status, body, outputs)
     }
@@ -287,6 +297,12 @@ impl State {
         };
         let frame = frame(id, answer.status, &answer.body);
         self.send(now, connection, frame, fault.as_ref(), outputs);
+        if let Some(mut analysis) = answer.analysis {
+            if self.rules.results_first {
+                analysis.withheld = std::mem::take(outputs);
+            }
+            outputs.push(Output::Analyse(Box::new(analysis)));
+        }
         if let Some((id, measurement)) = answer.subscribed {
             self.deliver_missed(now, (connection, id), &measurement, outputs);
         }

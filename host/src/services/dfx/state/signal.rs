@@ -34,24 +34,24 @@ impl Signal {
     ///   i16, f32 or f64 in little-endian, they hold a pulse that is clear, and clearer by 10 dB.
     pub fn of_payload(payload: &[u8], seconds: Option<f64>) -> Self {
         if let Some((rate, samples)) = described(payload) {
-            return Self::averaged(rate, samples);
+            return Self::averaged(rate, samples, i16s);
         }
         if let Some(samples) = numbers(payload) {
             let rate = seconds.map_or(CAMERA_RATE, |seconds| samples.len() as f64 / seconds);
-            return Self::averaged(rate, samples.into_iter());
+            return Self::averaged(rate, &samples, |samples| samples.iter().sum());
         }
         Self::clearest(payload, seconds.unwrap_or(CHUNK_SECONDS))
     }
 
     fn clearest(payload: &[u8], seconds: f64) -> Self {
         let snr = |signal: &Self| signal.pulse().map_or(f64::NEG_INFINITY, |pulse| pulse.snr);
-        let bytes = Self::raw(payload, seconds, |[byte]| f64::from(byte)).unwrap_or_default();
+        let bytes = Self::raw(payload, seconds, |samples| whole(samples, |[byte]| byte)).unwrap_or_default();
         let least = (snr(&bytes) + CLEARER).max(LEAST_SNR + CLEARER);
         let others = [
-            Self::raw(payload, seconds, |byte| f64::from(i8::from_le_bytes(byte))),
-            Self::raw(payload, seconds, |word| f64::from(i16::from_le_bytes(word))),
-            Self::raw(payload, seconds, |word| f64::from(f32::from_le_bytes(word))),
-            Self::raw(payload, seconds, f64::from_le_bytes),
+            Self::raw(payload, seconds, |samples| whole(samples, i8::from_le_bytes)),
+            Self::raw(payload, seconds, i16s),
+            Self::floats(payload, seconds, |sample| f64::from(f32::from_le_bytes(sample))),
+            Self::floats(payload, seconds, f64::from_le_bytes),
         ];
         let others = others.into_iter().flatten().map(|signal| (snr(&signal), signal));
         let clear = others.filter(|(snr, _)| *snr >= least).max_by(|(a, _), (b, _)| a.total_cmp(b));
@@ -59,14 +59,18 @@ impl Signal {
     }
 
     /// The payload as samples of `N` bytes each. `None` when it cannot be that.
-    fn raw<const N: usize>(payload: &[u8], seconds: f64, sample: impl Fn([u8; N]) -> f64) -> Option<Self> {
-        let (words, []) = payload.as_chunks::<N>() else { return None };
-        // Bytes that are no numbers have exponents of all sizes.
+    fn raw<const N: usize>(payload: &[u8], seconds: f64, sum: impl Fn(&[[u8; N]]) -> f64) -> Option<Self> {
+        let (samples, []) = payload.as_chunks::<N>() else { return None };
+        Some(Self::averaged(samples.len() as f64 / seconds, samples, sum))
+    }
+
+    /// The same of floating-point numbers: bytes that are none have exponents of all sizes.
+    fn floats<const N: usize>(payload: &[u8], seconds: f64, sample: impl Fn([u8; N]) -> f64) -> Option<Self> {
         let sane = |value: f64| value == 0.0 || (1e-30..1e12).contains(&value.abs());
-        if !words.iter().all(|word| sane(sample(*word))) {
-            return None;
-        }
-        Some(Self::averaged(words.len() as f64 / seconds, words.iter().map(|word| sample(*word))))
+        let (samples, _) = payload.as_chunks::<N>();
+        let all = samples.iter().all(|bytes| sane(sample(*bytes)));
+        let sum = |samples: &[[u8; N]]| samples.iter().map(|bytes| sample(*bytes)).sum();
+        if all { Self::raw(payload, seconds, sum) } else { None }
     }
 
     /// This signal as a payload in the first form. Samples are scaled to use the range of 16 bits.
@@ -85,29 +89,28 @@ impl Signal {
     }
 
     /// No more samples a second than tell something about a pulse, and a second more than a measurement can be.
-    fn averaged(rate: f64, mut samples: impl Iterator<Item = f64>) -> Self {
+    fn averaged<T>(rate: f64, samples: &[T], sum: impl Fn(&[T]) -> f64) -> Self {
         let count = (rate / FASTEST_RATE).ceil().max(1.0);
         let rate = rate / count;
-        let averages = std::iter::from_fn(|| {
-            let (mut sum, mut added) = (0.0, 0.0);
-            while added < count
-                && let Some(sample) = samples.next()
-            {
-                sum += sample;
-                added += 1.0;
-            }
-            (added > 0.0).then(|| sum / added)
-        });
+        let averages = samples.chunks(count as usize).map(|samples| sum(samples) / samples.len() as f64);
         Self { rate, samples: averages.take(((LONGEST + 1.0) * rate) as usize).collect() }
     }
 }
 
-fn described(payload: &[u8]) -> Option<(f64, impl Iterator<Item = f64>)> {
+fn described(payload: &[u8]) -> Option<(f64, &[[u8; 2]])> {
     let rest = payload.strip_prefix(&MAGIC)?;
     let (rate, samples) = rest.split_first_chunk::<2>()?;
-    let rate = f64::from(u16::from_le_bytes(*rate).max(1));
-    let (samples, _) = samples.as_chunks::<2>();
-    Some((rate, samples.iter().map(|sample| f64::from(i16::from_le_bytes(*sample)))))
+    let (samples, _) = samples.as_chunks();
+    Some((f64::from(u16::from_le_bytes(*rate).max(1)), samples))
+}
+
+/// The sum of whole numbers.
+fn whole<const N: usize, T: Into<i64>>(samples: &[[u8; N]], sample: impl Fn([u8; N]) -> T) -> f64 {
+    samples.iter().map(|bytes| sample(*bytes).into()).sum::<i64>() as f64
+}
+
+fn i16s(samples: &[[u8; 2]]) -> f64 {
+    whole(samples, i16::from_le_bytes)
 }
 
 fn numbers(payload: &[u8]) -> Option<Vec<f64>> {

@@ -5,23 +5,23 @@
 
 mod link;
 mod local;
+mod record;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
 use serde_json::json;
-use socketioxide::AckError;
 use socketioxide::extract::SocketRef;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use self::link::{Link, Peer};
+use self::record::Way;
 use super::NAMESPACE;
-use super::events::{self, Message, MonitorId, Reason, Request, Text, Times, decode, reason};
-use super::state::{Census, Input, Moment, Output, Record, Settings, State};
+use super::events::{self, Message, MonitorId, Request};
+use super::state::{Census, Input, Moment, Output, Settings, State};
 use crate::socketio::{self, Incoming, Line, Member, NOTHING, Outlet, Overflow};
 use crate::timeline::{Bus, Source, Value};
 
@@ -29,9 +29,6 @@ pub use self::local::LocalReports;
 
 /// How often timers are looked at while any runs.
 const TICK: Duration = Duration::from_millis(50);
-
-/// Characters of a command that the timeline shows.
-const SHOWN: usize = 200;
 
 /// The event that asks a monitor whether it is still there. Clients that do not know it ignore it, but it takes a ping
 /// along that every living connection answers.
@@ -206,33 +203,25 @@ impl Switchboard {
 
     fn probe(self: &Arc<Self>, inner: &Inner, peer: Peer) {
         let Some(link) = inner.links.get(&peer) else { return };
+        let switchboard = Arc::downgrade(self);
+        let alive = move || {
+            if let Some(switchboard) = switchboard.upgrade() {
+                switchboard.input(peer, Input::Alive);
+            }
+        };
         let Some(socket) = link.socket() else {
             // A monitor within this program lives as long as its link.
-            let switchboard = self.clone();
-            tokio::spawn(async move { switchboard.input(peer, Input::Alive) });
+            tokio::spawn(async move { alive() });
             return;
         };
         // Silence is judged by the claim's deadline; a probe that finds no room is silence too.
-        let heard = Line::of(socket).map(|line| line.pulse.ask());
-        let socket = socket.timeout(self.probing);
-        let Ok(answer) = socket.emit_with_ack::<_, serde_json::Value>(PROBE, &NOTHING) else { return };
-        let switchboard = Arc::downgrade(self);
-        tokio::spawn(async move {
-            let heard = async {
-                match heard {
-                    Some(heard) => heard.await,
-                    None => std::future::pending().await,
-                }
-            };
-            let alive = tokio::select! {
-                // An acknowledgement without arguments, which is no value, is as good as any.
-                answer = answer => matches!(answer, Ok(_) | Err(AckError::Decode(_))),
-                () = heard => true,
-            };
-            if alive && let Some(switchboard) = switchboard.upgrade() {
-                switchboard.input(peer, Input::Alive);
-            }
-        });
+        let Some(line) = Line::of(socket) else { return };
+        let heard = line.pulse.ask();
+        line.flow.charge(0);
+        if socket.emit(PROBE, &NOTHING).is_ok() {
+            let heard = tokio::time::timeout(self.probing, heard);
+            tokio::spawn(async move { heard.await.map(|()| alive()) });
+        }
     }
 }
 
@@ -272,54 +261,16 @@ async fn run_timers(switchboard: Weak<Switchboard>, timers: Arc<Notify>) {
     loop {
         timers.notified().await;
         loop {
-            // Between two ticks the task holds nothing that keeps the relay alive.
+            // Between two ticks the task holds nothing that keeps the relay alive. The first waits, too: a relay whose
+            // commands are over at once wakes this task now and then, and not for each.
+            tokio::time::sleep(TICK).await;
             match switchboard.upgrade().map(|switchboard| switchboard.tick()) {
                 None => return,
                 Some(false) => break,
-                Some(true) => tokio::time::sleep(TICK).await,
+                Some(true) => {}
             }
         }
     }
-}
-
-/// A command's way as the timeline shows it.
-struct Way(Box<Record>);
-
-impl Serialize for Way {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        #[derive(Serialize)]
-        struct Shown<'a> {
-            monitor_id: &'a str,
-            command: Text,
-            outcome: &'static str,
-            reason: Reason,
-            times: Times,
-        }
-        let record = &self.0;
-        let reason = match &record.failed {
-            None => Reason::Ours(reason::COMMAND_FINISH),
-            Some(Reason::Monitors(text)) => Reason::Monitors(shown(text)),
-            Some(ours) => ours.clone(),
-        };
-        let shown = Shown {
-            monitor_id: record.monitor_id.as_str(),
-            command: shown(&record.command),
-            outcome: if record.failed.is_none() { "done" } else { "failed" },
-            reason,
-            times: record.times,
-        };
-        shown.serialize(serializer)
-    }
-}
-
-/// A text of users for the timeline: not too long, and without half characters.
-fn shown(text: &Text) -> Text {
-    let json = text.0.get();
-    if json.len() <= SHOWN && !json.contains('\\') {
-        return text.clone();
-    }
-    let short: String = decode(&text.0).chars().take(SHOWN).collect();
-    serde_json::value::to_raw_value(&short).map_or_else(|_| text.clone(), |json| Text(json.into()))
 }
 
 /// One connected socket; clones are the same.

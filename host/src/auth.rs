@@ -30,20 +30,13 @@ impl Key {
     /// The key whose SHA-256 is these 64 hexadecimal digits, as key files keep it.
     pub fn from_sha256(digits: &str) -> Option<Self> {
         let mut hash = [0; 32];
-        let digits = digits.as_bytes();
-        if digits.len() != 2 * hash.len() {
-            return None;
-        }
-        for (byte, pair) in hash.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).ok().filter(|pair| !pair.starts_with('+'))?;
-            *byte = u8::from_str_radix(pair, 16).ok()?;
-        }
+        hex::decode_to_slice(digits, &mut hash).ok()?;
         Some(Self { hash })
     }
 
     /// The key's SHA-256 as 64 hexadecimal digits, to be kept in a key file.
     pub fn sha256(&self) -> String {
-        self.hash.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(self.hash)
     }
 
     /// Whether `presented` is this key, in time that does not depend on where they differ.

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 use super::super::descriptions::Descriptions;
 use super::super::signals::{Command, Request, Signal, Signals};
 use super::report::{Answer, AnswerError};
-use super::{Shape, clean_shape, hex};
+use super::{Shape, clean_shape};
 
 /// What makes sense of messages: the tables, signal sets, words, and how values are shown.
 #[derive(Clone, Copy, Debug)]
@@ -207,7 +207,10 @@ impl<'s> Reader<'s> {
             answers.extend(found.into_iter().map(|answer| Answer { command: Some(command.name), ..answer }));
         }
         if let Some(rest) = rest {
-            let text = format!("{} is not told apart: no PID of known length, or cut short", hex(rest));
+            let text = format!(
+                "{} is not told apart: no PID of known length, or cut short",
+                hex::encode_upper(rest)
+            );
             let error = Some(AnswerError { nrc: None, text });
             answers.push(Answer { error, ..Answer::of(source) });
         }
@@ -235,7 +238,7 @@ impl<'s> Reader<'s> {
 
     /// Adds what nothing is known about: the trouble codes of UDS, else bytes, and the text that they may be.
     fn add_data(&self, request: &[u8], message: &Message<'_>, data: &[u8], answer: &mut Answer) {
-        answer.data = Some(hex(data));
+        answer.data = Some(hex::encode_upper(data));
         if let (true, Ok(codes)) = (request.starts_with(&[0x19, 0x02]), uds::codes(message.data)) {
             answer.value = Some(codes.map(|code| self.uds_code(code)).collect());
         } else if data.len() >= 4 && data.iter().all(|byte| (0x20..0x7F).contains(byte)) {

@@ -4,7 +4,7 @@ use cloverleaf_core::bus::{Format, Protocol};
 use cloverleaf_core::elm327::wire::{self, Line};
 
 use super::super::signals::{Header, Request};
-use super::{Question, hex};
+use super::Question;
 
 /// What a reply's lines are.
 #[derive(Debug, Default)]
@@ -21,7 +21,7 @@ impl<'a> Lines<'a> {
     /// Sorts the lines of a reply; the echo of the request, with or without a response count, is left out.
     pub(super) fn of(reply: &'a str, request: &[u8]) -> Self {
         let mut lines = Self::default();
-        let sent = hex(request);
+        let sent = hex::encode_upper(request);
         let is_echo = |line: &[u8]| {
             let counted = line.split_last().is_some_and(|(_, line)| wire::is_echo(line, sent.as_bytes()));
             wire::is_echo(line, sent.as_bytes()) || counted

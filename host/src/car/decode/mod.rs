@@ -142,7 +142,7 @@ impl<'s> Decoder<'s> {
         })?;
         let standard = obd2::Command::of_request(&request.data);
         let plain = |command: &&obd2::Command| {
-            request.header.is_none() && command.code().to_string() == hex(&request.data)
+            request.header.is_none() && command.code().to_string() == hex::encode_upper(&request.data)
         };
         let name = standard.filter(plain).map_or(given, |command| command.name).to_owned();
         Ok(vec![(name, Subject { request, standard, only: None, year })])
@@ -195,7 +195,11 @@ impl<'s> Decoder<'s> {
         if report.answers.is_empty() && report.losses.is_empty() && report.status.is_empty() {
             report.error = Some(match (messages.first(), report.refused.first()) {
                 (Some(Heard { message, .. }), _) => {
-                    format!("no message answers the command; {} sent {}", message.source, hex(message.data))
+                    format!(
+                        "no message answers the command; {} sent {}",
+                        message.source,
+                        hex::encode_upper(message.data)
+                    )
                 }
                 (None, Some(refused)) => format!("no line is a frame: {}", refused.reason),
                 (None, None) => "the reply holds no message".to_owned(),
@@ -232,11 +236,6 @@ fn adapter(command: &obd2::Command, reader: Reader<'_>, text: &[&[u8]], report: 
         }
         None => {}
     }
-}
-
-/// Upper-case hexadecimal digits without blanks.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02X}")).collect()
 }
 
 #[cfg(test)]

@@ -212,7 +212,7 @@ impl Decoder {
         let (encoding, decoded) = decoded(body, encoding, |body| request_body(action, body));
         Ok(json!({
             "direction": Direction::Request, "action": action.to_string(), "name": action.name(), "id": name_of(id),
-            "id_hex": hex(id.as_bytes()), "encoding": encoding, "body": decoded, "body_hex": hex(body),
+            "id_hex": hex::encode(id.as_bytes()), "encoding": encoding, "body": decoded, "body_hex": hex::encode(body),
         }))
     }
 
@@ -221,8 +221,8 @@ impl Decoder {
         let action = self.calls.get(&id).copied();
         let (encoding, decoded) = decoded(body, encoding, |body| response_body(action, status, body));
         Ok(json!({
-            "direction": Direction::Response, "id": name_of(id), "id_hex": hex(id.as_bytes()),
-            "status": status.code(), "encoding": encoding, "body": decoded, "body_hex": hex(body),
+            "direction": Direction::Response, "id": name_of(id), "id_hex": hex::encode(id.as_bytes()),
+            "status": status.code(), "encoding": encoding, "body": decoded, "body_hex": hex::encode(body),
         }))
     }
 }
@@ -309,21 +309,12 @@ fn bad_input(reason: &impl std::fmt::Display) -> Value {
 }
 
 fn name_of(id: Id) -> String {
-    id.as_str().map_or_else(|| hex(id.as_bytes()), str::to_owned)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    id.as_str().map_or_else(|| hex::encode(id.as_bytes()), str::to_owned)
 }
 
 fn unhex(digits: &str) -> Option<Vec<u8>> {
     let digits = digits.strip_prefix("0x").unwrap_or(digits);
-    let value = |digit: u8| char::from(digit).to_digit(16);
-    let pair = |pair: &[u8]| match pair {
-        [high, low] => u8::try_from(value(*high)? * 16 + value(*low)?).ok(),
-        _ => None,
-    };
-    digits.as_bytes().chunks(2).map(pair).collect()
+    hex::decode(digits).ok()
 }
 
 /// A decoded frame for people.

@@ -74,7 +74,7 @@ impl From<&Item> for CommandInfo {
                 name: item.name().into(),
                 desc: signal.map_or_else(|| item.name().into(), |signal| signal.name.clone()),
                 fast: false,
-                command: command.request.data.iter().map(|byte| format!("{byte:02X}")).collect(),
+                command: hex::encode_upper(&command.request.data),
                 bytes: "0".into(),
                 ecu: Ecu::All as u8,
             },

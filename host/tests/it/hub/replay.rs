@@ -125,8 +125,12 @@ async fn act(name: &str, server: &Server, clients: &mut HashMap<String, Client>,
     let client = clients.get_mut(connection).unwrap_or_else(|| panic!("{name}: {line}"));
     match mark {
         ">" => client.sink.feed(Message::text(data.to_owned())).await.unwrap(),
-        ">x" => client.sink.feed(Message::text(String::from_utf8(unhex(data)).unwrap())).await.unwrap(),
-        ">>" => client.sink.feed(Message::binary(unhex(data))).await.unwrap(),
+        ">x" => client
+            .sink
+            .feed(Message::text(String::from_utf8(hex::decode(data).unwrap()).unwrap()))
+            .await
+            .unwrap(),
+        ">>" => client.sink.feed(Message::binary(hex::decode(data).unwrap())).await.unwrap(),
         "close" => {
             let (code, answer) = data.split_once(' ').unwrap_or((data, "1000"));
             let code = code.parse::<u16>().unwrap().into();
@@ -150,10 +154,6 @@ fn answer(line: &str) -> Option<Seen> {
         "closed" => Some(Seen::Closed(data.parse().expect("a code"))),
         _ => None,
     }
-}
-
-fn unhex(text: &str) -> Vec<u8> {
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
 /// Presence diffs are the only frames whose place among the others Phoenix leaves open.

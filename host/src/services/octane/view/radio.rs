@@ -1,6 +1,5 @@
 //! What radios are, and what they broadcast.
 
-use cloverleaf_core::tscbm;
 
 use super::{View, color, seconds};
 use crate::road::junction::Junction;
@@ -161,12 +160,7 @@ impl View<'_> {
 
     /// The same as it is on the air.
     pub fn spat_raw(&self, junction: &Junction) -> Option<V2xRaw> {
-        use std::fmt::Write;
-        let message = junction.message(self.road.offset())?;
-        let mut data = String::with_capacity(2 * tscbm::LEN);
-        for byte in message.emit() {
-            let _ = write!(data, "{byte:02x}");
-        }
+        let data = hex::encode(junction.message(self.road.offset())?.emit());
         let updated = self.date(junction.updated()?);
         Some(V2xRaw { id: junction.site.v2x.clone(), message_set: "NTCIP", updated, data })
     }

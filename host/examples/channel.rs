@@ -1,4 +1,4 @@
-//! A channel of one's own: `counter:*` counts for everybody who joins.
+//! A channel of one's own beside all that `serve` has: `counter:*` counts for everybody who joins.
 //!
 //! `cargo run -p cloverleaf --example channel`, then connect any Phoenix client to `ws://127.0.0.1:4000/socket`, join
 //! `counter:clicks` and push `add` with a number.
@@ -6,15 +6,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use axum::serve::ListenerExt;
-use cloverleaf::config::Exposure;
-use cloverleaf::origin::Origins;
-use cloverleaf::services::Context;
+use cloverleaf::app::App;
+use cloverleaf::config::Options;
+use cloverleaf::services::hub::Topics;
 use cloverleaf::services::hub::channel::{Answer, Channel, Join, Member, Payload, Peer, Refusal, Topic};
-use cloverleaf::services::hub::{Hub, Options, Topics};
-use cloverleaf::timeline::Bus;
 use cloverleaf_core::phoenix::wire::Body;
 use serde_json::json;
+use tokio::net::TcpListener;
 
 /// All counters by their topics.
 #[derive(Clone, Default)]
@@ -62,16 +60,11 @@ impl Member for Clicker {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
+async fn main() -> anyhow::Result<()> {
     let topics = Topics::new().with("counter:*", Counters::default());
-    let hub = Hub::new(&Options::default(), &context, topics).await?;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:4000").await?;
+    let app = App::with_topics(&Options::default(), topics).await?;
+    let listener = TcpListener::bind("127.0.0.1:4000").await?;
     println!("ws://{}/socket/websocket", listener.local_addr()?);
-    let router = hub.router(&Origins::new(&[], Exposure::Loopback));
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    axum::serve(listener, router).await?;
+    app.serve(listener, async { drop(tokio::signal::ctrl_c().await) }).await?;
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::car::{Car, orders};
 use crate::config::{Exposure, Options};
 use crate::dashboard;
 use crate::origin::Origins;
-use crate::serve::{Patience, serve};
+use crate::serve::{Timeouts, serve};
 use crate::services::dfx::{self, Dfx};
 use crate::services::hub::timeline::Timeline;
 use crate::services::hub::{self, Hub};
@@ -54,6 +54,8 @@ pub enum BuildError {
 pub struct App {
     router: Router,
     io: SocketIo,
+    car: Car,
+    relay: Relay,
     hub: Hub,
     dfx: Dfx,
     timeline: Bus,
@@ -70,6 +72,14 @@ impl App {
     /// # Errors
     /// When an option cannot be honoured; the error names it.
     pub async fn new(options: &Options) -> Result<Self, BuildError> {
+        Self::with_topics(options, hub::Topics::new()).await
+    }
+
+    /// The same, with Phoenix topics of one's own beside those of the rooms and of the timeline.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub async fn with_topics(options: &Options, topics: hub::Topics) -> Result<Self, BuildError> {
         let (layer, io) = socketio::server();
         let timeline = Bus::remembering();
         let end = CancellationToken::new();
@@ -83,7 +93,7 @@ impl App {
         let dfx = Dfx::new(&options.dfx, &context)?;
         let road = octane::start(&options.octane, &context, &io).await?;
         let guard = options.dashboard.guard(exposure);
-        let topics = hub::Topics::new().with("timeline:*", Timeline::new(timeline.clone(), guard.clone()));
+        let topics = topics.with("timeline:*", Timeline::new(timeline.clone(), guard.clone()));
         let hub = Hub::new(&options.hub, &context, topics).await?;
         let parts = dashboard::Parts {
             guard: guard.clone(),
@@ -113,12 +123,28 @@ impl App {
             dfx.summary().to_owned(),
             guard.summary("dashboard", "page     the dashboard at /"),
         ]);
-        Ok(Self { router, io, hub, dfx, timeline, summary, road, end })
+        let car = obd.car().clone();
+        Ok(Self { router, io, car, relay, hub, dfx, timeline, summary, road, end })
     }
 
     /// What is served and where, a line each, for people.
     pub fn summary(&self) -> &[String] {
         &self.summary
+    }
+
+    /// The car.
+    pub fn car(&self) -> &Car {
+        &self.car
+    }
+
+    /// The relay, to which this program may [attach](Relay::attach) a monitor.
+    pub fn relay(&self) -> &Relay {
+        &self.relay
+    }
+
+    /// The Socket.IO server, for namespaces of one's own: see [`socketio::serve`].
+    pub fn socketio(&self) -> &SocketIo {
+        &self.io
     }
 
     /// The road.
@@ -145,7 +171,7 @@ impl App {
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> std::io::Result<()> {
-        let patience = Patience::default();
+        let timeouts = Timeouts::default();
         let (hub, dfx, io) = (self.hub.clone(), self.dfx.clone(), self.io.clone());
         let shutdown = async move {
             shutdown.await;
@@ -154,11 +180,11 @@ impl App {
             self.end.cancel();
             // Polling clients would otherwise hold the shutdown for their whole poll. It waits for everything to be
             // sent, and some do not read.
-            if tokio::time::timeout(patience.grace, io.close()).await.is_err() {
+            if tokio::time::timeout(timeouts.grace, io.close()).await.is_err() {
                 tracing::debug!("some Socket.IO clients do not read that this is the end");
             }
         };
-        serve(listener, self.router, patience, shutdown).await
+        serve(listener, self.router, timeouts, shutdown).await
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use cloverleaf::serve::{self, Patience};
+use cloverleaf::serve::{self, Timeouts};
 use cloverleaf::socketio;
 use futures_util::{SinkExt, StreamExt};
 use socketioxide::layer::SocketIoLayer;
@@ -54,7 +54,7 @@ pub(crate) async fn listen() -> TcpListener {
 /// Serves nothing but Socket.IO, as `cloverleaf serve` does.
 pub(crate) async fn serve_ours(layer: SocketIoLayer) {
     let router = socketio::attach(Router::new(), layer);
-    serve::serve(listen().await, router, Patience::default(), std::future::pending()).await.expect("serves");
+    serve::serve(listen().await, router, Timeouts::default(), std::future::pending()).await.expect("serves");
 }
 
 /// Serves nothing but Socket.IO, as its documentation does.

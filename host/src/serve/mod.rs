@@ -1,8 +1,8 @@
 //! The accept loop: HTTP/1.1 with upgrades on one listener, under bounds that `axum::serve` has not.
 //!
 //! A client that is slow to say what it wants is cut off, so is one that does not read what it is told, and a response
-//! that never ends (the dashboard's stream) does not keep the server from ending: see [`Patience`]. When the process has as many files open as it may, accepting
-//! waits a second.
+//! that never ends (the dashboard's stream) does not keep the server from ending: see [`Timeouts`]. When the process has
+//! as many files open as it may, accepting waits a second.
 
 mod stall;
 
@@ -28,7 +28,7 @@ const SEND_BUFFER: usize = 262_144;
 
 /// How long clients may take.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct Timeouts {
     /// To send the head of a request, the first or the next.
     pub head: Duration,
     /// To read something of what has been sent to them; this holds for WebSockets, too.
@@ -37,7 +37,7 @@ pub struct Patience {
     pub grace: Duration,
 }
 
-impl Default for Patience {
+impl Default for Timeouts {
     /// A minute for a head, 45 seconds without reading (as long as Engine.IO's heartbeat), three seconds at the end.
     fn default() -> Self {
         Self { head: Duration::from_secs(60), stall: Duration::from_secs(45), grace: Duration::from_secs(3) }
@@ -47,18 +47,18 @@ impl Default for Patience {
 /// What the server hands over to those who upgrade a connection.
 pub(crate) type Connection = TokioIo<StallGuard<TcpStream>>;
 
-/// Serves connections until `shutdown` is ready, then waits for those that are open, with patience.
+/// Serves connections until `shutdown` is ready, then waits for those that are open, no longer than they may take.
 ///
 /// # Errors
 /// When the listener is none.
 pub async fn serve(
     mut listener: TcpListener,
     router: Router,
-    patience: Patience,
+    timeouts: Timeouts,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let mut builder = Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(patience.head);
+    builder.timer(TokioTimer::new()).header_read_timeout(timeouts.head);
     let (connections, stop) = (TaskTracker::new(), CancellationToken::new());
     let mut shutdown = pin!(shutdown);
     loop {
@@ -69,7 +69,7 @@ pub async fn serve(
         let (router, builder, stop) = (router.clone(), builder.clone(), stop.clone());
         connections.spawn(async move {
             let service = TowerToHyperService::new(router.into_service::<Incoming>());
-            let stream: Connection = TokioIo::new(StallGuard::new(stream, patience.stall));
+            let stream: Connection = TokioIo::new(StallGuard::new(stream, timeouts.stall));
             let connection = builder.serve_connection(stream, service).with_upgrades();
             let mut connection = pin!(connection);
             let ended = tokio::select! {
@@ -87,7 +87,7 @@ pub async fn serve(
     drop(listener);
     stop.cancel();
     connections.close();
-    if tokio::time::timeout(patience.grace, connections.wait()).await.is_err() {
+    if tokio::time::timeout(timeouts.grace, connections.wait()).await.is_err() {
         tracing::debug!(open = connections.len(), "connections are cut off");
     }
     Ok(())
@@ -135,8 +135,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let router = Router::new().route("/", get(async || "hello"));
-        let patience = Patience { head: Duration::from_millis(200), ..Patience::default() };
-        tokio::spawn(serve(listener, router, patience, std::future::pending()));
+        let timeouts = Timeouts { head: Duration::from_millis(200), ..Timeouts::default() };
+        tokio::spawn(serve(listener, router, timeouts, std::future::pending()));
         for beginning in ["", "P", "GET / HTTP/1.1\r\nHo", "GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /"] {
             let mut stream = TcpStream::connect(address).await.unwrap();
             stream.write_all(beginning.as_bytes()).await.unwrap();

@@ -15,7 +15,7 @@ use tokio::time::{Sleep, sleep};
 /// A stream that fails, for good and in both directions, once a write has waited too long.
 pub(crate) struct StallGuard<S> {
     stream: S,
-    patience: Duration,
+    timeout: Duration,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
     given_up: bool,
@@ -24,8 +24,8 @@ pub(crate) struct StallGuard<S> {
 }
 
 impl<S> StallGuard<S> {
-    pub(super) fn new(stream: S, patience: Duration) -> Self {
-        Self { stream, patience, stalled: None, given_up: false, reader: None }
+    pub(super) fn new(stream: S, timeout: Duration) -> Self {
+        Self { stream, timeout, stalled: None, given_up: false, reader: None }
     }
 
     /// The stream alone, for who sees to it that writes make progress.
@@ -50,7 +50,7 @@ impl<S: Unpin> StallGuard<S> {
             self.stalled = None;
             return Poll::Ready(done);
         }
-        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(self.timeout)));
         if stalled.as_mut().poll(cx).is_pending() {
             return Poll::Pending;
         }
@@ -109,12 +109,12 @@ mod tests {
 
     use super::*;
 
-    const PATIENCE: Duration = Duration::from_secs(45);
+    const TIMEOUT: Duration = Duration::from_secs(45);
 
     #[tokio::test(start_paused = true)]
     async fn a_write_that_nobody_reads_ends_both_directions_for_good() {
         let (stream, mut peer) = duplex(64);
-        let (mut reading, mut writing) = split(StallGuard::new(stream, PATIENCE));
+        let (mut reading, mut writing) = split(StallGuard::new(stream, TIMEOUT));
         let reader = tokio::spawn(async move { reading.read_u8().await });
         assert_eq!(writing.write_all(&[0; 65]).await.unwrap_err().kind(), ErrorKind::TimedOut);
         assert_eq!(reader.await.unwrap().unwrap_err().kind(), ErrorKind::TimedOut);
@@ -125,10 +125,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn whoever_reads_a_byte_now_and_then_is_waited_for() {
         let (stream, mut peer) = duplex(64);
-        let mut stream = StallGuard::new(stream, PATIENCE);
+        let mut stream = StallGuard::new(stream, TIMEOUT);
         let reading = tokio::spawn(async move {
             for _ in 0..20 {
-                sleep(PATIENCE - Duration::from_secs(1)).await;
+                sleep(TIMEOUT - Duration::from_secs(1)).await;
                 peer.read_u8().await.unwrap();
             }
             peer

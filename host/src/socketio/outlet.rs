@@ -135,8 +135,8 @@ impl Outlet {
         }
         let sent = match message {
             Message::Event(event, data) => self.socket.emit(event, &*data),
-            Message::Question(event, data, patience, asked) => {
-                self.socket.timeout(patience).emit_with_ack(event, &*data).map(|answer| {
+            Message::Question(event, data, timeout, asked) => {
+                self.socket.timeout(timeout).emit_with_ack(event, &*data).map(|answer| {
                     // Whoever asked may have gone.
                     let _ = asked.send(answer);
                 })

@@ -272,7 +272,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::serve::{Patience, serve};
+    use crate::serve::{Timeouts, serve};
 
     #[tokio::test]
     async fn sockets_of_our_own_server_are_written_to_without_a_detour() {
@@ -286,7 +286,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("ws://{}", listener.local_addr().unwrap());
         let router = Router::new().route("/", any(handler));
-        tokio::spawn(serve(listener, router, Patience::default(), std::future::pending()));
+        tokio::spawn(serve(listener, router, Timeouts::default(), std::future::pending()));
         let _client = tokio_tungstenite::connect_async(url).await.unwrap();
         assert_eq!(told.recv().await, Some(true));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use cloverleaf::config::Options;
-use cloverleaf::serve::{Patience, serve};
+use cloverleaf::serve::{Timeouts, serve};
 use cloverleaf::socketio::{self, Incoming, Member};
 use futures_util::{SinkExt, StreamExt};
 use socketioxide::extract::SocketRef;
@@ -142,8 +142,8 @@ async fn who_reads_nothing_more_is_let_go() {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("ws://{}/socket.io/?EIO=4&transport=websocket", listener.local_addr().unwrap());
-    let patience = Patience { stall: Duration::from_millis(200), ..Patience::default() };
-    tokio::spawn(serve(listener, socketio::attach(Router::new(), layer), patience, std::future::pending()));
+    let timeouts = Timeouts { stall: Duration::from_millis(200), ..Timeouts::default() };
+    tokio::spawn(serve(listener, socketio::attach(Router::new(), layer), timeouts, std::future::pending()));
     let (mut client, _) = connect_async(url).await.unwrap();
     client.send(Message::text("40")).await.unwrap();
     // The heartbeat is not what finds it out: its pings are waited for longer than that.
@@ -192,13 +192,13 @@ async fn who_leaves_a_namespace_and_comes_back_at_once_is_let_in() {
         for round in 0..50 {
             client.feed(Message::text(leave)).await.unwrap();
             client.send(Message::text(join)).await.unwrap();
-            let patience = Duration::from_secs(20);
+            let timeouts = Duration::from_secs(20);
             let comes = async { while !receive(&mut client).await.starts_with(join) {} };
-            let back = tokio::time::timeout(patience, comes).await;
+            let back = tokio::time::timeout(timeouts, comes).await;
             back.unwrap_or_else(|_| panic!("{namespace} ignores who comes back, round {round}"));
             client.send(Message::text(event)).await.unwrap();
             let comes = async { while !receive(&mut client).await.starts_with(answer) {} };
-            let heard = tokio::time::timeout(patience, comes).await;
+            let heard = tokio::time::timeout(timeouts, comes).await;
             heard.unwrap_or_else(|_| panic!("{namespace} does not answer who came back, round {round}"));
         }
     }

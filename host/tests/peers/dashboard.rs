@@ -2,7 +2,7 @@
 
 use cloverleaf::app::App;
 use cloverleaf::config::Options;
-use cloverleaf::services::hub::client::{Chat, Told};
+use cloverleaf::services::hub::client::{Chat, ChatEvent};
 use cloverleaf::services::relay::client::{Membership, User, run_monitor};
 use cloverleaf::services::relay::events::MonitorId;
 use cloverleaf::socketio_client;
@@ -76,7 +76,7 @@ async fn nothing_that_anybody_sends_becomes_part_of_the_page() {
     let mut page = open(&address);
     shown(&mut page, "document.getElementById('link').className === 'live'").await;
     let mut chat = Chat::connect(&format!("ws://{address}"), HOSTILE, HOSTILE, None).await.expect("a hub");
-    while chat.next().await.expect("a room") != Told::Joined {}
+    while chat.next().await.expect("a room") != ChatEvent::Joined {}
     chat.say(HOSTILE).await;
     let id: String = format!("{HOSTILE:<32}").chars().take(32).collect();
     let connection = socketio_client::Options::new(&format!("http://{address}/relay")).expect("a URL");

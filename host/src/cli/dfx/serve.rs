@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::cli::{interrupted, say};
 use crate::config::Exposure;
 use crate::origin::Origins;
-use crate::serve::{Patience, serve};
+use crate::serve::{Timeouts, serve};
 use crate::services::Context;
 use crate::services::dfx::{Dfx, Options};
 use crate::timeline::Bus;
@@ -39,7 +39,7 @@ impl Command {
                 interrupted().await;
                 dfx.drain();
             };
-            serve(listener, router, Patience::default(), shutdown).await?;
+            serve(listener, router, Timeouts::default(), shutdown).await?;
             Ok(ExitCode::SUCCESS)
         })
     }

@@ -4,7 +4,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::printable;
 use crate::cli::say;
-use crate::services::hub::client::{Chat, Told};
+use crate::services::hub::client::{Chat, ChatEvent};
 
 /// Chats until the input ends or the room refuses us; answers the refusal.
 pub(super) async fn run(mut chat: Chat, room: &str, json: bool) -> anyhow::Result<Option<String>> {
@@ -16,9 +16,9 @@ pub(super) async fn run(mut chat: Chat, room: &str, json: bool) -> anyhow::Resul
             told = chat.next() => {
                 let Some(told) = told else { return Ok(None) };
                 match told {
-                    Told::Joined => listening = true,
-                    Told::Offline { .. } => listening = false,
-                    Told::Refused { response } => return Ok(Some(response)),
+                    ChatEvent::Joined => listening = true,
+                    ChatEvent::Offline { .. } => listening = false,
+                    ChatEvent::Refused { response } => return Ok(Some(response)),
                     _ => {}
                 }
                 if json {
@@ -40,17 +40,17 @@ pub(super) async fn run(mut chat: Chat, room: &str, json: bool) -> anyhow::Resul
     }
 }
 
-fn describe(told: &Told, room: &str) -> Option<String> {
+fn describe(told: &ChatEvent, room: &str) -> Option<String> {
     let line = match told {
-        Told::Joined => format!("* you are in {room}"),
-        Told::Shout { name, body, .. } => format!("{name}: {body}"),
-        Told::Came { name } => format!("* {name} is here"),
-        Told::Left { name } => format!("* {name} has left"),
-        Told::Typing { name, typing: true } => format!("* {name} is typing"),
-        Told::Typing { typing: false, .. } | Told::Refused { .. } => return None,
-        Told::Crowded { reason } => format!("* who is here is not known completely: {reason}"),
-        Told::Unsent { body } => format!("* not sent: {body}"),
-        Told::Offline { reason } => format!("* offline: {reason}"),
+        ChatEvent::Joined => format!("* you are in {room}"),
+        ChatEvent::Shout { name, body, .. } => format!("{name}: {body}"),
+        ChatEvent::Came { name } => format!("* {name} is here"),
+        ChatEvent::Left { name } => format!("* {name} has left"),
+        ChatEvent::Typing { name, typing: true } => format!("* {name} is typing"),
+        ChatEvent::Typing { typing: false, .. } | ChatEvent::Refused { .. } => return None,
+        ChatEvent::Crowded { reason } => format!("* who is here is not known completely: {reason}"),
+        ChatEvent::Unsent { body } => format!("* not sent: {body}"),
+        ChatEvent::Offline { reason } => format!("* offline: {reason}"),
     };
     Some(printable(&line))
 }

@@ -68,7 +68,7 @@ const LONGEST_TICK: Duration = Duration::from_millis(200);
 
 /// A tick waits this many times as long as telling took the last time: however many come at once, most of the time
 /// goes to letting them in, and who is let in later finds the earlier ones in the state instead of in more diffs.
-const PATIENCE: u32 = 4;
+const TICK_FACTOR: u32 = 4;
 
 /// The options of the hub.
 #[derive(Clone, Debug, clap::Args)]
@@ -337,6 +337,6 @@ async fn tick(mut inbox: mpsc::UnboundedReceiver<Arc<Room>>) {
             spent += start.elapsed();
             tokio::task::yield_now().await;
         }
-        wait = (spent * PATIENCE).clamp(TICK, LONGEST_TICK);
+        wait = (spent * TICK_FACTOR).clamp(TICK, LONGEST_TICK);
     }
 }

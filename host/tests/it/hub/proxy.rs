@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use cloverleaf::config::Options;
-use cloverleaf::services::hub::client::{Chat, Told};
+use cloverleaf::services::hub::client::{Chat, ChatEvent};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_tungstenite::tungstenite::{self, Message};
@@ -132,10 +132,10 @@ impl Member {
         let listen = async {
             while !enough(self) {
                 match self.chat.next().await.expect("a chat goes on") {
-                    Told::Joined => self.heard.push(Vec::new()),
-                    Told::Came { name } => drop(self.people.insert(name)),
-                    Told::Left { name } => drop(self.people.remove(&name)),
-                    Told::Shout { name, body, .. } => {
+                    ChatEvent::Joined => self.heard.push(Vec::new()),
+                    ChatEvent::Came { name } => drop(self.people.insert(name)),
+                    ChatEvent::Left { name } => drop(self.people.remove(&name)),
+                    ChatEvent::Shout { name, body, .. } => {
                         let number = body.parse().expect("numbers are said");
                         if name == self.name {
                             self.own = number;
@@ -143,9 +143,11 @@ impl Member {
                             self.heard.last_mut().expect("nothing is heard before joining").push(number);
                         }
                     }
-                    Told::Crowded { reason } | Told::Refused { response: reason } => panic!("{reason}"),
-                    Told::Unsent { body } => self.unsent = body.parse().expect("numbers are said"),
-                    Told::Typing { .. } | Told::Offline { .. } => {}
+                    ChatEvent::Crowded { reason } | ChatEvent::Refused { response: reason } => {
+                        panic!("{reason}")
+                    }
+                    ChatEvent::Unsent { body } => self.unsent = body.parse().expect("numbers are said"),
+                    ChatEvent::Typing { .. } | ChatEvent::Offline { .. } => {}
                 }
             }
         };

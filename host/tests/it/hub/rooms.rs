@@ -8,7 +8,7 @@ use cloverleaf::auth::Key;
 use cloverleaf::config::{Exposure, Options};
 use cloverleaf::services::Context;
 use cloverleaf::services::hub::channel::{Answer, Channel, Join, Member, Payload, Peer, Refusal, Topic};
-use cloverleaf::services::hub::client::{Chat, ConnectError, Told};
+use cloverleaf::services::hub::client::{Chat, ChatEvent, ConnectError};
 use cloverleaf::services::hub::history::{History, KEPT, TRIMMED_EVERY};
 use cloverleaf::services::hub::{self, Hub, Shout, Topics};
 use cloverleaf::timeline::Bus;
@@ -178,7 +178,7 @@ async fn a_database_file_outlives_the_hub() {
 }
 
 /// What a chat tells, until something in particular.
-async fn until(chat: &mut Chat, wanted: &Told) {
+async fn until(chat: &mut Chat, wanted: &ChatEvent) {
     let search = async { while chat.next().await.expect("not the end") != *wanted {} };
     tokio::time::timeout(PATIENCE, search).await.unwrap_or_else(|_| panic!("no {wanted:?}"));
 }
@@ -189,18 +189,18 @@ async fn our_client_chats_and_comes_back_after_a_restart() {
     let address = server.address;
     let url = format!("ws://{address}");
     let mut ann = Chat::connect(&url, "lobby", "ann", None).await.expect("a hub");
-    until(&mut ann, &Told::Joined).await;
+    until(&mut ann, &ChatEvent::Joined).await;
     let mut ben = Chat::connect(&url, "lobby", "ben", None).await.expect("a hub");
-    until(&mut ann, &Told::Came { name: "ben".into() }).await;
-    until(&mut ben, &Told::Joined).await;
+    until(&mut ann, &ChatEvent::Came { name: "ben".into() }).await;
+    until(&mut ben, &ChatEvent::Joined).await;
     ben.typing(true).await;
-    until(&mut ann, &Told::Typing { name: "ben".into(), typing: true }).await;
+    until(&mut ann, &ChatEvent::Typing { name: "ben".into(), typing: true }).await;
     ben.say("hello").await;
-    until(&mut ann, &Told::Shout { name: "ben".into(), body: "hello".into(), kept: false }).await;
+    until(&mut ann, &ChatEvent::Shout { name: "ben".into(), body: "hello".into(), kept: false }).await;
     ben.leave().await;
-    until(&mut ann, &Told::Left { name: "ben".into() }).await;
+    until(&mut ann, &ChatEvent::Left { name: "ben".into() }).await;
     server.stop().await;
-    let offline = async { while !matches!(ann.next().await, Some(Told::Offline { .. })) {} };
+    let offline = async { while !matches!(ann.next().await, Some(ChatEvent::Offline { .. })) {} };
     tokio::time::timeout(PATIENCE, offline).await.expect("the cut is told");
     let listener = loop {
         match TcpListener::bind(address).await {
@@ -210,9 +210,9 @@ async fn our_client_chats_and_comes_back_after_a_restart() {
     };
     let app = cloverleaf::app::App::new(&Options::default()).await.unwrap();
     let server = tokio::spawn(app.serve(listener, std::future::pending()));
-    until(&mut ann, &Told::Joined).await;
+    until(&mut ann, &ChatEvent::Joined).await;
     ann.say("back").await;
-    until(&mut ann, &Told::Shout { name: "ann".into(), body: "back".into(), kept: false }).await;
+    until(&mut ann, &ChatEvent::Shout { name: "ann".into(), body: "back".into(), kept: false }).await;
     server.abort();
 }
 
@@ -223,10 +223,10 @@ async fn our_client_presents_a_token_and_says_why_it_cannot_connect() {
     let server = Server::start(&options).await;
     let url = server.url();
     let mut ann = Chat::connect(&url, "lobby", "ann", Some("s3cret?>")).await.expect("a token that is right");
-    until(&mut ann, &Told::Joined).await;
+    until(&mut ann, &ChatEvent::Joined).await;
     let by_parameter = format!("{url}?token=s3cret%3F%3E");
     let mut ben = Chat::connect(&by_parameter, "lobby", "ben", None).await.expect("the same in the URL");
-    until(&mut ben, &Told::Joined).await;
+    until(&mut ben, &ChatEvent::Joined).await;
     for token in [None, Some("secret")] {
         let error = Chat::connect(&url, "lobby", "ann", token).await.unwrap_err();
         assert!(matches!(error, ConnectError::Refused(status) if status == 403), "{error}");

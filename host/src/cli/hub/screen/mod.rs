@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 
 use self::state::{Action, State};
-use crate::services::hub::client::{Chat, Told};
+use crate::services::hub::client::{Chat, ChatEvent};
 
 /// How long after the last key others are told that we type no more.
 const TYPING: Duration = Duration::from_secs(2);
@@ -52,7 +52,7 @@ async fn converse(
         };
         let action = tokio::select! {
             told = chat.next() => match told {
-                Some(Told::Refused { response }) => return Ok(Some(response)),
+                Some(ChatEvent::Refused { response }) => return Ok(Some(response)),
                 Some(told) => {
                     state.hear(&told, &jiff::Zoned::now().strftime("%H:%M").to_string());
                     if !state.is_online() {

@@ -7,7 +7,7 @@ use tui_input::Input;
 use tui_input::backend::crossterm::EventHandler;
 
 use super::super::printable;
-use crate::services::hub::client::Told;
+use crate::services::hub::client::ChatEvent;
 
 /// How many entries are kept; the oldest goes.
 const KEPT: usize = 10_000;
@@ -98,18 +98,18 @@ impl State {
     }
 
     /// Takes what the room tells, at this time of day.
-    pub(super) fn hear(&mut self, told: &Told, at: &str) {
+    pub(super) fn hear(&mut self, told: &ChatEvent, at: &str) {
         match told {
-            Told::Joined => {
+            ChatEvent::Joined => {
                 self.link = Link::Online;
                 self.crowded = None;
                 self.note(at, &format!("you are in {}", self.room));
             }
-            Told::Shout { name, body, kept } => {
+            ChatEvent::Shout { name, body, kept } => {
                 let at = if *kept { "" } else { at };
                 self.add(at, Some(name), body);
             }
-            Told::Came { name } => {
+            ChatEvent::Came { name } => {
                 // Whoever is there when we come is listed, not announced.
                 let announced = self.people.contains_key(&self.name);
                 self.people.insert(printable(name), false);
@@ -117,25 +117,25 @@ impl State {
                     self.note(at, &format!("{name} is here"));
                 }
             }
-            Told::Left { name } => {
+            ChatEvent::Left { name } => {
                 self.people.remove(&printable(name));
                 // Of ourselves that is the connection before this one.
                 if printable(name) != self.name {
                     self.note(at, &format!("{name} has left"));
                 }
             }
-            Told::Typing { name, typing } => {
+            ChatEvent::Typing { name, typing } => {
                 self.people.insert(printable(name), *typing);
             }
-            Told::Crowded { reason } => self.crowded = Some(printable(reason)),
-            Told::Unsent { body } => self.note(at, &format!("not sent: {body}")),
+            ChatEvent::Crowded { reason } => self.crowded = Some(printable(reason)),
+            ChatEvent::Unsent { body } => self.note(at, &format!("not sent: {body}")),
             // Every attempt fails the same way; it is told once.
-            Told::Offline { reason } if self.link == Link::Offline(printable(reason)) => {}
-            Told::Offline { reason } => {
+            ChatEvent::Offline { reason } if self.link == Link::Offline(printable(reason)) => {}
+            ChatEvent::Offline { reason } => {
                 self.link = Link::Offline(printable(reason));
                 self.note(at, &format!("offline: {reason}"));
             }
-            Told::Refused { .. } => {}
+            ChatEvent::Refused { .. } => {}
         }
     }
 

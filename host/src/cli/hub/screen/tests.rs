@@ -6,24 +6,24 @@ use ratatui::backend::TestBackend;
 
 use super::state::{Action, State};
 use super::view;
-use crate::services::hub::client::Told;
+use crate::services::hub::client::ChatEvent;
 
-fn came(name: &str) -> Told {
-    Told::Came { name: name.into() }
+fn came(name: &str) -> ChatEvent {
+    ChatEvent::Came { name: name.into() }
 }
 
-fn said(name: &str, body: &str) -> Told {
-    Told::Shout { name: name.into(), body: body.into(), kept: false }
+fn said(name: &str, body: &str) -> ChatEvent {
+    ChatEvent::Shout { name: name.into(), body: body.into(), kept: false }
 }
 
 /// Robin is in the lobby with Ann.
 fn joined() -> State {
     let mut state = State::new("lobby", "robin");
-    hear(&mut state, [Told::Joined, came("ann"), came("robin")]);
+    hear(&mut state, [ChatEvent::Joined, came("ann"), came("robin")]);
     state
 }
 
-fn hear(state: &mut State, told: impl IntoIterator<Item = Told>) {
+fn hear(state: &mut State, told: impl IntoIterator<Item = ChatEvent>) {
     for told in told {
         state.hear(&told, "12:34");
     }
@@ -73,10 +73,10 @@ fn seen(state: &mut State, width: u16, height: u16) -> (Vec<String>, (u16, u16))
 #[test]
 fn a_room_shows_who_is_there_and_what_was_said() {
     let mut state = State::new("lobby", "robin");
-    hear(&mut state, [Told::Joined]);
-    state.hear(&Told::Shout { name: "ann".into(), body: "earlier".into(), kept: true }, "12:34");
+    hear(&mut state, [ChatEvent::Joined]);
+    state.hear(&ChatEvent::Shout { name: "ann".into(), body: "earlier".into(), kept: true }, "12:34");
     hear(&mut state, [came("ann"), came("robin"), said("ann", "hello 🍀 robin"), came("ben")]);
-    hear(&mut state, [Told::Typing { name: "ann".into(), typing: true }]);
+    hear(&mut state, [ChatEvent::Typing { name: "ann".into(), typing: true }]);
     press(&mut state, "hi");
     let (rows, cursor) = seen(&mut state, 64, 12);
     assert_eq!(
@@ -180,14 +180,14 @@ fn lines_are_edited_said_and_called_back() {
 #[test]
 fn offline_nothing_is_said_and_the_line_is_kept() {
     let mut state = joined();
-    let offline = || Told::Offline { reason: "refused".into() };
+    let offline = || ChatEvent::Offline { reason: "refused".into() };
     hear(&mut state, [offline(), offline()]);
     assert_eq!(press(&mut state, "hello\n"), Action::None);
     let (rows, _) = seen(&mut state, 64, 10);
     assert!(rows[0].contains("offline, trying again…"), "{rows:?}");
     assert_eq!(rows.iter().filter(|row| row.contains("12:34 * offline: refused")).count(), 1, "told once");
     assert!(rows[7].contains(" refused ") && rows[8].contains("hello"), "{rows:?}");
-    hear(&mut state, [Told::Joined]);
+    hear(&mut state, [ChatEvent::Joined]);
     assert_eq!(press(&mut state, "\n"), Action::Say("hello".into()));
 }
 
@@ -195,7 +195,7 @@ fn offline_nothing_is_said_and_the_line_is_kept() {
 fn many_people_are_counted_and_missing_ones_admitted() {
     let mut state = joined();
     hear(&mut state, (0..20).map(|number| came(&format!("somebody with a long name {number}"))));
-    hear(&mut state, [Told::Crowded { reason: "too many".into() }]);
+    hear(&mut state, [ChatEvent::Crowded { reason: "too many".into() }]);
     let (rows, _) = seen(&mut state, 64, 10);
     assert!(rows[0].ends_with("┌ 22 here ───────────┐"), "{rows:?}");
     assert!(rows[3].ends_with("│somebody with a lon…│"), "{rows:?}");

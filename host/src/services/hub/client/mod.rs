@@ -2,12 +2,12 @@
 //!
 //! ```no_run
 //! # async fn chat() -> Result<(), cloverleaf::services::hub::client::ConnectError> {
-//! use cloverleaf::services::hub::client::{Chat, Told};
+//! use cloverleaf::services::hub::client::{Chat, ChatEvent};
 //! let mut chat = Chat::connect("ws://127.0.0.1:5000", "lobby", "robin", None).await?;
 //! while let Some(told) = chat.next().await {
 //!     match told {
-//!         Told::Joined => chat.say("hello").await,
-//!         Told::Shout { name, body, .. } => println!("{name}: {body}"),
+//!         ChatEvent::Joined => chat.say("hello").await,
+//!         ChatEvent::Shout { name, body, .. } => println!("{name}: {body}"),
 //!         _ => {}
 //!     }
 //! }
@@ -18,7 +18,7 @@
 //! **Bounds.** It is built of the session and the presence of the core, whose storage is of a fixed size: up to
 //! [`PEOPLE`] sessions of up to 128 bytes of name and as much of meta, messages of up to [`MESSAGE`] bytes. That is the
 //! 1 000 members for which the hub is made, in 0.5 MB, allocated once. In a larger room everything goes on, but
-//! whoever did not fit is missing from what is told of the people, and [`Told::Crowded`] says so.
+//! whoever did not fit is missing from what is told of the people, and [`ChatEvent::Crowded`] says so.
 
 mod connect;
 mod heard;
@@ -44,7 +44,7 @@ const BACKLOG: usize = 1024;
 /// What a room tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
-pub enum Told {
+pub enum ChatEvent {
     /// We are in, for the first time or again.
     Joined,
     /// We are not let in; it is tried again.
@@ -105,7 +105,7 @@ enum Command {
 /// A member of one room; dropping it leaves.
 #[derive(Debug)]
 pub struct Chat {
-    told: mpsc::Receiver<Told>,
+    told: mpsc::Receiver<ChatEvent>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -130,12 +130,12 @@ impl Chat {
     }
 
     /// What happens next; `None` after [`leave`](Self::leave).
-    pub async fn next(&mut self) -> Option<Told> {
+    pub async fn next(&mut self) -> Option<ChatEvent> {
         self.told.recv().await
     }
 
-    /// Says something. Whether anybody hears it is told by its coming back as a [`Told::Shout`]; what cannot be sent
-    /// comes back as [`Told::Unsent`].
+    /// Says something. Whether anybody hears it is told by its coming back as a [`ChatEvent::Shout`]; what cannot be sent
+    /// comes back as [`ChatEvent::Unsent`].
     pub async fn say(&self, body: &str) {
         let _ = self.commands.send(Command::Say(body.to_owned())).await;
     }

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::Message;
 
 use super::connect::{Stream, Target};
 use super::heard::Heard;
-use super::{Command, MESSAGE, PEOPLE, TIMEOUT, Told};
+use super::{ChatEvent, Command, MESSAGE, PEOPLE, TIMEOUT};
 use crate::clock::TokioClock;
 
 /// One room, no pushes that wait for answers, text up to 512 bytes, 16 kB on the way out.
@@ -34,7 +34,7 @@ pub(super) struct Task {
     session: Box<Session>,
     people: People,
     clock: TokioClock,
-    tell: mpsc::Sender<Told>,
+    tell: mpsc::Sender<ChatEvent>,
     orders: mpsc::Receiver<Command>,
 }
 
@@ -57,7 +57,7 @@ impl Task {
         target: Target,
         room: &str,
         name: &str,
-        tell: mpsc::Sender<Told>,
+        tell: mpsc::Sender<ChatEvent>,
         orders: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
@@ -82,7 +82,7 @@ impl Task {
             // Anew each time: a channel that the server has closed is not joined again by itself.
             if self.session.join(self.clock.now(), &self.topic, params.as_bytes()).is_err() {
                 let response = "the name of the room or the user is too long".to_owned();
-                let _ = self.tell.send(Told::Refused { response }).await;
+                let _ = self.tell.send(ChatEvent::Refused { response }).await;
                 return;
             }
             let connected = match first.take() {
@@ -100,7 +100,7 @@ impl Task {
             match over {
                 Over::Left => return,
                 Over::Lost(reason) => {
-                    if self.tell.send(Told::Offline { reason }).await.is_err() {
+                    if self.tell.send(ChatEvent::Offline { reason }).await.is_err() {
                         return;
                     }
                 }
@@ -122,7 +122,7 @@ impl Task {
                 () = self.tell.closed() => return Err(()),
                 order = self.orders.recv() => match order {
                     Some(Command::Say(body)) => {
-                        self.tell.send(Told::Unsent { body }).await.map_err(|_| ())?;
+                        self.tell.send(ChatEvent::Unsent { body }).await.map_err(|_| ())?;
                     }
                     Some(Command::Typing(_)) => {}
                     Some(Command::Leave) | None => return Err(()),
@@ -154,7 +154,7 @@ impl Task {
                     Output::Wait(deadline) => break deadline,
                 };
                 for told in told {
-                    if told == Told::Joined {
+                    if told == ChatEvent::Joined {
                         self.tries = 0;
                     }
                     if self.tell.send(told).await.is_err() {
@@ -208,7 +208,7 @@ impl Task {
     }
 
     /// Hands an order to the session; answers what to tell when it cannot be carried out.
-    fn obey(&mut self, order: Command) -> Option<Told> {
+    fn obey(&mut self, order: Command) -> Option<ChatEvent> {
         let (event, payload, body) = match order {
             Command::Say(body) => {
                 let payload = serde_json::json!({ "name": self.name, "body": body, "channel": self.room });
@@ -223,26 +223,26 @@ impl Task {
         match self.session.cast(self.clock.now(), &self.topic, event, payload.to_string().as_bytes()) {
             Ok(()) => None,
             // That we type is not worth a word.
-            Err(_) => body.map(|body| Told::Unsent { body }),
+            Err(_) => body.map(|body| ChatEvent::Unsent { body }),
         }
     }
 }
 
 impl People {
     /// What an event of the session means to people.
-    fn hear(&mut self, event: &Event<'_>) -> Result<Vec<Told>, Over> {
+    fn hear(&mut self, event: &Event<'_>) -> Result<Vec<ChatEvent>, Over> {
         let mut told = Vec::new();
         match *event {
             Event::Joined { .. } => {
                 self.presence.rejoin();
                 self.heard.join();
                 self.crowded = false;
-                told.push(Told::Joined);
+                told.push(ChatEvent::Joined);
             }
-            Event::Refused { response, .. } => told.push(Told::Refused { response: text(response) }),
+            Event::Refused { response, .. } => told.push(ChatEvent::Refused { response: text(response) }),
             // The session joins again by itself.
             Event::Failed { .. } => {
-                told.push(Told::Offline { reason: "the channel failed at the server".to_owned() });
+                told.push(ChatEvent::Offline { reason: "the channel failed at the server".to_owned() });
             }
             Event::Closed { .. } => return Err(Over::Lost("the server closed the channel".to_owned())),
             Event::Dead => return Err(Over::Lost("the server does not answer".to_owned())),
@@ -262,7 +262,7 @@ impl People {
                         };
                         let (name, body) = (said("name"), said("body"));
                         if self.heard.hear(&name, &body, personal) {
-                            told.push(Told::Shout { name, body, kept: personal });
+                            told.push(ChatEvent::Shout { name, body, kept: personal });
                         }
                         Ok(())
                     }
@@ -278,19 +278,19 @@ impl People {
     }
 
     /// Tells, once for each join, that people may be missing.
-    fn crowd(&mut self, reason: String, told: &mut Vec<Told>) {
+    fn crowd(&mut self, reason: String, told: &mut Vec<ChatEvent>) {
         if !std::mem::replace(&mut self.crowded, true) {
-            told.push(Told::Crowded { reason });
+            told.push(ChatEvent::Crowded { reason });
         }
     }
 }
 
-fn describe(change: &Change<'_>) -> Option<Told> {
+fn describe(change: &Change<'_>) -> Option<ChatEvent> {
     Some(match *change {
-        Change::Joined { key, first: true, .. } => Told::Came { name: key.to_owned() },
-        Change::Left { key, last: true, .. } => Told::Left { name: key.to_owned() },
+        Change::Joined { key, first: true, .. } => ChatEvent::Came { name: key.to_owned() },
+        Change::Left { key, last: true, .. } => ChatEvent::Left { name: key.to_owned() },
         Change::Updated { key, meta, .. } => {
-            Told::Typing { name: key.to_owned(), typing: json::member(meta, "typing") == Some(b"true") }
+            ChatEvent::Typing { name: key.to_owned(), typing: json::member(meta, "typing") == Some(b"true") }
         }
         _ => return None,
     })

@@ -14,7 +14,7 @@ mod calls;
 mod upload;
 
 use cloverleaf::config::{Exposure, Options};
-use cloverleaf::serve::{self, Patience};
+use cloverleaf::serve::{self, Timeouts};
 use cloverleaf::services::Context;
 use cloverleaf::services::dfx::Dfx;
 use cloverleaf::timeline::Bus;
@@ -41,7 +41,7 @@ async fn serve(which: &str) {
             let dfx = Dfx::new(&Options::default().dfx, &context).expect("good options");
             let router = dfx.at_root(dfx.routes());
             let listener = load::listen().await;
-            serve::serve(listener, router, Patience::default(), std::future::pending())
+            serve::serve(listener, router, Timeouts::default(), std::future::pending())
                 .await
                 .expect("serves");
         }

@@ -1,6 +1,5 @@
 //! What radios are, and what they broadcast.
 
-
 use super::{View, color, seconds};
 use crate::road::junction::Junction;
 use crate::road::mover::{Place, Position};

@@ -193,6 +193,10 @@ fn input_that_is_no_frame_is_answered_line_by_line() {
         kinds,
         [json!("bad_input"), json!("bad_input"), json!("bad_input"), Value::Null, json!("too_short")]
     );
+    let missing = run(&["dfx", "decode", "no-such-file.txt"], "");
+    assert_eq!(missing.status.code(), Some(1));
+    let complaint = String::from_utf8_lossy(&missing.stderr);
+    assert!(complaint.contains("cannot read no-such-file.txt"), "{complaint}");
     let output = run(&["dfx", "decode", "6162636465666768696a2b3230"], "");
     assert_eq!(output.status.code(), Some(1), "for people, a malformed frame is a failure");
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("malformed: status"));
@@ -207,22 +211,27 @@ async fn measures_a_file_of_numbers() {
     std::fs::write(&file, format!("time,value\n{}\n", lines.join("\n"))).unwrap();
     let url = format!("ws://{}/dfx", server.address);
     let path = file.to_str().unwrap().to_owned();
-    let measure = move |extra: &[&str]| {
-        let mut arguments = vec!["dfx", "measure", "--at-once", "--server", &url, "--input", &path];
+    let text = std::fs::read_to_string(&file).unwrap();
+    let measure = move |input: &str, extra: &[&str]| {
+        let mut arguments = vec!["dfx", "measure", "--at-once", "--server", &url, "--input", input];
         arguments.extend(extra);
-        run(&arguments, "")
+        run(&arguments, &text)
     };
-    let (output, plain) =
-        tokio::task::spawn_blocking(move || (measure(&["--json", "--protocol", "proto"]), measure(&[])))
-            .await
-            .unwrap();
+    let measured = tokio::task::spawn_blocking(move || {
+        let output = measure(&path, &["--json", "--protocol", "proto"]);
+        (output, measure(&path, &[]), measure("-", &[]))
+    });
+    let (output, plain, piped) = measured.await.unwrap();
     std::fs::remove_file(&file).unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let rows = objects(&output);
     assert_eq!(rows.len(), 4);
     assert!(rows.iter().all(|row| (row["heart_rate"].as_f64().unwrap() - 78.0).abs() < 1.0), "{rows:?}");
-    let plain = String::from_utf8(plain.stdout).unwrap();
+    let [plain, piped] = [plain, piped].map(|output| String::from_utf8(output.stdout).unwrap());
     assert!(plain.contains("heart rate") && plain.contains('⠀'), "{plain}");
+    assert!(plain.contains("20.0 s (plotted: the first 10 s)"), "{plain}");
+    let without_name = |text: &str| text.split_once(" · ").expect("a title").1.to_owned();
+    assert_eq!(without_name(&plain), without_name(&piped), "standard input is a file like others");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -265,6 +274,7 @@ fn what_cannot_be_measured_is_said() {
     let missing = run(&["dfx", "measure", "--input", "/nonexistent"], "");
     assert_eq!(missing.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&missing.stderr).contains("/nonexistent"));
+    assert!(missing.stdout.is_empty());
     let empty = std::env::temp_dir().join(format!("cloverleaf-{}", uuid::Uuid::new_v4()));
     std::fs::write(&empty, "").unwrap();
     let nothing = run(&["dfx", "measure", "--input", empty.to_str().expect("UTF-8")], "");

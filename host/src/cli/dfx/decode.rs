@@ -83,7 +83,9 @@ impl Command {
             _ if !self.frames.is_empty() => {
                 for frame in &self.frames {
                     let path = Path::new(frame);
-                    if unhex(frame).is_none() && path.is_file() {
+                    // A name with a dot or a slash is no frame, even if there is no such file.
+                    let named = !frame.starts_with(['{', '[']) && frame.contains(['.', '/']);
+                    if named || (unhex(frame).is_none() && path.is_file()) {
                         file(path, &mut answer)?;
                     } else {
                         answer(frame)?;
@@ -102,7 +104,7 @@ const MAX_LINE: u64 = 64 << 20;
 
 /// A file is one JSON document, or lines.
 fn file(path: &Path, answer: &mut impl FnMut(&str) -> io::Result<()>) -> anyhow::Result<()> {
-    let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+    let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = String::from_utf8_lossy(&bytes);
     match serde_json::from_str::<Value>(&text) {
         Ok(_) => answer(&text)?,

@@ -1,6 +1,7 @@
 //! `cloverleaf dfx measure`: files in, vital signs out.
 
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,12 +24,12 @@ use crate::services::dfx::state::Signal;
 /// Measure vital signs from recorded data
 ///
 /// A file of numbers (one a line; of several columns the last; a first line of names is skipped) is a signal: it is
-/// cut into chunks and plotted. Any other file is one chunk as it is, such as the payloads of the DFX SDK.
+/// cut into chunks and its beginning plotted. Any other file is one chunk as it is, such as the payloads of the DFX SDK.
 ///
 /// With --json each result is one object a line. The exit code is 0 when every chunk gave a result.
 #[derive(Debug, clap::Args)]
 pub(super) struct Command {
-    /// What to measure
+    /// What to measure (`-` for standard input)
     #[arg(long, short, value_name = "FILE", required = true, num_args = 1..)]
     input: Vec<PathBuf>,
 
@@ -89,6 +90,9 @@ enum Subprotocol {
 /// How long to wait for results after the last chunk.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How many seconds of a signal are plotted: more, and beats are no longer seen.
+const PLOTTED: f64 = 10.0;
+
 /// How often a chunk is sent again after RATE_LIMIT.
 const RETRIES: usize = 5;
 
@@ -123,28 +127,33 @@ impl From<Outcome> for Row {
 
 impl Command {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let mut chunks = Vec::new();
+        let (mut chunks, mut plots) = (Vec::new(), Vec::new());
         for path in &self.input {
-            chunks.extend(self.chunks(path)?);
+            chunks.extend(self.chunks(path, &mut plots)?);
         }
         ensure!(!chunks.is_empty(), "there is nothing in the input to measure");
-        crate::cli::block_on(self.measure(chunks))
+        crate::cli::block_on(self.measure(chunks, &plots))
     }
 
-    /// The chunks of one file.
-    fn chunks(&self, path: &Path) -> anyhow::Result<Vec<Chunk>> {
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    /// The chunks of one file, and if it is a signal how it looks.
+    fn chunks(&self, path: &Path, plots: &mut Vec<String>) -> anyhow::Result<Vec<Chunk>> {
+        let mut bytes = Vec::new();
+        let read = if path.as_os_str() == "-" {
+            io::stdin().lock().read_to_end(&mut bytes)
+        } else {
+            File::open(path).and_then(|mut file| file.read_to_end(&mut bytes))
+        };
+        read.with_context(|| format!("cannot read {}", path.display()))?;
         ensure!(!bytes.is_empty(), "{} is empty", path.display());
         let Some(samples) = std::str::from_utf8(&bytes).ok().and_then(numbers) else {
             return Ok(vec![Chunk { payload: bytes.into(), length: self.chunk }]);
         };
-        if !self.json {
-            let mut out = io::stdout().lock();
-            let (lowest, highest) = range(&samples);
-            let seconds = samples.len() as f64 / self.rate;
-            writeln!(out, "{} · {seconds:.1} s · {lowest} to {highest}", path.display())?;
-            plot(&samples, 78, 8).iter().try_for_each(|line| writeln!(out, "{line}"))?;
-        }
+        let (lowest, highest) = range(&samples);
+        let seconds = samples.len() as f64 / self.rate;
+        let some = samples.get(..(PLOTTED * self.rate) as usize);
+        let which = if some.is_some() { format!(" (plotted: the first {PLOTTED} s)") } else { String::new() };
+        plots.push(format!("{} · {seconds:.1} s{which} · {lowest} to {highest}", path.display()));
+        plots.extend(plot(some.unwrap_or(&samples), 78, 8));
         let count = ((self.chunk.as_secs_f64() * self.rate) as usize).max(1);
         let cut = samples.chunks(count).map(|samples| {
             let signal = Signal { rate: self.rate, samples: samples.to_vec() };
@@ -153,7 +162,7 @@ impl Command {
         Ok(cut.collect())
     }
 
-    async fn measure(&self, chunks: Vec<Chunk>) -> anyhow::Result<ExitCode> {
+    async fn measure(&self, chunks: Vec<Chunk>, plots: &[String]) -> anyhow::Result<ExitCode> {
         let protocol = match self.protocol {
             Subprotocol::Json => Protocol::Json,
             Subprotocol::Proto => Protocol::Proto,
@@ -166,6 +175,10 @@ impl Command {
             .map_err(|error| Failed::connection(anyhow::Error::from(error).context(self.server.clone())))?;
         let create = Create { study_id: self.study.clone(), ..Create::default() };
         let mut measurement = Measurement::start(client, create, Pace::AtOnce).await?;
+        if !self.json {
+            let mut out = io::stdout().lock();
+            plots.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+        }
         let progress = if self.json { ProgressBar::hidden() } else { ProgressBar::new(chunks.len() as u64) };
         progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} chunks  {msg}")?);
         let mut rows = Vec::new();

@@ -126,7 +126,8 @@ impl Dfx {
     pub fn new(options: &Options, context: &Context) -> Result<Self, BuildError> {
         let rules = options.dfx_rules.clone().map_or(Ok(Rules::default()), read_rules)?;
         let guard = Guard::new(options.dfx_key.clone(), options.dfx_open, context.exposure);
-        let summary = guard.summary("dfx", "driver   WebSocket /dfx and /, REST /measurements");
+        let summary = guard
+            .summary("dfx", "driver   WebSocket /dfx and /, REST /measurements, described at /dfx/apidocs");
         let access = Access::new(guard, Duration::from_secs(rules.token_ttl));
         // Before 1970 nothing was measured.
         let epoch = std::time::UNIX_EPOCH.elapsed().map_or(0, |elapsed| elapsed.as_secs());

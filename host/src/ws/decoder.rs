@@ -236,16 +236,24 @@ mod tests {
         frame
     }
 
+    /// What is decoded, in whatever pieces the bytes come.
     fn decode(bytes: &[u8]) -> Result<Vec<String>, Violation> {
-        let mut decoder = Decoder::new(Limits { frame: 100, message: 50 });
-        let mut messages = Vec::new();
-        for byte in bytes {
-            decoder.feed(&[*byte]);
-            while let Some(message) = decoder.decode()? {
-                messages.push(format!("{message:?}"));
+        let in_pieces = |length: usize| {
+            let mut decoder = Decoder::new(Limits { frame: 100, message: 50 });
+            let mut messages = Vec::new();
+            for piece in bytes.chunks(length) {
+                decoder.feed(piece);
+                while let Some(message) = decoder.decode()? {
+                    messages.push(format!("{message:?}"));
+                }
             }
+            Ok(messages)
+        };
+        let whole = in_pieces(bytes.len());
+        for length in 1..bytes.len() {
+            assert_eq!(in_pieces(length), whole, "in pieces of {length}");
         }
-        Ok(messages)
+        whole
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub struct Limits {
     /// End well once so many values of each signal were read.
     pub rounds: Option<u32>,
     /// Give up after so long without a car, each time that one is looked for.
-    pub patience: Option<Duration>,
+    pub timeout: Option<Duration>,
 }
 
 /// The signals that are polled.
@@ -32,7 +32,7 @@ type Elm = Session<8, 512>;
 pub enum Trouble {
     /// The UART failed or closed.
     Link,
-    /// No car within [`Limits::patience`]; this is as far as the link reached.
+    /// No car within [`Limits::timeout`]; this is as far as the link reached.
     NoCar(Link),
 }
 
@@ -47,7 +47,7 @@ pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, limits: Limits
     let start = driver.now();
     driver.machine.connect(start);
     loop {
-        find(&mut driver, limits.patience).await?;
+        find(&mut driver, limits.timeout).await?;
         for name in ["VIN", "GET_DTC"] {
             if let Some(command) = Command::named(name) {
                 ask(&mut driver, command).await?;
@@ -64,9 +64,9 @@ pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, limits: Limits
 /// Waits until the car is found; the session looks for it by itself.
 async fn find<RW: BufRead + Write, C: Clock>(
     driver: &mut Driver<Elm, RW, C>,
-    patience: Option<Duration>,
+    timeout: Option<Duration>,
 ) -> Result<(), Trouble> {
-    let end = patience.map(|patience| driver.now() + patience);
+    let end = timeout.map(|timeout| driver.now() + timeout);
     while driver.machine.link() != Link::CarConnected {
         let step = driver.run_to(end, |event| match event {
             Event::Link(link) => ControlFlow::Break(Some(link)),

@@ -14,7 +14,7 @@ async fn main(_spawner: embassy_executor::Spawner) {
     let clock = clock::SysTick::start();
     let link = uart::Uart::open(uart::Port::Zero, 115_200);
     let rounds = ROUNDS.and_then(|rounds| rounds.parse().ok());
-    let limits = app::Limits { rounds, patience: rounds.map(|_| Duration::from_secs(60)) };
+    let limits = app::Limits { rounds, timeout: rounds.map(|_| Duration::from_secs(60)) };
     let result = app::run(link, clock, limits).await;
     board::report_stack();
     match result {

@@ -46,7 +46,7 @@ pub enum DecodeError {
 }
 
 impl DecodeError {
-    /// Whether the ECU asked for patience (`7F xx 78`): its answer follows.
+    /// Whether the answer is pending (`7F xx 78`): it follows.
     pub const fn is_pending(&self) -> bool {
         matches!(self, Self::Negative { code: Nrc::PENDING, .. })
     }

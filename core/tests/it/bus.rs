@@ -271,5 +271,13 @@ fn j1939_broadcasts() {
             "7 0ECFF 00 20 0A 00 02 FF CA FE 00|7 0EBFF 00 01 04 FF 64 00 03 01 FF|7 0EBFF 00 02 01 02 03 FF FF FF FF",
             "1CFECA00:04FF64000301FF010203",
         ),
+        // To one receiver, who gives leave and a receipt; the same sender has a broadcast under way.
+        (
+            "A",
+            "7 0ECF9 00 10 0A 00 02 FF CA FE 00|7 0EC00 F9 11 02 01 FF FF CA FE 00|7 0ECFF 00 20 0A 00 02 FF CB FE 00|\
+             7 0EBF9 00 01 04 FF 64 00 03 01 FF|7 0EBFF 00 01 10 FF 64 00 03 01 FF|7 0EBF9 00 02 01 02 03 FF FF FF FF|\
+             7 0EC00 F9 13 0A 00 02 FF CA FE 00|7 0EBFF 00 02 04 05 06 FF FF FF FF",
+            "1CFECA00:04FF64000301FF010203 1CFECB00:10FF64000301FF040506",
+        ),
     ]);
 }

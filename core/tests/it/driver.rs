@@ -113,8 +113,8 @@ fn an_interrupt_is_heard_while_there_is_always_something_to_read() {
 }
 
 #[test]
-fn what_is_asked_is_answered_also_after_an_ecu_that_asked_for_patience() {
-    // The adapter's patience is set for it, and taken back afterwards: the next request finds that on its way.
+fn what_is_asked_is_answered_also_when_it_was_pending() {
+    // The adapter's time-out is set for it, and taken back afterwards: the next request finds that on its way.
     let (mut driver, sent) = driver(
         adapter(&["7E8037F0178\r\r>", "OK\r\r>", "7E804410C1AF8\r\r>", "OK\r\r>", "7E803410D20\r\r>"]),
         false,

@@ -47,7 +47,7 @@ mod chip {
         let refused = value("RPM", &[b"7E8 03 7F 01 12"], |_| true);
         check("a refusal is no value", !refused);
 
-        let result = app::run(Rehearsed::new(), clock, app::Limits { rounds: Some(2), patience: None }).await;
+        let result = app::run(Rehearsed::new(), clock, app::Limits { rounds: Some(2), timeout: None }).await;
         check("the application connects, asks and polls", result.is_ok());
 
         check("the stack stays within 8 kB", board::stack_used() < STACK);
@@ -81,7 +81,7 @@ mod chip {
     struct Rehearsed {
         heard: Vec<u8, 64>,
         says: &'static [u8],
-        /// Whether an ECU has just asked for patience.
+        /// Whether an ECU has just said that its answer is pending.
         pending: bool,
     }
 

@@ -134,22 +134,9 @@ impl Conversation {
         watched: &Watched,
         due: Option<time::Instant>,
     ) -> Result<Step, Ended> {
-        let mut clock = self.clock;
         let publisher = &self.publisher;
-        let open = &mut self.open;
-        let interrupt = async {
-            tokio::select! {
-                Some(job) = jobs.recv() => Ok(Step::Job(job)),
-                () = watched.changed.notified() => Ok(Step::Look),
-                () = clock.sleep_until(due), if due.is_some() => Ok(Step::Look),
-                changed = open.changed() => match changed.is_ok() && *open.borrow_and_update() {
-                    true => Ok(Step::Look),
-                    false => Err(Ended::Closed),
-                },
-            }
-        };
         self.wire
-            .run_until(interrupt, |event| {
+            .run_until(something_to_do(jobs, watched, self.clock, due, &mut self.open), |event| {
                 publisher.note(&event);
                 match event {
                     Event::Trouble(failure) => fatal(failure).map_or(Continue(()), |ended| Break(Err(ended))),
@@ -158,6 +145,61 @@ impl Conversation {
                 }
             })
             .await?
+    }
+
+    /// Listens to the bus until there is something to do, as [`wait`](Self::wait) does, or the adapter hears no more.
+    pub(super) async fn listen(
+        &mut self,
+        jobs: &mut mpsc::Receiver<Job>,
+        watched: &Watched,
+        due: Option<time::Instant>,
+        mut on_frame: impl FnMut(&str),
+    ) -> Result<Step, Ended> {
+        self.settle().await?;
+        let begun = self.wire.machine.monitor(self.wire.now(), Filter::All);
+        let publisher = &self.publisher;
+        let heard = match begun {
+            Err(_) => None,
+            Ok(()) => {
+                let interrupt = something_to_do(jobs, watched, self.clock, due, &mut self.open);
+                self.wire
+                    .run_until(async { Some(interrupt.await) }, |event| {
+                        publisher.note(&event);
+                        match event {
+                            Event::Frame(hex) => on_frame(&text(hex)),
+                            Event::Trouble(failure) => {
+                                return fatal(failure).map_or(Continue(()), |ended| Break(Some(Err(ended))));
+                            }
+                            Event::Done(_) => return Break(None),
+                            _ => {}
+                        }
+                        Continue(())
+                    })
+                    .await?
+            }
+        };
+        match heard {
+            Some(Ok(step)) => {
+                self.stop_listening().await?;
+                Ok(step)
+            }
+            Some(Err(ended)) => Err(ended),
+            // Not at once again.
+            None => {
+                let pause = self.now() + time::Duration::from_secs(1);
+                self.wait(jobs, watched, due.into_iter().chain([pause]).min()).await
+            }
+        }
+    }
+
+    /// Ends monitoring.
+    async fn stop_listening(&mut self) -> Result<(), Ended> {
+        self.wire.machine.stop(self.wire.now());
+        self.run(|event| match event {
+            Event::Done(_) => Break(()),
+            _ => Continue(()),
+        })
+        .await
     }
 
     /// Lets the session finish what it is saying, so that it takes a request.
@@ -322,9 +364,7 @@ impl Conversation {
                 publisher.note(&event);
                 match event {
                     Event::Frame(hex) => {
-                        let hex = hex.iter().filter(|byte| byte.is_ascii_graphic());
-                        let hex = hex.map(|byte| char::from(*byte)).collect();
-                        match frames.try_send(Ok(Frame { time: Timestamp::now(), hex, lost })) {
+                        match frames.try_send(Ok(Frame { time: Timestamp::now(), hex: text(hex), lost })) {
                             Ok(()) => lost = 0,
                             Err(_) => lost += 1,
                         }
@@ -343,14 +383,7 @@ impl Conversation {
             Some(Ok(())) => {}
             // There is room for it, or else nobody reads.
             Some(Err(failure)) => drop(frames.try_send(Err(QueryError::Failed(failure)))),
-            None => {
-                self.wire.machine.stop(self.wire.now());
-                self.run(|event| match event {
-                    Event::Done(_) => Break(()),
-                    _ => Continue(()),
-                })
-                .await?;
-            }
+            None => self.stop_listening().await?,
         }
         Ok(())
     }
@@ -442,6 +475,30 @@ impl Conversation {
         }
         Ok(any)
     }
+}
+
+/// Waits for a query, the moment `due`, a change of what is watched or of whether the connection is open.
+async fn something_to_do(
+    jobs: &mut mpsc::Receiver<Job>,
+    watched: &Watched,
+    mut clock: TokioClock,
+    due: Option<time::Instant>,
+    open: &mut watch::Receiver<bool>,
+) -> Result<Step, Ended> {
+    tokio::select! {
+        Some(job) = jobs.recv() => Ok(Step::Job(job)),
+        () = watched.changed.notified() => Ok(Step::Look),
+        () = clock.sleep_until(due), if due.is_some() => Ok(Step::Look),
+        changed = open.changed() => match changed.is_ok() && *open.borrow_and_update() {
+            true => Ok(Step::Look),
+            false => Err(Ended::Closed),
+        },
+    }
+}
+
+/// A frame as text, without blanks.
+fn text(frame: &[u8]) -> String {
+    frame.iter().filter(|byte| byte.is_ascii_graphic()).map(|byte| char::from(*byte)).collect()
 }
 
 /// Returns once the connection was closed, or all its handles are gone.

@@ -6,12 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloverleaf_core::bus::Protocol;
 use cloverleaf_core::elm327::session::{Event, Link};
 use cloverleaf_core::time::{self, back_off};
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc, watch};
 
 use super::conversation::{Conversation, Ended, Step};
+use super::j1939::Telling;
 use super::polling::{Polling, Turn};
 use super::reading::Reading;
 use super::{Job, Options, QueryError, State, Watched};
@@ -187,6 +189,7 @@ impl Task {
         let mut switch = from.zip(faster);
         let mut polling = None;
         let mut polled = false;
+        let mut telling = Telling::default();
         loop {
             if let Err(ended) = conversation.settle().await {
                 return ended;
@@ -201,7 +204,7 @@ impl Task {
                         None => conversation.discover().await,
                     }
                 } else {
-                    self.attend(&mut conversation, None).await
+                    self.attend(&mut conversation, None, &mut telling).await
                 };
                 match result {
                     Ok(()) => continue,
@@ -224,7 +227,7 @@ impl Task {
                 (Some(job), _) => conversation.work(job).await,
                 (None, Turn::Group(question)) => conversation.poll(&question, polling).await,
                 (None, Turn::Other(item)) => conversation.poll_other(item).await,
-                (None, Turn::Wait(due)) => self.attend(&mut conversation, due).await,
+                (None, Turn::Wait(due)) => self.attend(&mut conversation, due, &mut telling).await,
             };
             if let Err(ended) = result {
                 return ended;
@@ -232,13 +235,22 @@ impl Task {
         }
     }
 
-    /// Waits for whatever comes first, and does a query if that is it.
+    /// Waits for whatever comes first, and does a query if that is it. Where nobody can be asked, it listens meanwhile.
     async fn attend(
         &mut self,
         conversation: &mut Conversation,
         due: Option<time::Instant>,
+        telling: &mut Telling,
     ) -> Result<(), Ended> {
-        match conversation.wait(&mut self.jobs, &self.watched, due).await? {
+        let (jobs, watched) = (&mut self.jobs, &*self.watched);
+        let step = match conversation.protocol() {
+            Some(Protocol::J1939) if conversation.is_ready() => {
+                let timeline = &self.publisher.timeline;
+                conversation.listen(jobs, watched, due, |frame| telling.hear(frame, timeline)).await
+            }
+            _ => conversation.wait(jobs, watched, due).await,
+        };
+        match step? {
             Step::Job(job) => conversation.work(job).await,
             Step::Look => Ok(()),
         }

@@ -3,12 +3,14 @@
 //! [`Car`] is a cheap handle on one task that owns the adapter (`link`). The task connects, connects again
 //! after every fault, later and later, finds out what the car supports, answers [queries](Car::query), and in
 //! between asks round after round for what is [watched](Car::watcher). Every value goes to the
-//! [timeline](crate::timeline) and to everyone who [listens](Car::readings).
+//! [timeline](crate::timeline) and to everyone who [listens](Car::readings). On SAE J1939, where nobody answers, it listens
+//! to the bus meanwhile ([`j1939`]).
 
 mod conversation;
 pub mod decode;
 pub mod descriptions;
 mod item;
+pub mod j1939;
 mod link;
 pub mod orders;
 mod polling;
@@ -243,11 +245,11 @@ impl Car {
     /// Waits until a car is connected and what it supports is known.
     ///
     /// # Errors
-    /// [`QueryError::NotConnected`] with the latest reason when that takes longer than `patience`.
-    pub async fn connected(&self, patience: Duration) -> Result<(), QueryError> {
+    /// [`QueryError::NotConnected`] with the latest reason when that takes longer than `timeout`.
+    pub async fn connected(&self, timeout: Duration) -> Result<(), QueryError> {
         let mut states = self.states();
         let connected = |state: &State| state.link == Link::CarConnected && state.supported.is_some();
-        match tokio::time::timeout(patience, states.wait_for(connected)).await {
+        match tokio::time::timeout(timeout, states.wait_for(connected)).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(QueryError::NotConnected(self.state().trouble)),
         }

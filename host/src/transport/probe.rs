@@ -17,14 +17,14 @@ pub const BAUDS: [u32; 9] = [38_400, 115_200, 9_600, 500_000, 230_400, 57_600, 1
 const QUESTIONS: [(&[u8], Duration); 3] = [
     (b"\x7F\x7F\r", Duration::from_millis(120)),
     (IDENTIFY, Duration::from_millis(120)),
-    (IDENTIFY, PATIENCE),
+    (IDENTIFY, TIMEOUT),
 ];
 
 /// What every adapter answers with its name.
 const IDENTIFY: &[u8] = b"ATI\r";
 
 /// How long any adapter may take for that.
-const PATIENCE: Duration = Duration::from_millis(400);
+const TIMEOUT: Duration = Duration::from_millis(400);
 
 /// The most of an answer that is kept, in bytes; of a longer one, the end.
 const ANSWER: usize = 256;
@@ -48,10 +48,10 @@ pub enum ProbeError {
 /// devices have one, too.
 pub(super) async fn find_baud(stream: &mut Stream) -> Result<u32, ProbeError> {
     let mut heard = false;
-    for (question, patience) in QUESTIONS {
+    for (question, timeout) in QUESTIONS {
         for baud in BAUDS {
             stream.set_baud(baud)?;
-            match ask(stream, question, patience).await? {
+            match ask(stream, question, timeout).await? {
                 Heard::Prompt(answer) if is_banner(&answer) => return Ok(baud),
                 Heard::Prompt(_) if introduces_itself(stream).await? => return Ok(baud),
                 Heard::Prompt(_) | Heard::Noise => heard = true,
@@ -66,7 +66,7 @@ pub(super) async fn find_baud(stream: &mut Stream) -> Result<u32, ProbeError> {
 pub(super) async fn introduces_itself(stream: &mut Stream) -> Result<bool, ProbeError> {
     // The first may end what was half a line.
     for _ in 0..2 {
-        if let Heard::Prompt(answer) = ask(stream, IDENTIFY, PATIENCE).await?
+        if let Heard::Prompt(answer) = ask(stream, IDENTIFY, TIMEOUT).await?
             && is_banner(&answer)
         {
             return Ok(true);
@@ -82,12 +82,12 @@ enum Heard {
     Prompt(Vec<u8>),
 }
 
-/// Sends a line and reads until a prompt follows a line end, or patience ends.
-async fn ask(stream: &mut Stream, question: &[u8], patience: Duration) -> io::Result<Heard> {
+/// Sends a line and reads until a prompt follows a line end, or the time is over.
+async fn ask(stream: &mut Stream, question: &[u8], timeout: Duration) -> io::Result<Heard> {
     drain(stream).await?;
     stream.write_all(question).await?;
     stream.flush().await?;
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     let mut answer = Vec::new();
     while let Ok(byte) = timeout_at(deadline, stream.read_u8()).await {
         let byte = byte?;

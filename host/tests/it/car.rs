@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cloverleaf::car::signals::Signals;
 use cloverleaf::car::{self, Car, Item, QueryError, Reading};
-use cloverleaf::timeline::{Bus, Source, Value};
+use cloverleaf::timeline::{self, Bus, Source, Value};
 use cloverleaf::transport::Adapter;
 use cloverleaf::transport::simulator::{Fault, Options, Simulator, Timing};
 use cloverleaf_core::bus::Protocol;
@@ -17,7 +17,7 @@ use tokio_serial::{SerialPort, SerialStream};
 
 use crate::support::adapter;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 fn real() -> Options {
     Options { warm: Duration::from_secs(600), ..Options::default() }
@@ -29,7 +29,7 @@ fn connect(adapter: Adapter) -> Car {
 
 async fn connected(simulator: &Simulator) -> Car {
     let car = connect(Adapter::Simulated(simulator.clone()));
-    car.connected(PATIENCE).await.expect("a car");
+    car.connected(TIMEOUT).await.expect("a car");
     car
 }
 
@@ -39,14 +39,14 @@ fn item(name: &str) -> Item {
 
 async fn reaches(car: &Car, link: Link) {
     let mut states = car.states();
-    let reached = timeout(PATIENCE, states.wait_for(|state| state.link == link)).await;
+    let reached = timeout(TIMEOUT, states.wait_for(|state| state.link == link)).await;
     assert!(reached.is_ok(), "{:?} instead of {link:?}", car.state());
 }
 
 /// The next reading with a value.
 async fn value(readings: &mut tokio::sync::broadcast::Receiver<std::sync::Arc<Reading>>) -> Value {
     loop {
-        let reading = timeout(PATIENCE, readings.recv()).await.expect("a reading").expect("a link");
+        let reading = timeout(TIMEOUT, readings.recv()).await.expect("a reading").expect("a link");
         if let Ok(value) = reading.clean() {
             return value;
         }
@@ -95,13 +95,12 @@ async fn what_is_watched_is_published_round_after_round() {
     let mut timeline = bus.subscribe();
     let options = car::Options { adapter: Adapter::Simulated(simulator), ..car::Options::default() };
     let car = Car::connect(options, bus);
-    car.connected(PATIENCE).await.unwrap();
+    car.connected(TIMEOUT).await.unwrap();
     let watcher = car.watcher();
     watcher.watch(["RPM", "SPEED", "VIN", "ELM_VOLTAGE"].map(|name| (item(name), Duration::ZERO)));
     let mut counts = std::collections::HashMap::new();
     while counts.len() < 4 || counts["RPM"] < 20 {
-        let entry =
-            timeout(PATIENCE, timeline.next()).await.expect("values").expect("open").expect("in time");
+        let entry = timeout(TIMEOUT, timeline.next()).await.expect("values").expect("open").expect("in time");
         assert_eq!(entry.source, Source::Car);
         if Command::named(&entry.topic).is_some() {
             *counts.entry(entry.topic.clone()).or_insert(0) += 1;
@@ -136,6 +135,32 @@ async fn the_cores_example_finds_the_car() {
     let speed = crate::core_example::engine_speed(&address).await.expect("an engine speed");
     assert!((600.0..6_000.0).contains(&speed), "{speed}");
     serving.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_lorry_says_is_on_the_timeline() {
+    let protocol = Some(Protocol::J1939);
+    let adapter = Adapter::Simulated(Simulator::new(real())).on(protocol);
+    let bus = Bus::new();
+    let mut timeline = bus.subscribe();
+    let car = Car::connect(car::Options { adapter, protocol, ..car::Options::default() }, bus);
+    let mut heard = std::collections::HashMap::<String, u32>::new();
+    let told = async |timeline: &mut timeline::Subscriber| loop {
+        let entry = timeline.next().await.expect("open").expect("in time");
+        if entry.topic.starts_with("SPN") || entry.topic == "DM1" {
+            break entry;
+        }
+    };
+    timeout(TIMEOUT, told(&mut timeline)).await.expect("a value");
+    let end = Instant::now() + Duration::from_secs(10);
+    while let Ok(entry) = tokio::time::timeout_at(end, told(&mut timeline)).await {
+        *heard.entry(entry.topic.clone()).or_default() += 1;
+    }
+    // Engine speed changes all the time and is told ten times a second at most.
+    assert!((50..=101).contains(&heard["SPN190"]), "{heard:?}");
+    // The adapter is still there for others.
+    assert!(car.command("ATRV").await.expect("an answer")[0].contains('V'));
+    timeout(TIMEOUT, told(&mut timeline)).await.expect("it listens again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -351,7 +376,7 @@ async fn the_adapter_is_changed_to_a_faster_serial_rate_where_cable_and_chip_all
         simulator.inject(fault);
         let adapter = Adapter::Simulated(simulator.clone());
         let car = Car::connect(car::Options { adapter, adapter_baud, ..car::Options::default() }, Bus::new());
-        car.connected(PATIENCE).await.expect("a car");
+        car.connected(TIMEOUT).await.expect("a car");
         (a_hundred_values(&car).await, car, simulator)
     };
     let (slow, ..) = rate(None, Fault::None).await;
@@ -367,7 +392,7 @@ async fn the_adapter_is_changed_to_a_faster_serial_rate_where_cable_and_chip_all
     // The chip restarts at its own rate; the link finds it there, and changes it again.
     simulator.brown_out();
     reaches(&car, Link::NotConnected).await;
-    car.connected(PATIENCE).await.expect("a car again");
+    car.connected(TIMEOUT).await.expect("a car again");
     assert!(a_hundred_values(&car).await < slow * 3 / 4);
 }
 
@@ -418,7 +443,7 @@ async fn monitoring_tells_frames_until_nobody_takes_them() {
     let car = connected(&Simulator::new(real())).await;
     let mut frames = car.monitor(Filter::Pass { pattern: 0x0C9, mask: 0x7FF }).unwrap();
     for _ in 0..100 {
-        let frame = timeout(PATIENCE, frames.recv()).await.unwrap().unwrap().unwrap();
+        let frame = timeout(TIMEOUT, frames.recv()).await.unwrap().unwrap().unwrap();
         assert!(frame.hex.starts_with("0C9"), "{frame:?}");
         assert_eq!(frame.lost, 0);
     }
@@ -436,7 +461,7 @@ async fn a_closed_connection_stays_closed_until_it_is_opened() {
     assert_eq!(car.state().link, Link::NotConnected);
     car.query(&item("RPM")).await.unwrap_err();
     car.open();
-    car.connected(PATIENCE).await.expect("open again");
+    car.connected(TIMEOUT).await.expect("open again");
 }
 
 #[tokio::test]
@@ -466,12 +491,12 @@ async fn an_adapter_that_sleeps_is_woken_by_the_next_connection() {
         }
     });
     let car = connect(format!("tcp://{address}").parse().unwrap());
-    car.connected(PATIENCE).await.expect("a car");
+    car.connected(TIMEOUT).await.expect("a car");
     car.sleep().await.expect("asleep");
     let mut states = car.states();
-    timeout(PATIENCE, states.wait_for(|state| state.closed)).await.expect("closed").expect("a link");
+    timeout(TIMEOUT, states.wait_for(|state| state.closed)).await.expect("closed").expect("a link");
     car.open();
-    car.connected(PATIENCE).await.expect("awake");
+    car.connected(TIMEOUT).await.expect("awake");
     car.query(&item("RPM")).await.expect("an answer");
     serving.abort();
 }
@@ -486,12 +511,12 @@ async fn a_network_adapter_is_found_lost_and_found_again() {
         async move { simulator.listen(listener).await }
     });
     let car = connect(format!("tcp://{address}").parse().unwrap());
-    car.connected(PATIENCE).await.unwrap();
+    car.connected(TIMEOUT).await.unwrap();
     assert_eq!(car.state().port, format!("tcp://{address}"));
     simulator.inject(Fault::Unplug);
     reaches(&car, Link::NotConnected).await;
     simulator.inject(Fault::None);
-    car.connected(PATIENCE).await.unwrap();
+    car.connected(TIMEOUT).await.unwrap();
     serving.abort();
 }
 
@@ -505,7 +530,7 @@ async fn a_serial_adapter_is_a_path() {
     let simulator = Simulator::new(Options { timing: Timing::None, ..real() });
     let serving = tokio::spawn(async move { simulator.attach(ours).await });
     let car = connect(path.parse().unwrap());
-    car.connected(PATIENCE).await.unwrap();
+    car.connected(TIMEOUT).await.unwrap();
     assert_eq!(car.state().port, path);
     let reading = car.query(&item("VIN")).await.unwrap();
     assert_eq!(reading.clean().unwrap(), Value::Text("1CLVRLEA3TM000042".into()));
@@ -513,7 +538,7 @@ async fn a_serial_adapter_is_a_path() {
     // A second program is told that the port is taken.
     let second = connect(path.parse().unwrap());
     let mut states = second.states();
-    let trouble = timeout(PATIENCE, states.wait_for(|state| state.trouble.is_some())).await.unwrap().unwrap();
+    let trouble = timeout(TIMEOUT, states.wait_for(|state| state.trouble.is_some())).await.unwrap().unwrap();
     let expected = format!("{path}: the port is in use by another program");
     assert_eq!(trouble.trouble.as_deref(), Some(expected.as_str()));
     drop(trouble);
@@ -534,7 +559,7 @@ async fn what_cannot_be_opened_is_named() {
         let car = connect(adapter.parse().unwrap());
         let mut states = car.states();
         let state =
-            timeout(PATIENCE, states.wait_for(|state| state.trouble.is_some())).await.unwrap().unwrap();
+            timeout(TIMEOUT, states.wait_for(|state| state.trouble.is_some())).await.unwrap().unwrap();
         assert_eq!(state.trouble.as_ref(), Some(&trouble));
     }
 }
@@ -551,7 +576,7 @@ async fn an_adapter_that_is_none_is_said_to_be_none() {
         let mut states = car.states();
         let begun = Instant::now();
         let state =
-            timeout(PATIENCE, states.wait_for(|state| state.trouble.is_some())).await.unwrap().unwrap();
+            timeout(TIMEOUT, states.wait_for(|state| state.trouble.is_some())).await.unwrap().unwrap();
         assert_eq!(state.trouble.as_deref(), Some(expected));
         assert!(begun.elapsed() < Duration::from_secs(6), "{fault:?} took {:?}", begun.elapsed());
     }
@@ -586,7 +611,7 @@ async fn a_signal_is_asked_for_in_the_session_that_it_needs() {
     let adapter: Adapter = adapter.parse().expect("an adapter");
     let options = car::Options { adapter, signals: Some(signals), ..car::Options::default() };
     let car = Car::connect(options, Bus::new());
-    car.connected(PATIENCE).await.expect("a car");
+    car.connected(TIMEOUT).await.expect("a car");
     let secret = car.find("SECRET").expect("the signal");
     let expected = Value::Quantity { value: 42.0, unit: "°C" };
     assert_eq!(car.query(&secret).await.expect("an answer").clean(), Ok(expected.clone()));

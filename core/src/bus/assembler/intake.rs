@@ -83,7 +83,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
 
     /// A J1939 line: as the ELM327 splits the identifier (`6 0FECA 00`) or as eight plain digits (`18FECA00`).
     ///
-    /// Broadcast transport (SAE J1939-21, 5.10.3) is joined: its message carries the identifier it announced.
+    /// Long messages (SAE J1939-21, 5.10) are joined, to everyone (BAM) as well as to one receiver (RTS) who gives leave:
+    /// their message carries the identifier that was announced.
     pub(super) fn push_j1939(&mut self, line: &[u8]) -> Result<(), FrameError> {
         let (printed, rest) = hex::number(line, 8).ok_or_else(|| refusal(line))?;
         let id = match printed >> 24 {
@@ -100,14 +101,21 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             return Err(FrameError::Long);
         }
         let data = buffer.get(..found.count).unwrap_or_default();
+        let receiver = (id >> 8) as u8;
         match (id >> 16 & 0xFF, data) {
-            (0xEC, [0x20, low, high, _packets, _, p0, p1, p2]) => {
+            (0xEC, [0x10 | 0x20, low, high, _packets, _, p0, p1, p2]) => {
                 let group = u32::from_le_bytes([*p0, *p1, *p2, 0]);
                 let source = Address(id & 0x1C00_0000 | group << 8 & 0x03FF_FF00 | id & 0xFF);
-                self.first(source, u16::from_le_bytes([*low, *high]), &[], 1)
+                self.first(source, u16::from_le_bytes([*low, *high]), &[], 1)?;
+                if let Some(slot) = self.slots.iter_mut().rfind(|slot| slot.source == source) {
+                    slot.receiver = receiver;
+                }
+                Ok(())
             }
+            // Leave to go on, the receipt, and the end of a message that was given up.
+            (0xEC, [0x11 | 0x13 | 0xFF, ..]) => Ok(()),
             (0xEB, [sequence, data @ ..]) => {
-                let same = |slot: &Slot| slot.source.0 & 0xFF == id & 0xFF;
+                let same = |slot: &Slot| slot.source.0 & 0xFF == id & 0xFF && slot.receiver == receiver;
                 self.next(same, *sequence, 0xFF, data)
             }
             _ => self.single(Address(id), data),

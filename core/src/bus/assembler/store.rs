@@ -25,6 +25,8 @@ pub(super) struct Slot {
     pub(super) state: State,
     /// The number of the line that brought its latest part, or a copy of it.
     pub(super) end: u16,
+    /// Of a long message on J1939, to whom it is sent.
+    pub(super) receiver: u8,
 }
 
 impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
@@ -138,6 +140,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
             length: 0,
             state: State::Open { declared: length, next },
             end: self.line,
+            receiver: 0xFF,
         };
         let used = self.used + usize::from(length);
         if used > BYTES {
@@ -259,7 +262,14 @@ impl<const MESSAGES: usize, const BYTES: usize> Assembler<MESSAGES, BYTES> {
     /// Keeps the `length` bytes behind the used ones as a message in this state.
     #[inline]
     pub(super) fn keep(&mut self, source: Address, length: usize, state: State) -> Result<(), FrameError> {
-        let slot = Slot { source, start: self.used as u16, length: length as u16, state, end: self.line };
+        let slot = Slot {
+            source,
+            start: self.used as u16,
+            length: length as u16,
+            state,
+            end: self.line,
+            receiver: 0xFF,
+        };
         self.slots.push(slot).map_err(|_| FrameError::Full)?;
         self.used += length;
         Ok(())

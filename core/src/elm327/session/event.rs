@@ -74,8 +74,8 @@ pub struct Answer<'a, const MESSAGES: usize, const BYTES: usize> {
 }
 
 impl<'a, const MESSAGES: usize, const BYTES: usize> Answer<'a, MESSAGES, BYTES> {
-    /// The messages, one or more per ECU, in the order in which they began. Of an ECU that first asked for
-    /// patience (`7F xx 78`) only what followed; of a physical request only what the asked ECU said.
+    /// The messages, one or more per ECU, in the order in which they began. Of an ECU that first said
+    /// "pending" (`7F xx 78`) only what followed; of a physical request only what the asked ECU said.
     pub fn messages(&self) -> impl Iterator<Item = Message<'a>> + Clone + use<'a, MESSAGES, BYTES> {
         answers(self.assembler.messages(), self.only)
     }

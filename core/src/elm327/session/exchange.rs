@@ -56,7 +56,7 @@ pub(super) struct Exchange {
     pub(super) what: What,
     pub(super) deadline: Option<Instant>,
     /// How long the adapter may be silent between lines of data.
-    pub(super) patience: Duration,
+    pub(super) timeout: Duration,
     /// When it must be over.
     pub(super) limit: Instant,
     pub(super) sent: Text,
@@ -86,8 +86,8 @@ impl Heard {
 
 impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// Sends a line and waits for what comes back.
-    pub(super) fn begin(&mut self, now: Instant, what: What, line: &[u8], patience: Duration) {
-        let patience = patience.max(Duration::from_millis(1));
+    pub(super) fn begin(&mut self, now: Instant, what: What, line: &[u8], timeout: Duration) {
+        let timeout = timeout.max(Duration::from_millis(1));
         let sent = Text::from_slice(line).unwrap_or_default();
         if matches!(what, What::Request | What::Probe) {
             let mut format = Format::new(self.protocol);
@@ -98,8 +98,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         }
         self.exchange = Some(Exchange {
             what,
-            deadline: Some(now + patience),
-            patience,
+            deadline: Some(now + timeout),
+            timeout,
             limit: now + if matches!(what, What::Resync { .. }) { RESTLESS } else { LONGEST },
             sent,
             heard: Heard::default(),
@@ -238,7 +238,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                         Err(_) => heard.fail(Failure::Garbage),
                     },
                 }
-                exchange.deadline = Some((now + exchange.patience).min(exchange.limit));
+                exchange.deadline = Some((now + exchange.timeout).min(exchange.limit));
             }
             (What::Request | What::Probe, Line::Text(_)) => heard.fail(Failure::Garbage),
             (What::Baud(step), part) => self.handle_switch(now, step, part),
@@ -257,7 +257,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                     Status::Ok => heard.ok = true,
                     Status::Searching | Status::BusInit | Status::BusInitOk => {
                         let more = match status {
-                            Status::BusInitOk => exchange.patience,
+                            Status::BusInitOk => exchange.timeout,
                             _ => self.settings.search,
                         };
                         if waits {

@@ -11,7 +11,7 @@ use super::target::{Physical, change, functional, is_wide};
 use super::{Failure, Filter, Job, Lines, Notice, Session, Target, stn};
 
 /// The most that the adapter can be told to wait for an ECU (`AT ST FF`).
-const PATIENCE: Duration = Duration::from_millis(1_020);
+const LONGEST_TIMEOUT: Duration = Duration::from_millis(1_020);
 
 /// How long a request waits for the session's own exchange: the adapter says NO DATA after 0.2 s.
 const OWN_TIMEOUT: Duration = Duration::from_millis(300);
@@ -25,7 +25,7 @@ const FIRST_FRAME: usize = 6;
 /// How many lone carriage returns in a row may fail.
 const MISREPEATS: u8 = 2;
 
-/// How often an ECU may ask for patience: together as long as ISO 14229-2 lets it, 5 s.
+/// How often an ECU may say that its answer is pending: together as long as ISO 14229-2 lets it, 5 s.
 const PENDING: u8 = 4;
 
 /// The first deadline of monitoring, before it is lifted.
@@ -92,7 +92,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         if matches!(&self.job, Some(Job::Request { data, .. }) if !only_reads(data)) && !self.patient {
             // It will not be asked again, so the adapter must wait for as long as it can.
             self.patient = true;
-            let _ = self.todo.push_back(self.stn.timeout(Some(PATIENCE)));
+            let _ = self.todo.push_back(self.stn.timeout(Some(LONGEST_TIMEOUT)));
         }
         if self.headers == bare {
             self.headers = !bare;
@@ -114,9 +114,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         match job {
             Job::Request { data, target, lines, timeout, pending, .. } => {
                 let (target, timeout) = (*target, *timeout);
-                let patience = match self.patient {
-                    true if *pending > 0 => timeout.max(PATIENCE + PATIENCE),
-                    true => timeout.max(PATIENCE + MARGIN),
+                let timeout = match self.patient {
+                    true if *pending > 0 => timeout.max(LONGEST_TIMEOUT + LONGEST_TIMEOUT),
+                    true => timeout.max(LONGEST_TIMEOUT + MARGIN),
                     false => timeout,
                 };
                 let digit = lines.filter(|_| !self.patient).map(|lines| self.stn.count(lines));
@@ -127,7 +127,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 self.last_target = target;
                 let trusted = self.settings.repeat && self.misrepeated < MISREPEATS && only_reads(data);
                 self.repeated = trusted && !line.is_empty() && self.last_line == line;
-                self.begin(now, What::Request, if self.repeated { b"" } else { &line }, patience);
+                self.begin(now, What::Request, if self.repeated { b"" } else { &line }, timeout);
                 self.last_line = line;
             }
             Job::Command { text, timeout } => {
@@ -236,7 +236,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             self.last_line.clear();
             if !self.patient {
                 self.patient = true;
-                let _ = self.todo.push_back(self.stn.timeout(Some(PATIENCE)));
+                let _ = self.todo.push_back(self.stn.timeout(Some(LONGEST_TIMEOUT)));
             }
             return self.proceed(now);
         }

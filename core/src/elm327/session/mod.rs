@@ -140,7 +140,7 @@ enum Job {
         timeout: Duration,
         /// Whether headers may be off.
         bare: bool,
-        /// How often the ECU has asked for patience.
+        /// How often the ECU has said that its answer is pending.
         pending: u8,
     },
     Command {
@@ -470,7 +470,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
 /// The most bytes of a request: what a line of an STN holds beside its header and options.
 const MAX_REQUEST: usize = 24;
 
-/// How long the adapter may be silent while it asks the car. Its own patience ends after 0.2 s (`AT ST`), but a
+/// How long the adapter may be silent while it asks the car. It gives up by itself after 0.2 s (`AT ST`), but a
 /// K-line bus is slow.
 const REQUEST_TIMEOUT: Duration = Duration::from_millis(1_000);
 

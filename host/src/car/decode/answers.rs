@@ -160,7 +160,7 @@ impl<'s> Reader<'s> {
                 add_signals(subject, command, mine.iter().map(|heard| heard.message), &mut answer);
             }
             (true, None, _) => {}
-            // Once there is an answer, patience is no refusal, and a refusal belongs to something else.
+            // Once there is an answer, "pending" is no refusal, and a refusal belongs to something else.
             (false, _, refused) => {
                 let code = refused?;
                 answer.error = Some(AnswerError { nrc: Some(code.0), text: code.text().to_owned() });

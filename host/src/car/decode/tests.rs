@@ -69,7 +69,7 @@ fn every_ecu_answers_for_itself_and_the_last_counts_for_all() {
 }
 
 #[test]
-fn refusals_are_errors_of_one_answer_and_patience_is_none() {
+fn refusals_are_errors_of_one_answer_and_pending_is_none() {
     let refused = plain("010C", "7E8 03 7F 01 12");
     let error = json!({"nrc": 18, "text": "sub-function not supported or invalid format"});
     assert_eq!(refused["answers"], json!([{"ecu": "7E8", "error": error}]));

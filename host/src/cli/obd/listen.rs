@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use cloverleaf_core::elm327::session::Filter;
 use serde_json::json;
 
-use super::broadcast::Listener;
 use super::connection::Connection;
 use super::{Failed, interrupted};
+use crate::car::j1939::Listener;
 
 /// Show the frames on the bus until interrupted
 ///

@@ -2,7 +2,6 @@
 
 mod answer;
 mod ask;
-mod broadcast;
 mod codes;
 mod connection;
 mod decode;

@@ -147,7 +147,7 @@ impl Car {
                 let id = u16::from_be_bytes([*high, *low]);
                 let value = identified(&state, ecu, id).ok_or(OUT_OF_RANGE)?;
                 let data = [&[0x62, *high, *low], value.as_slice()].concat();
-                // Read from slow memory: the unit first asks for patience.
+                // Read from slow memory: the answer is pending first.
                 Ok(Served { messages: vec![data], slow: id == 0xF18C })
             }
             (0x3E, [0x00]) => Served::one(vec![0x7E, 0x00]),
@@ -251,7 +251,7 @@ impl Car {
     }
 }
 
-/// What one unit has to say; `slow` asks for patience first.
+/// What one unit has to say; `slow`: pending first.
 struct Served {
     messages: Vec<Vec<u8>>,
     slow: bool,
@@ -464,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_read_asks_for_patience_first() {
+    fn a_slow_read_is_pending_first() {
         let answers = Car::new(true).answer(NOW, Some(Ecu::Engine), &[0x22, 0xF1, 0x8C]);
         assert_eq!(answers[0].data, [0x7F, 0x22, 0x78]);
         assert_eq!(answers[1].data[..3], [0x62, 0xF1, 0x8C]);

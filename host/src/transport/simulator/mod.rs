@@ -33,9 +33,10 @@ use crate::serve;
 
 /// Bytes on their way in each direction of [`Simulator::plug_in`]; the writer waits when they are not read.
 const CABLE: usize = 4096;
-/// Tokio's timers tick in milliseconds, serial ports do not: up to this much lateness of a reply is credited
-/// to the request that follows, so that the rate of exchanges is right although single ones are late.
-const CREDIT: Duration = Duration::from_micros(1_500);
+/// Tokio's timers tick in milliseconds, serial ports do not, and a busy machine wakes nobody in time: up to this much
+/// lateness of a reply, which is the simulator's own, is credited to the request that follows, so that the rate of exchanges
+/// is right although single ones are late. What the other side takes to answer is not.
+const CREDIT: Duration = Duration::from_millis(20);
 
 /// What is simulated.
 #[derive(Clone, Debug)]

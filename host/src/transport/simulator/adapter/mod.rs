@@ -208,11 +208,11 @@ impl Adapter {
     fn switch(&mut self, at: Duration, baud: u32) {
         self.print(at, "OK");
         let from = std::mem::replace(&mut self.baud, baud);
-        let patience = self.settings.switch_timeout;
+        let timeout = self.settings.switch_timeout;
         // Time for the other side to follow; even where nothing else takes any.
-        self.print(self.sent + self.span(patience), self.banner());
+        self.print(self.sent + self.span(timeout), self.banner());
         self.switching =
-            Some(Switch { from, deadline: self.sent + self.span(self.options.delay) * 2 + patience });
+            Some(Switch { from, deadline: self.sent + self.span(self.options.delay) * 2 + timeout });
     }
 
     /// While monitoring: the traffic of the bus up to `now`.

@@ -1,25 +1,36 @@
-//! What the frames of a J1939 bus say, for `cloverleaf obd monitor --protocol A`.
+//! What the frames of a J1939 bus say: read, and told on the timeline.
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use cloverleaf_core::bus::{Assembler, Format, FrameError, Message, Protocol};
 use cloverleaf_core::obd2::Quantity;
 use cloverleaf_core::obd2::j1939::{self, Fault, Lamps, Parameter, Pgn};
 use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::timeline::{self, Bus, Source};
 
 /// The longest broadcast: 255 packets of seven bytes (SAE J1939-21, 5.10.1).
 const LONGEST: usize = 255 * 7;
 
-/// Puts frames together. A sender has one long message under way at most, so 256 of them are the bound.
+/// How many long messages may be under way at once; when another begins, those that did not end are forgotten.
+const UNDER_WAY: usize = 256;
+
+/// A value is told no more often than this.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// Puts frames together, also the packets that one unit sends another (RTS/CTS), as they pass by.
 #[derive(Debug, Default)]
-pub(super) struct Listener {
-    long: HashMap<u8, Assembler<1, LONGEST>>,
+pub struct Listener {
+    /// By receiver and sender: between two units one message at most is under way.
+    long: HashMap<(u8, u8), Assembler<1, LONGEST>>,
 }
 
 /// A whole message, read.
 #[derive(Debug)]
-pub(super) struct Broadcast {
+pub struct Broadcast {
     group: Pgn,
     sender: u8,
     parameters: Vec<(&'static Parameter, Option<Quantity>)>,
@@ -30,23 +41,29 @@ pub(super) struct Broadcast {
 impl Listener {
     /// Takes a frame as the adapter prints it, without blanks; gives the message that it is, or completes. Of a
     /// damaged frame, or a packet of a message whose beginning was not heard, there is nothing to read.
-    pub(super) fn hear(&mut self, frame: &str) -> Option<Broadcast> {
-        let sender = u8::from_str_radix(frame.get(6..8)?, 16).ok()?;
+    pub fn hear(&mut self, frame: &str) -> Option<Broadcast> {
+        let byte = |digits| u8::from_str_radix(digits, 16).ok();
+        let between = (byte(frame.get(4..6)?)?, byte(frame.get(6..8)?)?);
         let mut alone = Assembler::new(Format::new(Some(Protocol::J1939)));
         match alone.push(frame.as_bytes()) {
             Ok(()) => {
                 if let Some(message) = alone.messages().next() {
                     return Some(Broadcast::read(message));
                 }
-                // It announces a longer one, in the place of what the sender did not end.
-                self.long.insert(sender, alone);
+                if alone.losses().next().is_some() {
+                    // It announces a longer one, in the place of what the sender did not end.
+                    if self.long.len() >= UNDER_WAY {
+                        self.long.clear();
+                    }
+                    self.long.insert(between, alone);
+                }
                 None
             }
             Err(FrameError::Orphan) => {
-                let long = self.long.get_mut(&sender)?;
+                let long = self.long.get_mut(&between)?;
                 long.push(frame.as_bytes()).ok()?;
                 let whole = long.messages().next().map(Broadcast::read)?;
-                self.long.remove(&sender);
+                self.long.remove(&between);
                 Some(whole)
             }
             Err(_) => None,
@@ -66,7 +83,7 @@ impl Broadcast {
     }
 
     /// Group and sender, and what is known of the rest: `parameters`, `lamps` and `codes`, `vin`.
-    pub(super) fn to_json(&self) -> Value {
+    pub fn to_json(&self) -> Value {
         let mut object = json!({ "pgn": self.group.0, "sender": self.sender });
         if !self.parameters.is_empty() {
             let parameters = self.parameters.iter().map(|(row, value)| {
@@ -89,6 +106,48 @@ impl Broadcast {
             object["vin"] = vin.as_str().into();
         }
         object
+    }
+
+    /// What it says, by topic: `SPN190` (engine speed), `DM1`, `DM2`, `VIN`.
+    fn values(&self) -> Vec<(String, timeline::Value)> {
+        let quantity = |quantity: Quantity| timeline::Value::Quantity {
+            value: quantity.to_f64(),
+            unit: quantity.unit().symbol(),
+        };
+        let present = self.parameters.iter().filter_map(|(row, value)| Some((row.spn, (*value)?)));
+        let mut values: Vec<_> = present.map(|(spn, value)| (format!("SPN{spn}"), quantity(value))).collect();
+        if self.codes.is_some() {
+            let topic = if self.group == Pgn::ACTIVE_CODES { "DM1" } else { "DM2" };
+            values.push((topic.into(), timeline::Value::Json(self.to_json())));
+        }
+        let vin = self.identification.iter().map(|vin| ("VIN".into(), timeline::Value::Text(vin.clone())));
+        values.extend(vin);
+        values
+    }
+}
+
+/// What a bus says on the timeline: each value of each unit when it changes, ten times a second at most.
+#[derive(Debug, Default)]
+pub(super) struct Telling {
+    listener: Listener,
+    /// By sender and topic; there are 256 of the one and a table of the other.
+    told: HashMap<(u8, String), (Instant, timeline::Value)>,
+}
+
+impl Telling {
+    /// Takes a frame as [`Listener::hear`] does.
+    pub(super) fn hear(&mut self, frame: &str, timeline: &Bus) {
+        let Some(broadcast) = self.listener.hear(frame) else { return };
+        let now = Instant::now();
+        for (topic, value) in broadcast.values() {
+            let key = (broadcast.sender, topic.clone());
+            let known = self.told.get(&key);
+            if known.is_some_and(|(at, told)| now - *at < PERIOD || *told == value) {
+                continue;
+            }
+            self.told.insert(key, (now, value.clone()));
+            timeline.publish(Source::Car, topic, value);
+        }
     }
 }
 
@@ -158,6 +217,19 @@ mod tests {
                     "70EBFF030204FF6E00000164",
                     "70EBFF0002000103FFFFFFFF",
                     "70EBFF030104FF6E00000164",
+                ],
+                &["PGN 65226 of 0: warning lamp, SPN 110 FMI 0 (×1), SPN 100 FMI 1 (×3)"],
+            ),
+            // One unit to another: request, leave, packets, and the end; a broadcast of the same sender in between.
+            (
+                &[
+                    "70ECF900100A0002FFCAFE00",
+                    "70EC00F9110201FFFFCAFE00",
+                    "70ECFF00200A0002FFCAFE00",
+                    "70EBF9000104FF6E00000164",
+                    "70EBFF000110FF6E00030164",
+                    "70EBF90002000103FFFFFFFF",
+                    "70EC00F9130A0002FFCAFE00",
                 ],
                 &["PGN 65226 of 0: warning lamp, SPN 110 FMI 0 (×1), SPN 100 FMI 1 (×3)"],
             ),

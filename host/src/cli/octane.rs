@@ -4,16 +4,17 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::Context;
+use futures_util::FutureExt;
 use serde_json::{Value, json};
 
 use super::{Failed, interrupted, say};
 use crate::auth::Key;
 use crate::road::facility;
-use crate::services::octane::client::{Client, Event, Events, Options, connect};
+use crate::services::octane::client::{Client, ConnectError, Event, Events, Options, connect};
 
 /// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Talk to an OCTANE server: listen, join channels, send events
 #[derive(Debug, clap::Args)]
@@ -111,8 +112,8 @@ impl Command {
             Action::Listen { server, count, channels } => super::block_on(listen(server, count, channels))?,
             Action::Join { server, channels } => super::block_on(join(server, channels))?,
             Action::Send { server, event, data } => {
-                let data =
-                    data.map(|data| serde_json::from_str(&data).context("DATA is not JSON")).transpose()?;
+                let data = data.map(|data| serde_json::from_str(&data)).transpose();
+                let data = data.map_err(|error| Failed::Usage(format!("DATA is not JSON: {error}")))?;
                 super::block_on(send(server, &event, data))?;
             }
             Action::UserMessage { server, user, text } => {
@@ -132,8 +133,9 @@ impl Server {
         let usual = Options::new(&self.server, &self.key);
         let options = Options { namespace: self.namespace.clone(), channels, ..usual };
         connect(options).await.map_err(|error| {
+            let is_usage = matches!(error, ConnectError::Url(_));
             let error = anyhow::Error::from(error).context(format!("cannot connect to {}", self.server));
-            Failed::connection(error).into()
+            if is_usage { Failed::Usage(format!("{error:#}")) } else { Failed::connection(error) }.into()
         })
     }
 
@@ -143,7 +145,8 @@ impl Server {
 }
 
 async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> anyhow::Result<()> {
-    let (client, mut events) = server.connect(channels).await?;
+    let (client, mut events) = server.connect(channels.clone()).await?;
+    let mut entry = Entry::ask(&client).await?;
     let mut left = count;
     while left != Some(0) {
         let event = tokio::select! {
@@ -151,16 +154,26 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
             () = interrupted() => break,
         };
         match event {
-            None => bail!("the server ended the connection"),
+            None => return Err(ended().into()),
             Some(Event::Back) => eprintln!("connected again"),
             Some(Event::Lost { reason, retrying: true }) => eprintln!("{reason}; trying again"),
-            Some(Event::Lost { reason, .. }) => bail!("{reason}"),
-            // What is said about the connection itself is not what was listened for.
-            Some(Event::Message { name, .. })
-                if ["auth_ok", "join", "leave", "channels"].contains(&name.as_str()) => {}
+            Some(Event::Lost { reason, .. }) => return Err(Failed::connection(reason).into()),
             Some(Event::Message { name, data }) => {
-                server.print(&name, &data)?;
-                left = left.map(|left| left - 1);
+                if entry.hear(&name, &data) {
+                    entry.check(&channels)?;
+                }
+                // What is said about the connection itself is not what was listened for.
+                match name.as_str() {
+                    "auth_ok" | "join" | "leave" | "channels" => {}
+                    "auth_fail" => {
+                        let why = format!("the server refuses the key: {}", data["message"]);
+                        return Err(Failed::Connection(why).into());
+                    }
+                    _ => {
+                        server.print(&name, &data)?;
+                        left = left.map(|left| left - 1);
+                    }
+                }
             }
         }
     }
@@ -170,34 +183,24 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
 
 async fn join(server: Server, channels: Vec<String>) -> anyhow::Result<()> {
     let (client, mut events) = server.connect(channels.clone()).await?;
-    // The listing is asked for behind the joins, so whatever was not echoed by then has been refused.
-    client.send("channels", &[]).await?;
-    let (mut joined, mut listings) = (Vec::new(), 0);
-    let listing = tokio::time::timeout(PATIENCE, async {
-        while let Some(event) = events.next().await {
-            match event {
-                Event::Message { name, data } if name == "join" => {
-                    joined.extend(data["join"].as_str().map(str::to_owned));
-                }
-                Event::Message { name, data } if name == "channels" => {
-                    listings += 1;
-                    // The first comes unasked, with the login.
-                    if listings == 2 {
-                        return Ok(data);
-                    }
-                }
-                Event::Lost { reason, .. } => bail!("{reason}"),
-                _ => {}
+    let mut entry = Entry::ask(&client).await?;
+    let listing = tokio::time::timeout(TIMEOUT, async {
+        loop {
+            match events.next().await {
+                Some(Event::Message { name, data }) if entry.hear(&name, &data) => return Ok(data),
+                Some(Event::Lost { reason, .. }) => return Err(Failed::connection(reason)),
+                Some(_) => {}
+                None => return Err(ended()),
             }
         }
-        bail!("the server ended the connection")
     });
-    let listing = listing.await.context("the server does not answer")??;
+    let silent = || Failed::Answer("the server does not list its channels".into());
+    let listing = listing.await.map_err(|_| silent())??;
     client.disconnect().await;
     if server.json {
-        say!("{}", json!({"joined": joined, "channels": listing["channels"]}))?;
+        say!("{}", json!({"joined": entry.joined, "channels": listing["channels"]}))?;
     } else {
-        for channel in &joined {
+        for channel in &entry.joined {
             say!("joined {channel}")?;
         }
         for channel in listing["channels"].as_array().into_iter().flatten() {
@@ -205,25 +208,86 @@ async fn join(server: Server, channels: Vec<String>) -> anyhow::Result<()> {
             say!("{mark} {}", channel["name"].as_str().unwrap_or_default())?;
         }
     }
-    match channels.iter().find(|channel| !joined.contains(channel)) {
-        Some(channel) => bail!("the server has no channel {channel}"),
-        None => Ok(()),
+    entry.check(&channels)
+}
+
+/// What has been joined by the time that the server answers a question asked behind the joins: what was not echoed by
+/// then has been refused, and servers of others say nothing about that.
+struct Entry {
+    joined: Vec<String>,
+    /// Why something was refused, by a server that says so.
+    refused: Option<String>,
+    listings: u32,
+}
+
+impl Entry {
+    async fn ask(client: &Client) -> anyhow::Result<Self> {
+        client.send("channels", &[]).await?;
+        Ok(Self { joined: Vec::new(), refused: None, listings: 0 })
+    }
+
+    /// Answers whether this is the listing that was asked for; the first comes unasked, with the login.
+    fn hear(&mut self, name: &str, data: &Value) -> bool {
+        match name {
+            "join" => {
+                let channel = data["join"].as_str().unwrap_or_default().to_owned();
+                if !self.joined.contains(&channel) {
+                    self.joined.push(channel);
+                }
+            }
+            "channels" => self.listings += 1,
+            "error" => self.refused = refusal("join", name, data),
+            _ => {}
+        }
+        name == "channels" && self.listings == 2
+    }
+
+    fn check(&self, channels: &[String]) -> anyhow::Result<()> {
+        let Some(channel) = channels.iter().find(|channel| !self.joined.contains(channel)) else {
+            return Ok(());
+        };
+        let unknown = || format!("the server has no channel {channel}");
+        Err(Failed::Answer(self.refused.clone().unwrap_or_else(unknown)).into())
     }
 }
 
 async fn send(server: Server, event: &str, data: Option<Value>) -> anyhow::Result<()> {
     let (client, mut events) = server.connect(Vec::new()).await?;
     let arguments: Vec<Value> = data.into_iter().collect();
-    let confirmed = client.confirm(event, &arguments, PATIENCE);
-    // Events that come meanwhile have to be taken, or the acknowledgement would wait behind them.
-    let drained = async { while events.next().await.is_some() {} };
+    let mut refused = None;
+    // Events that come meanwhile have to be taken, or the acknowledgement would wait behind them. One of them may say
+    // that the event was refused.
+    let mut heard = async |refused: &mut Option<String>| {
+        while let Some(happened) = events.next().await {
+            if let Event::Message { name, data } = happened {
+                *refused = refused.take().or_else(|| refusal(event, &name, &data));
+            }
+        }
+    };
     tokio::select! {
-        confirmed = confirmed => confirmed.with_context(|| format!("the server did not take {event}"))?,
-        () = drained => bail!("the server ended the connection"),
+        confirmed = client.confirm(event, &arguments, TIMEOUT) => confirmed.map_err(|error| {
+            Failed::Answer(format!("the server did not take {event}, or does not know it: {error}"))
+        })?,
+        () = heard(&mut refused) => return Err(ended().into()),
     }
+    // What was said before the acknowledgement is there by now.
+    heard(&mut refused).now_or_never();
     client.disconnect().await;
+    if let Some(refused) = refused {
+        return Err(Failed::Answer(format!("the server refuses {event}: {refused}")).into());
+    }
     if server.json {
         say!("{}", json!({"sent": event}))?;
     }
     Ok(())
+}
+
+fn ended() -> Failed {
+    Failed::Connection("the server ended the connection".into())
+}
+
+/// Why `event` was refused, if that is what the server says.
+fn refusal(event: &str, name: &str, data: &Value) -> Option<String> {
+    let is_it = name == "error" && data["event"] == event;
+    is_it.then(|| data["message"].as_str().unwrap_or("it does not say why").to_owned())
 }

@@ -65,10 +65,10 @@ pub struct Facility {
     /// Minutes east of Greenwich, for dates on the wire.
     #[serde(default)]
     pub utc_offset_minutes: i16,
-    /// Its junctions.
+    /// Its intersections.
     #[serde(default, rename = "intersection")]
     pub intersections: Vec<Intersection>,
-    /// Crosswalks away from junctions; those at junctions come with the junction.
+    /// Crosswalks away from intersections; those at intersections come with the intersection.
     #[serde(default, rename = "crosswalk")]
     pub crosswalks: Vec<Crosswalk>,
     /// Its rail crossings.
@@ -109,7 +109,7 @@ pub struct Facility {
     pub weather_alerts: Vec<WeatherAlert>,
 }
 
-/// A junction with signals.
+/// An intersection with signals.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Intersection {
@@ -127,10 +127,10 @@ pub struct Intersection {
     pub v2x: String,
     /// The phases in use, 1 to 8.
     pub phases: Vec<u8>,
-    /// Times that differ from the usual, for all phases of this junction.
+    /// Times that differ from the usual, for all phases of this intersection.
     #[serde(default)]
     pub timing: controller::Timing,
-    /// Preemptions, numbered from 1: the phases each gives the junction to.
+    /// Preemptions, numbered from 1: the phases each gives the intersection to.
     #[serde(default)]
     pub preempts: Vec<Vec<u8>>,
     /// Vehicles per minute that call each phase.
@@ -142,7 +142,7 @@ fn usual_traffic() -> f64 {
     4.0
 }
 
-/// A crosswalk away from junctions.
+/// A crosswalk away from intersections.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Crosswalk {
@@ -173,7 +173,7 @@ pub struct RailCrossing {
     /// Seconds that a train needs to pass.
     #[serde(default)]
     pub train_for: u32,
-    /// The junction it preempts while it is closed, and by which of the junction's preemptions.
+    /// The intersection it preempts while it is closed, and by which of the intersection's preemptions.
     pub preempts: Option<(u32, usize)>,
 }
 
@@ -433,15 +433,16 @@ mod tests {
         let head = "id = 1\nname = 'n'\nplace = [0.0, 0.0]\n";
         let gate = "[[gate]]\nid = 1\nname = 'n'\nplace = [0.0, 0.0]\n";
         let crossing = "[[rail_crossing]]\nid = 1\nname = 'n'\nplace = [0.0, 0.0]\npreempts = [4, 1]\n";
-        let junction = "[[intersection]]\nid = 1\nname = 'n'\nmain = 'm'\ncross = 'c'\nplace = [0.0, 0.0]\n";
+        let intersection =
+            "[[intersection]]\nid = 1\nname = 'n'\nmain = 'm'\ncross = 'c'\nplace = [0.0, 0.0]\n";
         let bad = |text: String, reason: &str| {
             let error = Facility::parse(&text).unwrap_err().to_string();
             assert!(error.contains(reason), "{error}");
         };
         bad(format!("{head}{gate}{gate}"), "gate 1 is described twice");
         bad(format!("{head}{crossing}"), "rail_crossing 1 refers to preemption 1 of intersection 4");
-        bad(format!("{head}{junction}v2x = 'a'\nphases = [9]\n"), "phases are 1 to 8");
-        bad(format!("{head}{junction}v2x = 'a_b'\nphases = [2]\n"), "letters and digits");
+        bad(format!("{head}{intersection}v2x = 'a'\nphases = [9]\n"), "phases are 1 to 8");
+        bad(format!("{head}{intersection}v2x = 'a_b'\nphases = [2]\n"), "letters and digits");
         bad(format!("{head}colour = 'red'\n"), "colour");
         bad(format!("{head}utc_offset_minutes = 2000\n"), "a day at most");
         bad(format!("{head}{gate}travel = 0\n"), "gate 1: travel is a tenth of a second or more");
@@ -451,12 +452,12 @@ mod tests {
         );
         let crosswalk = "[[crosswalk]]\nid = 11\nname = 'n'\nplace = [0.0, 0.0]\n";
         bad(
-            format!("{head}{junction}v2x = 'a'\nphases = [2]\n{crosswalk}"),
+            format!("{head}{intersection}v2x = 'a'\nphases = [2]\n{crosswalk}"),
             "crosswalk 11 is described twice",
         );
         let vehicle = "[[vehicle]]\nid = '00000001'\nspeed = 1.0\npath = [[0.0, 0.0]]\n";
         bad(
-            format!("{head}{junction}v2x = 'a'\nphases = [2]\n{vehicle}"),
+            format!("{head}{intersection}v2x = 'a'\nphases = [2]\n{vehicle}"),
             "radio number 1 is described twice",
         );
         let train = crossing.replace("preempts = [4, 1]", "train_every = 10\ntrain_for = 11");

@@ -1,10 +1,10 @@
 //! The road: what a facility does by itself, and how it answers to commands.
 //!
 //! ```text
-//!  facility     what stands where, from a file        junction     a controller and its traffic, or a real one
-//!  controller   eight phases, two rings, a barrier    crossing     the sequence of a rail crossing
-//!  mover        who goes round a path                 parts        gates, crosswalks, robots, mowers, cones
-//!  weather      what a weather station measures       mod          everything together, a tenth of a second at a time
+//!  facility     what stands where, from a file        intersection   a controller and its traffic, or a real one
+//!  controller   eight phases, two rings, a barrier    crossing       the sequence of a rail crossing
+//!  mover        who goes round a path                 parts          gates, crosswalks, robots, mowers, cones
+//!  weather      what a weather station measures       mod            everything together, a tenth of a second at a time
 //! ```
 //!
 //! Nothing here does I/O or reads a clock: [`Road::advance`] is told what time it is. Names and shapes are the
@@ -13,7 +13,7 @@
 pub mod controller;
 pub mod crossing;
 pub mod facility;
-pub mod junction;
+pub mod intersection;
 pub mod mover;
 mod parts;
 pub mod weather;
@@ -25,7 +25,7 @@ use jiff::tz::Offset;
 
 use crossing::Crossing;
 use facility::Facility;
-use junction::Junction;
+use intersection::Intersection;
 use mover::{Mover, Place, Position};
 pub use parts::{Crosswalk, Door, Equipment, Light, Mower, MowerCall, Rail, Robot, Scenario};
 
@@ -39,9 +39,9 @@ const CATCH_UP: i64 = 50;
 pub struct Road {
     /// What stands where.
     pub facility: Facility,
-    /// Its junctions.
-    pub junctions: BTreeMap<u32, Junction>,
-    /// Its crosswalks away from junctions.
+    /// Its intersections.
+    pub intersections: BTreeMap<u32, Intersection>,
+    /// Its crosswalks away from intersections.
     pub crosswalks: BTreeMap<u32, Crosswalk>,
     /// Its rail crossings.
     pub rails: BTreeMap<u32, Rail>,
@@ -73,10 +73,10 @@ impl Road {
     pub fn new(facility: Facility, now: Timestamp) -> Self {
         let mover = |path: &[Place], speed| Mover::new(path.to_vec(), speed);
         Self {
-            junctions: facility
+            intersections: facility
                 .intersections
                 .iter()
-                .map(|it| (it.id, Junction::new(it.clone(), now)))
+                .map(|it| (it.id, Intersection::new(it.clone(), now)))
                 .collect(),
             crosswalks: facility.crosswalks.iter().map(|it| (it.id, Crosswalk::new(it))).collect(),
             rails: facility
@@ -152,9 +152,9 @@ impl Road {
 
     /// Puts everything that can be controlled back to how it is after switching on; what moves by itself goes on.
     pub fn reset(&mut self) {
-        for junction in self.junctions.values_mut() {
-            junction.enabled = true;
-            junction.reset();
+        for intersection in self.intersections.values_mut() {
+            intersection.enabled = true;
+            intersection.reset();
         }
         self.crosswalks.values_mut().for_each(|it| it.call = false);
         for rail in self.rails.values_mut() {
@@ -195,13 +195,13 @@ impl Road {
             rail.crossing.train = every > 0 && self.tenths % every >= every.saturating_sub(lasts);
             rail.crossing.step();
         }
-        for junction in self.junctions.values_mut() {
+        for intersection in self.intersections.values_mut() {
             let mut rails = self.rails.values().filter(|rail| rail.crossing.flashing());
             let by_rail = rails.find_map(|rail| {
                 let (id, preempt) = rail.site.preempts?;
-                (id == junction.site.id).then_some(preempt)
+                (id == intersection.site.id).then_some(preempt)
             });
-            junction.step(self.now, by_rail);
+            intersection.step(self.now, by_rail);
         }
         self.gates.values_mut().chain(self.garages.values_mut()).for_each(Door::step);
         self.robots.values_mut().for_each(Robot::step);

@@ -1,4 +1,4 @@
-//! What stands on the road besides junctions, and how each of it moves.
+//! What stands on the road besides intersections, and how each of it moves.
 
 use super::controller::{self, Walk};
 use super::crossing::Crossing;
@@ -43,7 +43,7 @@ impl Door {
     }
 }
 
-/// A crosswalk away from junctions: drivers see it flash while somebody crosses.
+/// A crosswalk away from intersections: drivers see it flash while somebody crosses.
 #[derive(Clone, Debug)]
 pub struct Crosswalk {
     /// What stands there.

@@ -47,7 +47,7 @@ pub enum ConnectError {
     #[error("the header {0:?} cannot be sent")]
     Header(String),
     /// TCP, TLS or WebSocket failed.
-    #[error("no WebSocket: {0}")]
+    #[error("{}", reason(.0))]
     WebSocket(Box<tungstenite::Error>),
     /// The server does not speak Engine.IO 4 or Socket.IO 5.
     #[error("the server does not speak Socket.IO")]
@@ -71,6 +71,14 @@ pub enum ConnectError {
 impl From<Box<tungstenite::Error>> for ConnectError {
     fn from(error: Box<tungstenite::Error>) -> Self {
         Self::WebSocket(error)
+    }
+}
+
+fn reason(error: &tungstenite::Error) -> String {
+    match error {
+        tungstenite::Error::Io(error) => error.to_string(),
+        tungstenite::Error::Http(answer) => format!("no Socket.IO there: the answer is {}", answer.status()),
+        error => format!("no Socket.IO there: {error}"),
     }
 }
 

@@ -42,7 +42,7 @@ impl Dice {
     }
 
     fn phases(&mut self) -> Phases {
-        // Mostly empty: a junction under orders all the time would never run its plan.
+        // Mostly empty: an intersection under orders all the time would never run its plan.
         Phases::from_bits(if self.roll(3) == 0 { self.roll(256) as u16 } else { 0 })
     }
 }
@@ -172,7 +172,7 @@ fn a_pedestrian_call_brings_the_man_the_hand_and_a_countdown() {
 }
 
 #[test]
-fn hold_omit_and_force_off_give_the_junction_to_the_held_phases() {
+fn hold_omit_and_force_off_give_the_intersection_to_the_held_phases() {
     // omit 01110111, hold 10001000, force off 01110111: the call that users of the original make.
     let mut controller = controller(&[1, 2, 3, 4, 5, 6, 7, 8]);
     run(&mut controller, 200);
@@ -249,12 +249,12 @@ fn road(seconds: i64) -> Road {
 }
 
 #[test]
-fn a_train_closes_the_crossing_and_preempts_the_junction_beside_it() {
+fn a_train_closes_the_crossing_and_preempts_the_intersection_beside_it() {
     // The first train of the built-in facility is in the approach from 215 s to 240 s.
     let closed = road(235);
     assert_eq!(closed.rails[&1].crossing.stage(), Stage::Closed);
-    let junction = &closed.junctions[&6];
-    let shown = moving(&junction.controller);
+    let intersection = &closed.intersections[&6];
+    let shown = moving(&intersection.controller);
     assert!(!shown.iter().any(|phase| [4, 8].contains(phase)), "nothing crosses the rails: {shown:?}");
     assert_eq!(road(262).rails[&1].crossing.stage(), Stage::Open);
 }

@@ -192,13 +192,13 @@ async fn who_leaves_a_namespace_and_comes_back_at_once_is_let_in() {
         for round in 0..50 {
             client.feed(Message::text(leave)).await.unwrap();
             client.send(Message::text(join)).await.unwrap();
-            let timeouts = Duration::from_secs(20);
+            let timeout = Duration::from_secs(20);
             let comes = async { while !receive(&mut client).await.starts_with(join) {} };
-            let back = tokio::time::timeout(timeouts, comes).await;
+            let back = tokio::time::timeout(timeout, comes).await;
             back.unwrap_or_else(|_| panic!("{namespace} ignores who comes back, round {round}"));
             client.send(Message::text(event)).await.unwrap();
             let comes = async { while !receive(&mut client).await.starts_with(answer) {} };
-            let heard = tokio::time::timeout(timeouts, comes).await;
+            let heard = tokio::time::timeout(timeout, comes).await;
             heard.unwrap_or_else(|_| panic!("{namespace} does not answer who came back, round {round}"));
         }
     }

@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A socketioxide server with an echo on `/`; it ends with the test.
 struct Echo {
@@ -67,7 +67,7 @@ fn quick(url: &str) -> Options {
 }
 
 async fn next(events: &mut Events) -> Event {
-    tokio::time::timeout(PATIENCE, events.next()).await.expect("an event in time").expect("not the end")
+    tokio::time::timeout(TIMEOUT, events.next()).await.expect("an event in time").expect("not the end")
 }
 
 async fn message(events: &mut Events) -> (String, Vec<Value>) {
@@ -102,7 +102,7 @@ async fn calls_are_answered_or_time_out() {
     let (client, _events) = socketio_client::connect(quick(&server.url)).await.unwrap();
     let calls = (0..100).map(|n| {
         let client = client.clone();
-        async move { client.call("ask", &[json!(n)], PATIENCE).await }
+        async move { client.call("ask", &[json!(n)], TIMEOUT).await }
     });
     let answers = futures_util::future::join_all(calls).await;
     for (n, answer) in answers.into_iter().enumerate() {
@@ -116,11 +116,11 @@ async fn no_more_calls_wait_than_the_queue_has_room_for() {
     let server = Echo::start().await;
     let options = Options { queue: 2, ..quick(&server.url) };
     let (client, _events) = socketio_client::connect(options).await.unwrap();
-    let calls = [(); 3].map(|()| Box::pin(client.call("mute", &[], PATIENCE)));
+    let calls = [(); 3].map(|()| Box::pin(client.call("mute", &[], TIMEOUT)));
     let (first, _, waiting) = futures_util::future::select_all(calls).await;
     assert_eq!(first, Err(CallError::TooMany));
     drop(waiting);
-    assert_eq!(client.call("ask", &[json!(1)], PATIENCE).await, Ok(vec![json!(1)]));
+    assert_eq!(client.call("ask", &[json!(1)], TIMEOUT).await, Ok(vec![json!(1)]));
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn disconnect_sends_what_was_queued_and_tells_the_server_at_once() {
         Event::Disconnected { reason: Disconnect::Client, retrying: false }
     ));
     assert!(events.next().await.is_none());
-    tokio::time::timeout(PATIENCE, async {
+    tokio::time::timeout(TIMEOUT, async {
         while !server.io.sockets().is_empty() {
             tokio::task::yield_now().await;
         }
@@ -239,7 +239,7 @@ async fn say(peer: &mut Peer, text: &str) {
 }
 
 async fn hear(peer: &mut Peer) -> String {
-    let frame = tokio::time::timeout(PATIENCE, peer.next()).await.expect("a frame in time");
+    let frame = tokio::time::timeout(TIMEOUT, peer.next()).await.expect("a frame in time");
     frame.expect("not the end").expect("no error").into_text().unwrap().to_string()
 }
 
@@ -249,7 +249,7 @@ async fn a_broken_link_is_reported_and_made_again_and_nothing_old_is_sent() {
     let (client, mut events, peer) = server.client(quick(&server.url), 25_000).await;
     let pending = tokio::spawn({
         let client = client.clone();
-        async move { client.call("never", &[], PATIENCE).await }
+        async move { client.call("never", &[], TIMEOUT).await }
     });
     let mut peer = peer;
     assert_eq!(hear(&mut peer).await, r#"420["never"]"#);
@@ -284,7 +284,7 @@ async fn a_reader_that_stalls_loses_the_connection_but_no_event_it_was_given() {
         say(&mut peer, &format!("42[\"e\",{n}]")).await;
     }
     // The link closes by itself: that is what the test waits for.
-    while let Some(Ok(_)) = tokio::time::timeout(PATIENCE, peer.next()).await.expect("closed in time") {}
+    while let Some(Ok(_)) = tokio::time::timeout(TIMEOUT, peer.next()).await.expect("closed in time") {}
     for n in 0..3 {
         assert_eq!(message(&mut events).await, ("e".to_owned(), vec![json!(n)]));
     }

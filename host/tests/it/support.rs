@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use cloverleaf::app::App;
 use cloverleaf::config::Options;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -25,7 +25,12 @@ impl Server {
 
     /// The same, of what has been built already.
     pub(crate) async fn serve(app: App) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::serve_at(([127, 0, 0, 1], 0).into(), app).await
+    }
+
+    /// The same, at an address that is free, perhaps since a server there has ended.
+    pub(crate) async fn serve_at(address: SocketAddr, app: App) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(app.serve(listener, async {
@@ -57,6 +62,15 @@ impl Drop for Server {
 pub(crate) async fn exchange(address: SocketAddr, request: &str) -> (TcpStream, String, String) {
     let mut stream = TcpStream::connect(address).await.expect("the server listens");
     stream.set_nodelay(true).expect("a socket");
+    let (head, body) = exchange_over(&mut stream, request).await;
+    (stream, head, body)
+}
+
+/// The same over a stream that leads there.
+pub(crate) async fn exchange_over(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    request: &str,
+) -> (String, String) {
     stream.write_all(request.as_bytes()).await.expect("the server reads");
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -68,7 +82,7 @@ pub(crate) async fn exchange(address: SocketAddr, request: &str) -> (TcpStream, 
     let length = if request.starts_with("HEAD ") { None } else { length };
     let mut body = vec![0; length.map_or(0, |length| length.trim().parse().expect("a number"))];
     stream.read_exact(&mut body).await.expect("a whole body");
-    (stream, head, String::from_utf8(body).expect("text"))
+    (head, String::from_utf8(body).expect("text"))
 }
 
 /// A plain ELM327 at the returned address, before a car on CAN that answers requests as `car` says: lines with headers

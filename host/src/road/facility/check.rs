@@ -64,8 +64,8 @@ impl Facility {
         }
         for it in &self.rail_crossings {
             let Some((id, preempt)) = it.preempts else { continue };
-            let junction = self.intersections.iter().find(|junction| junction.id == id);
-            if junction.is_none_or(|junction| !(1..=junction.preempts.len()).contains(&preempt)) {
+            let intersection = self.intersections.iter().find(|intersection| intersection.id == id);
+            if intersection.is_none_or(|intersection| !(1..=intersection.preempts.len()).contains(&preempt)) {
                 let what = format!("preemption {preempt} of intersection {id}");
                 return Err(FacilityError::Missing { kind: "rail_crossing", id: it.id.to_string(), what });
             }

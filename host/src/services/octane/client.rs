@@ -24,7 +24,7 @@ use super::handlers::NAMESPACE;
 use crate::socketio_client::{self, Backoff, CallError, Disconnect, EmitError, UrlError};
 
 /// How long a server may take to say whether a key is good.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Whom to connect to, and how.
 #[derive(Clone, Debug)]
@@ -122,7 +122,7 @@ pub async fn connect(options: Options) -> Result<(Client, Events), ConnectError>
     let joined = Arc::new(Mutex::new(options.channels.into_iter().collect()));
     let client = Client { client, joined };
     let mut events = Events { events, client: client.clone(), key: options.key, next: None };
-    tokio::time::timeout(PATIENCE, events.log_in()).await.unwrap_or(Err(ConnectError::Silent))?;
+    tokio::time::timeout(TIMEOUT, events.log_in()).await.unwrap_or(Err(ConnectError::Silent))?;
     Ok((client, events))
 }
 
@@ -161,9 +161,9 @@ impl Client {
         &self,
         event: &str,
         arguments: &[Value],
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<(), CallError> {
-        self.client.call(event, arguments, patience).await.map(drop)
+        self.client.call(event, arguments, timeout).await.map(drop)
     }
 
     /// Leaves, after everything sent before has gone.

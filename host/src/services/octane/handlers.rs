@@ -1,4 +1,4 @@
-//! Carries out what [`state`](super::state) decides: sockets, keys, clock, timeline.
+//! Carries out what [`state`](super::state) decides: sockets, clock, timeline.
 
 use std::future::ready;
 use std::pin::pin;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::channel::Channel;
 use super::events::Credentials;
 use super::fanout::Fanout;
-use super::keys::{Grant, Keys};
+use super::keys::Grant;
 use super::state::{ClientId, Input, Output, State};
 use crate::socketio::{self, Incoming, Member, Message, catch_up};
 use crate::timeline::{Bus, Source, Value};
@@ -34,7 +34,6 @@ pub struct Octane {
 
 struct Inner {
     state: State,
-    keys: Keys,
     fanout: Fanout,
 }
 
@@ -45,37 +44,34 @@ impl std::fmt::Debug for Octane {
 }
 
 impl Octane {
-    pub(super) fn new(state: State, keys: Keys, timeline: Bus) -> Arc<Self> {
-        let inner = Mutex::new(Inner { state, keys, fanout: Fanout::default() });
+    pub(super) fn new(state: State, timeline: Bus) -> Arc<Self> {
+        let inner = Mutex::new(Inner { state, fanout: Fanout::default() });
         Arc::new_cyclic(|this| Self { inner, timeline, clients: AtomicU64::new(0), this: Weak::clone(this) })
     }
 
     /// What is known of a key presented to REST.
     pub fn check(&self, key: &str) -> Option<Grant> {
-        self.lock().keys.check(key, Timestamp::now())
-    }
-
-    /// Looks at the keys, or adds one.
-    pub fn keys<T>(&self, work: impl FnOnce(&mut Keys) -> T) -> T {
-        work(&mut self.lock().keys)
+        self.lock().state.keys.check(key, Timestamp::now())
     }
 
     /// What is simulated and where it is found, in a line for people.
     pub fn summary(&self) -> String {
         let inner = self.lock();
         let facility = &inner.state.road.facility;
-        let by_datagrams = inner.state.road.junctions.values().filter(|it| !it.is_simulated()).count();
-        let junctions = match (facility.intersections.len(), by_datagrams) {
+        let by_datagrams = inner.state.road.intersections.values().filter(|it| !it.is_simulated()).count();
+        let intersections = match (facility.intersections.len(), by_datagrams) {
             (all, 0) => format!("{all} simulated intersections"),
             (all, fed) => format!("{all} intersections, {fed} of them by TSCBM"),
         };
-        let who = match (inner.keys.is_open(), inner.keys.is_empty()) {
+        let who = match (inner.state.keys.is_open(), inner.state.keys.is_empty()) {
             (true, _) => "",
             (false, false) => " · with its keys",
             (false, true) => " · closed: needs --octane-key, --octane-key-file, or --octane-open",
         };
         let name = &facility.name;
-        format!("road     {name}: {junctions} · Socket.IO on /octane, REST /api, described at /apidocs{who}")
+        format!(
+            "road     {name}: {intersections} · Socket.IO on /octane, REST /api, described at /apidocs{who}"
+        )
     }
 
     /// Hands an input to the state and carries out its outputs.
@@ -92,7 +88,7 @@ impl Octane {
     pub fn with<T, E>(&self, work: impl FnOnce(&mut State) -> Result<(T, Vec<Output>), E>) -> Result<T, E> {
         let mut inner = self.lock();
         let (value, outputs) = work(&mut inner.state)?;
-        self.carry_out(&mut inner, outputs, &mut None);
+        self.carry_out(&mut inner, outputs, None);
         Ok(value)
     }
 
@@ -100,20 +96,20 @@ impl Octane {
     ///
     /// Robots of the original return values from their handlers of `robot_proxy`; those reach only a server that
     /// asks for an acknowledgement.
-    pub async fn ask_robot(&self, command: Arc<RawValue>, patience: Duration) -> Option<serde_json::Value> {
+    pub async fn ask_robot(&self, command: Arc<RawValue>, timeout: Duration) -> Option<serde_json::Value> {
         let answers = FuturesUnordered::new();
         {
             let mut inner = self.lock();
             for robot in inner.fanout.members(&Channel::known("robot")) {
                 let (ask, asked) = oneshot::channel();
-                let question = Message::Question("robot_proxy", Arc::clone(&command), patience, ask);
+                let question = Message::Question("robot_proxy", Arc::clone(&command), timeout, ask);
                 inner.fanout.send(robot, question);
                 answers.push(async move { asked.await.ok()?.await.ok() });
             }
             self.look_after_slow_readers(&mut inner);
         }
         let given = answers.filter_map(ready).filter(|answer| ready(!answer.is_null()));
-        tokio::time::timeout(patience, pin!(given).next()).await.ok()?
+        tokio::time::timeout(timeout, pin!(given).next()).await.ok()?
     }
 
     /// Takes clients on the namespace.
@@ -134,18 +130,12 @@ impl Octane {
     fn handle_event(&self, input: Input<'_>, ack: Option<(ClientId, AckSender)>) {
         let mut inner = self.lock();
         let outputs = inner.state.handle(Timestamp::now(), input);
-        self.carry_out(&mut inner, outputs, &mut { ack });
+        self.carry_out(&mut inner, outputs, ack);
     }
 
-    fn carry_out(&self, inner: &mut Inner, outputs: Vec<Output>, ack: &mut Option<(ClientId, AckSender)>) {
+    fn carry_out(&self, inner: &mut Inner, outputs: Vec<Output>, mut ack: Option<(ClientId, AckSender)>) {
         for output in outputs {
             match output {
-                Output::Check { client, key } => {
-                    let now = Timestamp::now();
-                    let grant = inner.keys.check(&key, now);
-                    let outputs = inner.state.handle(now, Input::Verdict { client, grant });
-                    self.carry_out(inner, outputs, &mut None);
-                }
                 Output::Emit { client, event, data } => {
                     inner.fanout.send(client, Message::Event(event, data));
                 }
@@ -209,7 +199,7 @@ impl Member for Client {
         let mut inner = self.octane.lock();
         inner.fanout.remove(self.id);
         let outputs = inner.state.handle(Timestamp::now(), Input::Closed { client: self.id });
-        self.octane.carry_out(&mut inner, outputs, &mut None);
+        self.octane.carry_out(&mut inner, outputs, None);
     }
 }
 

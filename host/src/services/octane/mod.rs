@@ -13,7 +13,7 @@
 //!
 //! | | the original | here |
 //! |---|---|---|
-//! | `join` or `leave` without a channel, or of one that does not exist | an exception in its log, no reply | no reply, the connection stays, an acknowledgement if one was asked for |
+//! | what is malformed in an event, or names what there is not (such as a channel) | an exception in its log, no reply | an event `error` with `event` and `message`, an acknowledgement if one was asked for, the connection stays |
 //! | `join` of a channel already joined | "does nothing" | echoed again: scripts wait for the echo |
 //! | `leave` of a channel never joined | not defined | echoed |
 //! | an event before `auth` | not defined | dropped, the connection stays |
@@ -197,14 +197,13 @@ pub async fn start(options: &Options, context: &Context, io: &SocketIo) -> Resul
     let facility = facility.map_err(|(path, error)| StartError::Facility { path, error: Box::new(error) })?;
     let settings = Settings {
         grace: SignedDuration::try_from(options.grace).unwrap_or(SignedDuration::MAX),
-        open: keys.is_open(),
         echo_disconnect: options.echo_disconnect,
         phases_as: options.phases,
         ids_as: options.ids,
         silent_after: options.silent_after.as_secs_f64(),
     };
     let road = Road::new(facility, Timestamp::now());
-    let octane = Octane::new(State::new(settings, road), keys, context.timeline.clone());
+    let octane = Octane::new(State::new(settings, keys, road), context.timeline.clone());
     octane.attach(io);
     for feed in &options.feeds {
         let Feed { intersection, listen } = *feed;

@@ -3,13 +3,14 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::channel::Channel;
-use super::resource::{Kind, id_of};
-use super::state::{Output, Publication, State, publication, raw};
-use super::view::radio_number;
-use crate::road::junction::Junction;
+use super::events::{AnyState, Id};
+use super::resource::{Kind, Resource};
+use super::state::{Output, Publication, State, publication, raw, value};
+use super::view::{View, radio_number};
+use crate::road::intersection::Intersection;
 
 /// Beacons and pedestrians are told of every so many tenths of a second.
 const BEACONS_EVERY: u64 = 2;
@@ -22,8 +23,8 @@ const BEACON_SILENT_AFTER: f64 = 5.0;
 #[derive(Debug, Default)]
 pub struct Published {
     tenths: u64,
-    /// The last state of each resource without its times.
-    states: HashMap<(Kind, String), Value>,
+    /// Each resource as it was told of last, without its times.
+    resources: HashMap<(Kind, Id), Resource<AnyState>>,
     silent: HashSet<u32>,
     alerts: HashSet<usize>,
 }
@@ -38,7 +39,7 @@ impl State {
         }
         // A late tick covers several tenths, and whatever was due within them.
         let is_due = |every: u64| tenths / every > before / every;
-        let simulated = self.road.junctions.values().filter(|it| it.is_simulated());
+        let simulated = self.road.intersections.values().filter(|it| it.is_simulated());
         for id in simulated.map(|it| it.site.id).collect::<Vec<_>>() {
             self.publish_spat(id, outputs);
         }
@@ -70,15 +71,19 @@ impl State {
     }
 
     fn publish_changes(&mut self, kind: Kind, outputs: &mut Vec<Output>) {
-        for item in self.view().items(kind) {
-            let (Some(id), Some(state)) = (id_of(&item), item.get("state")) else { continue };
-            let mut state = without_times(state.clone());
-            state["stale"] = item["stale"].clone();
-            let key = (kind, id.to_string());
-            if self.published.states.get(&key) != Some(&state) {
-                self.published.states.insert(key, state);
-                outputs.extend(self.update(kind, &item));
+        let mut changed = Vec::new();
+        for resource in (View { timeless: true, ..self.view() }).resources(kind) {
+            let key = (kind, resource.id.clone());
+            if self.published.resources.get(&key) != Some(&resource) {
+                changed.push(resource.id.clone());
+                self.published.resources.insert(key, resource);
             }
+        }
+        if changed.is_empty() {
+            return;
+        }
+        for item in self.view().resources(kind).iter().filter(|it| changed.contains(&it.id)) {
+            outputs.extend(self.update(kind, &value(item)));
         }
     }
 
@@ -86,9 +91,10 @@ impl State {
         let items = self.view().items(Kind::Intersection);
         outputs.extend(items.iter().filter_map(|item| self.update(Kind::Intersection, item)));
         let view = self.view();
-        let silent = self.road.junctions.values().filter(|it| view.is_silent(it));
+        let silent = self.road.intersections.values().filter(|it| view.is_silent(it));
         let silent: HashSet<u32> = silent.map(|it| it.site.id).collect();
-        let name = |id: &u32| self.road.junctions.get(id).map_or_else(String::new, |it| it.site.name.clone());
+        let name =
+            |id: &u32| self.road.intersections.get(id).map_or_else(String::new, |it| it.site.name.clone());
         for id in silent.difference(&self.published.silent) {
             let message = format!("Intersection {id} ({}) is silent: its controller sends nothing", name(id));
             outputs.push(self.notify(message, "NOTIFY"));
@@ -102,21 +108,19 @@ impl State {
 
     /// What an intersection shows, on the channels of its radio: of a simulated one ten times a second, of a real
     /// controller each time that it says something.
-    pub(super) fn publish_spat(&self, intersection: u32, outputs: &mut Vec<Output>) {
-        let (view, junction) = (self.view(), self.road.junctions.get(&intersection));
-        let Some(junction) = junction.filter(|_| !self.road.radios_off.contains(&intersection)) else {
-            return;
-        };
-        let id = &junction.site.v2x;
-        if let Some(channels) = self.rsu_listeners(junction, "parsed")
-            && let Some(spat) = view.spat(junction)
+    pub(super) fn publish_spat(&self, id: u32, outputs: &mut Vec<Output>) {
+        let (view, intersection) = (self.view(), self.road.intersections.get(&id));
+        let Some(intersection) = intersection.filter(|_| !self.road.radios_off.contains(&id)) else { return };
+        let name = &intersection.site.v2x;
+        if let Some(channels) = self.rsu_listeners(intersection, "parsed")
+            && let Some(spat) = view.spat(intersection)
         {
-            outputs.push(telemetry(channels, "v2x_SPaT", id, &spat));
+            outputs.push(telemetry(channels, "v2x_SPaT", name, &spat));
         }
-        if let Some(channels) = self.rsu_listeners(junction, "raw")
-            && let Some(raw) = view.spat_raw(junction)
+        if let Some(channels) = self.rsu_listeners(intersection, "raw")
+            && let Some(raw) = view.spat_raw(intersection)
         {
-            outputs.push(telemetry(channels, "v2x_raw", id, &raw));
+            outputs.push(telemetry(channels, "v2x_raw", name, &raw));
         }
     }
 
@@ -158,8 +162,8 @@ impl State {
     }
 
     /// The channels of an intersection's radio that anybody has joined: it goes by its name and by its number.
-    fn rsu_listeners(&self, junction: &Junction, form: &str) -> Option<Vec<Channel>> {
-        self.listeners("rsu", &[&junction.site.v2x, &junction.site.id.to_string()], form)
+    fn rsu_listeners(&self, intersection: &Intersection, form: &str) -> Option<Vec<Channel>> {
+        self.listeners("rsu", &[&intersection.site.v2x, &intersection.site.id.to_string()], form)
     }
 
     /// The channels of a radio, known by these ids, that anybody has joined.
@@ -220,16 +224,4 @@ impl State {
 fn telemetry(channels: Vec<Channel>, event: &'static str, id: &str, data: &impl serde::Serialize) -> Output {
     let signal = Some(format!("{event}/{id}").into());
     Output::Publish(Publication { channels, except: None, event, data: raw(data), signal, record: false })
-}
-
-/// A state without what changes although nothing has happened: dates, and the time that is left.
-fn without_times(mut state: Value) -> Value {
-    fn strip(value: &mut Value) {
-        if let Value::Object(fields) = value {
-            fields.retain(|name, _| !matches!(name.as_str(), "updated" | "vehTimeMin" | "vehTimeMax"));
-            fields.values_mut().for_each(strip);
-        }
-    }
-    strip(&mut state);
-    state
 }

@@ -47,11 +47,11 @@ pub async fn listen(octane: &Arc<Octane>, feed: Feed) -> std::io::Result<SocketA
     let socket = UdpSocket::bind(feed.listen).await?;
     let address = socket.local_addr()?;
     let known = octane.with(|state| {
-        let junction = state.road.junctions.get_mut(&feed.intersection);
-        let junction = junction.ok_or_else(|| {
+        let intersection = state.road.intersections.get_mut(&feed.intersection);
+        let intersection = intersection.ok_or_else(|| {
             std::io::Error::other(format!("there is no intersection {}", feed.intersection))
         })?;
-        junction.feed_by_datagrams();
+        intersection.feed_by_datagrams();
         Ok::<_, std::io::Error>(((), Vec::new()))
     });
     known?;

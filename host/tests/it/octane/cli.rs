@@ -7,8 +7,9 @@ use std::sync::Arc;
 use cloverleaf::app::App;
 use cloverleaf::auth::Key;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
-use super::wire::{PATIENCE, options};
+use super::player::{TIMEOUT, options};
 use crate::support::Server;
 
 fn program(arguments: &[&str]) -> Command {
@@ -20,8 +21,13 @@ fn program(arguments: &[&str]) -> Command {
 /// A command against a server with a key, run to its end.
 async fn run(server: &Server, arguments: &[&str]) -> Output {
     let url = server.url();
-    let (verb, rest) = arguments.split_first().expect("a verb");
-    let arguments = [&[*verb, "--server", &url, "--key", "goodkey", "--json"], rest].concat();
+    let mut arguments = arguments.to_vec();
+    for (option, value) in [("--server", url.as_str()), ("--key", "goodkey")] {
+        if !arguments.contains(&option) {
+            arguments.splice(1..1, [option, value]);
+        }
+    }
+    arguments.insert(1, "--json");
     let mut program = program(&arguments);
     tokio::task::spawn_blocking(move || program.output().expect("our own program")).await.expect("no panic")
 }
@@ -39,8 +45,6 @@ async fn channels_are_joined_and_messages_sent_and_heard() {
     let joined = run(&server, &["join", "gate", "ipc"]).await;
     assert!(joined.status.success(), "{joined:?}");
     assert_eq!(lines(&joined)[0]["joined"], json!(["user", "facility", "gate", "ipc"]));
-    let unknown = run(&server, &["join", "nowhere"]).await;
-    assert!(!unknown.status.success() && !unknown.stderr.is_empty(), "{unknown:?}");
 
     let heard = run(&server, &["listen", "--count", "1", "ipc"]);
     let sent = async {
@@ -49,7 +53,7 @@ async fn channels_are_joined_and_messages_sent_and_heard() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, listens).await.expect("it listens");
+        tokio::time::timeout(TIMEOUT, listens).await.expect("it listens");
         let sent = run(&server, &["send", "ipc_message", r#"{"type":"POI"}"#]).await;
         assert!(sent.status.success(), "{sent:?}");
     };
@@ -59,6 +63,36 @@ async fn channels_are_joined_and_messages_sent_and_heard() {
 
     let said = run(&server, &["user-message", "--user", "me", "hello"]).await;
     assert_eq!(lines(&said), [json!({"sent": "user_message"})]);
+}
+
+/// What is asked, the exit code, and what is said about it.
+#[rustfmt::skip]
+const FAILURES: [(&[&str], i32, &str); 9] = [
+    (&["join", "gate", "nowhere"],                       4, "there is no channel nowhere"),
+    (&["listen", "nowhere", "gate"],                     4, "there is no channel nowhere"),
+    (&["send", "beacon_message", r#"{"id":"B1"}"#],      4, "the server refuses beacon_message: state, which may be within payload, is an object"),
+    (&["send", "ipc_message", "{"],                      2, "DATA is not JSON"),
+    (&["join", "--key", "badkey", "gate"],               3, "the server refuses the key: API key is missing or invalid"),
+    (&["join", "--namespace", "/nope", "gate"],          3, "the server refused: Invalid namespace"),
+    (&["join", "--server", "ftp://localhost", "gate"],   2, "expected http://, https://, ws:// or wss:// and a host"),
+    (&["join", "--server", "http://127.0.0.1:1", "gate"], 3, "cannot connect to http://127.0.0.1:1: Connection refused"),
+    (&["join", "--server", "WEB", "gate"],               3, "no Socket.IO there: the answer is 404 Not Found"),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_is_said_with_an_exit_code() {
+    let server = Server::start(&options()).await;
+    let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", web.local_addr().unwrap());
+    tokio::spawn(axum::serve(web, axum::Router::new()).into_future());
+    for (arguments, code, said) in FAILURES {
+        let arguments: Vec<&str> =
+            arguments.iter().map(|word| if *word == "WEB" { url.as_str() } else { *word }).collect();
+        let output = run(&server, &arguments).await;
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {error}");
+        assert!(error.starts_with("cloverleaf: ") && error.contains(said), "{arguments:?}: {error}");
+    }
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! The client, against this server; and real controllers, by their datagrams.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use cloverleaf::app::App;
 use cloverleaf::services::octane::client::{ConnectError, Event, Events, Options, connect};
 use cloverleaf::services::octane::source::Feed;
+use cloverleaf::socketio_client::Backoff;
 use cloverleaf_core::tscbm::{Message, Phases};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 
-use super::wire::options;
+use super::player::options;
 use crate::support::Server;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The argument of the next `event`.
 async fn next(events: &mut Events, event: &str) -> Value {
@@ -23,7 +26,7 @@ async fn next(events: &mut Events, event: &str) -> Value {
             }
         }
     };
-    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no {event} in time"))
+    tokio::time::timeout(TIMEOUT, found).await.unwrap_or_else(|_| panic!("no {event} in time"))
 }
 
 #[tokio::test]
@@ -39,7 +42,7 @@ async fn it_logs_in_joins_listens_and_speaks() {
     client.send("ipc_message", std::slice::from_ref(&trigger)).await.unwrap();
     assert_eq!(next(&mut events, "ipc_message").await, trigger);
     let hello = [json!({"message": "hello"})];
-    let confirming = client.confirm("user_message", &hello, PATIENCE);
+    let confirming = client.confirm("user_message", &hello, TIMEOUT);
     let (confirmed, heard) = tokio::join!(confirming, next(&mut events, "user_message"));
     confirmed.unwrap();
     assert_eq!(heard, json!({"message": "hello"}));
@@ -52,6 +55,42 @@ async fn a_bad_key_is_an_error_with_the_servers_words() {
     match connect(Options::new(&server.url(), "badkey")).await {
         Err(ConnectError::Refused(why)) => assert_eq!(why, "API key is missing or invalid"),
         other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn it_comes_back_to_a_server_that_went_away_logs_in_and_joins_again() {
+    let server = Server::start(&options()).await;
+    let address = server.address;
+    let backoff = Backoff { first: Duration::from_millis(5), max: Duration::from_millis(50), attempts: None };
+    let channels = vec!["ipc".into()];
+    let usual = Options::new(&server.url(), "goodkey");
+    let (client, mut events) =
+        connect(Options { channels, reconnect: Some(backoff), ..usual }).await.unwrap();
+    client.join("gate").await.unwrap();
+    while next(&mut events, "join").await["join"] != "gate" {}
+    server.stop().await;
+    let mut happened = async || events.next().await.expect("not the end");
+    loop {
+        match happened().await {
+            Event::Lost { retrying, .. } => break assert!(retrying, "it tries again"),
+            event => assert!(matches!(event, Event::Message { .. }), "{event:?}"),
+        }
+    }
+    let app = App::new(&options()).await.unwrap();
+    let road = Arc::clone(app.road());
+    let _server = Server::serve_at(address, app).await;
+    // Attempts that found nobody are not told of.
+    assert_eq!(happened().await, Event::Back);
+    let said = |name: &str, data: Value| Event::Message { name: name.into(), data };
+    assert_eq!(happened().await, said("auth_ok", json!({"message": "OK"})));
+    for channel in ["user", "facility"] {
+        assert_eq!(happened().await, said("join", json!({"join": channel})));
+    }
+    assert!(matches!(happened().await, Event::Message { name, .. } if name == "channels"));
+    for channel in ["gate", "ipc"] {
+        while happened().await != said("join", json!({"join": channel})) {}
+        assert_eq!(road.look(|state| state.audience(channel)), 1);
     }
 }
 

@@ -2,6 +2,9 @@
 
 mod cli;
 mod client;
+mod heartbeat;
+mod malformed;
+mod player;
 mod resources;
 pub(crate) mod rest;
 mod schema;

@@ -240,7 +240,7 @@ fn intersections_can_be_left_alone() {
 #[test]
 fn a_real_controller_is_told_of_by_its_own_words_and_marked_when_it_falls_silent() {
     let mut bench = Bench::new();
-    bench.state.road.junctions.get_mut(&4).unwrap().feed_by_datagrams();
+    bench.state.road.intersections.get_mut(&4).unwrap().feed_by_datagrams();
     let of_fourth = |said: Vec<Value>| said.into_iter().filter(|said| said["id"] == 4).collect::<Vec<_>>();
     assert_eq!(of_fourth(bench.pass(2, "intersection_update")), [] as [Value; 0], "it has not said anything");
     let message = tscbm::Message {
@@ -271,7 +271,7 @@ fn a_real_controller_is_passed_on_datagram_by_datagram_and_only_listened_to() {
     bench.member(1);
     bench.event(1, "join", r#"{"channel":"v2x_rsu_4_parsed"}"#);
     bench.event(1, "join", r#"{"channel":"v2x_rsu_4_raw"}"#);
-    bench.state.road.junctions.get_mut(&4).unwrap().feed_by_datagrams();
+    bench.state.road.intersections.get_mut(&4).unwrap().feed_by_datagrams();
     let message = tscbm::Message {
         green: tscbm::Phases::of(&[2, 6]),
         pedestrian_latched: tscbm::Phases::of(&[4]),

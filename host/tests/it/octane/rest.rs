@@ -4,7 +4,7 @@ use cloverleaf::services::octane::rest::document;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::wire::{member, options};
+use super::player::{member, options};
 use crate::support::Server;
 
 /// Asks with the good key and answers status and body.
@@ -94,7 +94,11 @@ async fn what_is_wrong_is_said_in_one_shape() {
     let good = Some(r#"{"state":{"reset":true}}"#);
     #[rustfmt::skip]
     let wrong = [
+        (Method::GET,   "/api",                          None,                                    404),
+        (Method::GET,   "/api/",                         None,                                    404),
         (Method::GET,   "/api/nothing",                  None,                                    404),
+        (Method::PATCH, "/api/gate/%ff",                 good,                                    400),
+        (Method::DELETE,"/api/gate/1",                   None,                                    405),
         (Method::GET,   "/api/intersection/99",          None,                                    404),
         (Method::PATCH, "/api/intersection/99",          good,                                    404),
         (Method::PATCH, "/api/intersection/1",           None,                                    400),

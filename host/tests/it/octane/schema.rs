@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cloverleaf::road::Road;
 use cloverleaf::road::facility::{BUILT_IN, Facility};
-use cloverleaf::services::octane::keys::{Grant, Scopes};
+use cloverleaf::services::octane::keys::Keys;
 use cloverleaf::services::octane::resource::Kind;
 use cloverleaf::services::octane::state::{Input, Output, Settings, State};
 use jiff::{SignedDuration, Timestamp};
@@ -99,7 +99,8 @@ fn is(value: &Value, kind: &str) -> bool {
 /// Everything that is said within a few minutes in which everything is asked of.
 fn said() -> BTreeMap<&'static str, Vec<Value>> {
     let mut now: Timestamp = "2024-05-06T12:00:00Z".parse().unwrap();
-    let mut state = State::new(Settings::default(), Road::new(Facility::parse(BUILT_IN).unwrap(), now));
+    let road = Road::new(Facility::parse(BUILT_IN).unwrap(), now);
+    let mut state = State::new(Settings::default(), Keys::none(true), road);
     let mut said = BTreeMap::<_, Vec<Value>>::new();
     let mut keep = |outputs: Vec<Output>| {
         for output in outputs {
@@ -110,8 +111,6 @@ fn said() -> BTreeMap<&'static str, Vec<Value>> {
         }
     };
     keep(state.handle(now, Input::Opened { client: 1, key: Some("key".into()) }));
-    let grant = Grant { name: "somebody".into(), scopes: Scopes::ALL, from: None, until: None };
-    keep(state.handle(now, Input::Verdict { client: 1, grant: Some(grant) }));
     let radios = ["v2x_rsu_raw", "v2x_rsu_parsed", "v2x_obu_parsed", "v2x_vru_parsed", "v2x"];
     for channel in radios {
         let data = RawValue::from_string(format!(r#"{{"channel":"{channel}"}}"#)).unwrap();

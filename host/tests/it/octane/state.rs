@@ -1,8 +1,9 @@
 //! Who gets in and who hears what, decided without a socket or a clock.
 
+use cloverleaf::auth::Key;
 use cloverleaf::road::Road;
 use cloverleaf::road::facility::{BUILT_IN, Facility};
-use cloverleaf::services::octane::keys::{Grant, Scopes};
+use cloverleaf::services::octane::keys::{Grant, Keys, Scopes};
 use cloverleaf::services::octane::resource::Kind;
 use cloverleaf::services::octane::state::{
     ClientId, Input, MAX_CHANNELS, MAX_ID, MAX_POSTED, MAX_REPORT, Output, PARTING, Publication, Settings,
@@ -14,12 +15,27 @@ use serde_json::{Value, json};
 
 const LISTING: &str = r#"{"channels":[{"name":"facility","subscribed":true},{"name":"user","subscribed":true},{"name":"v2x","subscribed":false},{"name":"crosswalk","subscribed":false},{"name":"gate","subscribed":false},{"name":"railcrossing","subscribed":false},{"name":"signal","subscribed":false},{"name":"intersection","subscribed":false}]}"#;
 
-/// What the key store knows of a key.
+/// What is known of a key.
 pub(super) fn grant(scopes: Scopes) -> Grant {
     Grant { name: "somebody".into(), scopes, from: None, until: None }
 }
 
-/// A service with a key store that knows a few keys.
+/// The keys of a few people.
+fn keys(now: Timestamp) -> Keys {
+    let mut keys = Keys::none(false);
+    let device = Scopes { device: true, ..Scopes::default() };
+    let soon = Some(now + SignedDuration::from_secs(10));
+    for (key, grant) in [
+        ("goodkey", grant(Scopes::USER)),
+        ("devicekey", grant(device)),
+        ("shortkey", Grant { until: soon, ..grant(Scopes::USER) }),
+    ] {
+        keys.issue(Key::new(key), grant, now).unwrap();
+    }
+    keys
+}
+
+/// A service that knows a few keys.
 pub(super) struct Bench {
     pub(super) state: State,
     pub(super) now: Timestamp,
@@ -33,7 +49,7 @@ impl Bench {
     pub(super) fn with(settings: Settings) -> Self {
         let now: Timestamp = "2024-05-06T12:00:00Z".parse().unwrap();
         let road = Road::new(Facility::parse(BUILT_IN).unwrap(), now);
-        Self { state: State::new(settings, road), now }
+        Self { state: State::new(settings, keys(now), road), now }
     }
 
     /// What is done, a line each: `emit 1 join {…}`, `join 1 user`, `publish user user_message {…}`, `ack`, `bye 1`.
@@ -41,18 +57,6 @@ impl Bench {
         let mut lines = Vec::new();
         for output in outputs {
             match output {
-                Output::Check { client, key } => {
-                    let device = Scopes { device: true, ..Scopes::default() };
-                    let soon = Some(self.now + SignedDuration::from_secs(10));
-                    let grant = match key.as_str() {
-                        "goodkey" => Some(grant(Scopes::USER)),
-                        "devicekey" => Some(grant(device)),
-                        "shortkey" => Some(Grant { until: soon, ..grant(Scopes::USER) }),
-                        _ => None,
-                    };
-                    let outputs = self.state.handle(self.now, Input::Verdict { client, grant });
-                    lines.extend(self.lines(outputs));
-                }
                 Output::Emit { client, event, data } => lines.push(format!("emit {client} {event} {data}")),
                 Output::Acknowledge => lines.push("ack".into()),
                 Output::Publish(Publication { channels, except, event, data, .. }) => {
@@ -162,20 +166,6 @@ fn a_bad_key_is_told_why_before_the_end() {
 }
 
 #[test]
-fn a_slow_key_store_keeps_nobody_waiting_and_outlasts_the_grace() {
-    let mut bench = Bench::new();
-    let outputs = bench.state.handle(bench.now, Input::Opened { client: 1, key: Some("goodkey".into()) });
-    assert!(matches!(&outputs[..], [Output::Check { client: 1, key }] if key == "goodkey"));
-    bench.now += SignedDuration::from_secs(600);
-    assert!(
-        !bench.state.handle(bench.now, Input::Tick).iter().any(|it| matches!(it, Output::Disconnect { .. }))
-    );
-    let verdict = Input::Verdict { client: 1, grant: Some(grant(Scopes::USER)) };
-    let outputs = bench.state.handle(bench.now, verdict);
-    assert_eq!(bench.lines(outputs), entry(1));
-}
-
-#[test]
 fn without_a_key_a_client_stays_for_the_grace_and_no_longer() {
     let mut bench = Bench::new();
     bench.open(1, None);
@@ -238,7 +228,8 @@ fn before_the_key_everything_is_dropped_and_nobody_is_thrown_out() {
 
 #[test]
 fn an_open_server_lets_in_with_the_first_event_or_when_the_grace_is_over() {
-    let mut bench = Bench::with(Settings { open: true, ..Settings::default() });
+    let mut bench = Bench::new();
+    bench.state.keys = Keys::none(true);
     bench.open(1, None);
     let mut expected = entry(1);
     expected.extend([r#"emit 1 join {"join":"gate"}"#.into(), "join 1 gate".into(), "ack".into()]);
@@ -276,22 +267,27 @@ fn joining_and_leaving_is_echoed_to_the_one_who_does_and_changes_the_listing() {
 }
 
 #[test]
-fn what_is_no_channel_is_acknowledged_and_nothing_else() {
+fn what_is_no_channel_is_named_and_acknowledged_and_nothing_else() {
     let mut bench = Bench::new();
     bench.member(1);
-    for data in [
-        "null",
-        "7",
-        "{}",
-        "[]",
-        r#""crosswalk""#,
-        r#"{"channel":7}"#,
-        r#"{"channel":"Crosswalk"}"#,
-        r#"{"channel":"nowhere"}"#,
-        r#"{"channel":"v2x_rsu__parsed"}"#,
+    for (data, message) in [
+        ("null", "invalid type: null, expected an object"),
+        ("7", "invalid type: integer `7`, expected an object"),
+        ("{}", "missing field `channel`"),
+        ("[]", "invalid type: sequence, expected an object"),
+        (r#""crosswalk""#, r#"invalid type: string "crosswalk", expected an object"#),
+        (r#"{"channel":7}"#, "channel: invalid type: integer `7`, expected a string"),
+        (r#"{"channel":"Crosswalk"}"#, "there is no channel Crosswalk"),
+        (r#"{"channel":"nowhere"}"#, "there is no channel nowhere"),
+        (r#"{"channel":"v2x_rsu__parsed"}"#, "there is no channel v2x_rsu__parsed"),
     ] {
-        assert_eq!(bench.event(1, "join", data), ["ack"], "{data}");
-        assert_eq!(bench.event(1, "leave", data), ["ack"], "{data}");
+        for event in ["join", "leave"] {
+            let lines = bench.event(1, event, data);
+            let [error, ack] = &lines[..] else { panic!("{event} {data}: {lines:?}") };
+            let said: Value = serde_json::from_str(error.strip_prefix("emit 1 error ").unwrap()).unwrap();
+            assert_eq!((&said["event"], ack.as_str()), (&json!(event), "ack"));
+            assert!(said["message"].as_str().unwrap().starts_with(message), "{event} {data}: {said}");
+        }
     }
 }
 
@@ -301,9 +297,8 @@ fn a_client_cannot_join_without_end() {
     bench.member(1);
     let joined = (0..2 * MAX_CHANNELS)
         .filter(|id| {
-            !bench
-                .event(1, "join", &format!(r#"{{"channel":"v2x_rsu_{id}_raw"}}"#))
-                .starts_with(&["ack".into()])
+            let lines = bench.event(1, "join", &format!(r#"{{"channel":"v2x_rsu_{id}_raw"}}"#));
+            lines[0].starts_with("emit 1 join ")
         })
         .count();
     assert_eq!(joined, MAX_CHANNELS - 2, "user and facility are two of them");
@@ -379,7 +374,8 @@ fn a_beacon_is_told_of_with_its_own_time_or_that_of_its_arrival() {
         json!({"latitude": 42.3, "updated": "2024-05-06T08:00:00.000-04:00"})
     );
     for bad in ["null", "{}", r#"{"id":"x"}"#, r#"{"id":"","state":{}}"#, r#"{"id":"x","state":7}"#] {
-        assert_eq!(bench.event(1, "beacon_message", bad), ["ack"], "{bad}");
+        let lines = bench.event(1, "beacon_message", bad);
+        assert!(lines[0].starts_with("emit 1 error ") && lines[1..] == ["ack"], "{bad}: {lines:?}");
     }
     let long = format!(r#"{{"id":"x","state":{{"note":"{}"}}}}"#, "-".repeat(MAX_REPORT));
     assert_eq!(
@@ -441,7 +437,8 @@ fn radio_messages_go_to_whoever_listens_to_such_radios_or_to_this_one() {
         [&format!("publish [v2x_vru_raw, v2x_vru_23_raw] v2x_raw {raw}"), "ack"]
     );
     for bad in ["null", "7", r#"{"id":"0129","payload":7}"#, "[]"] {
-        assert_eq!(bench.event(1, "v2x_BSM", bad), ["ack"], "{bad}");
+        let lines = bench.event(1, "v2x_BSM", bad);
+        assert!(lines[0].starts_with("emit 1 error ") && lines[1..] == ["ack"], "{bad}: {lines:?}");
     }
 }
 

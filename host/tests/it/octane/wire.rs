@@ -4,109 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloverleaf::app::App;
-use cloverleaf::config::Options;
-use futures_util::{SinkExt, StreamExt};
-use tokio::net::TcpStream;
-use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 
+use super::player::{Polls, TIMEOUT, Way, Wire, member, options, play, transcripts};
 use crate::support::Server;
-
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-
-pub(super) fn options() -> Options {
-    let mut options = Options::default();
-    options.octane.keys = vec!["goodkey".parse().unwrap()];
-    options
-}
-
-/// One Engine.IO connection over WebSocket that answers pings and shows the rest.
-pub(super) struct Wire {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
-}
-
-impl Wire {
-    async fn open(server: &Server, query: &str) -> Self {
-        let url = format!("ws://{}/socket.io/?transport=websocket&{query}", server.address);
-        let mut wire = Self { socket: connect_async(url).await.unwrap().0 };
-        assert!(wire.receive().await.starts_with("0{"));
-        wire
-    }
-
-    pub(super) async fn send(&mut self, packet: &str) {
-        self.socket.send(Message::text(packet)).await.unwrap();
-    }
-
-    pub(super) async fn receive(&mut self) -> String {
-        loop {
-            let message = tokio::time::timeout(PATIENCE, self.socket.next()).await.expect("a packet in time");
-            match message.expect("open").expect("well-formed") {
-                Message::Text(text) if text.as_str() == "2" => self.send("3").await,
-                Message::Text(text) => return text.to_string(),
-                other => panic!("unexpected {other:?}"),
-            }
-        }
-    }
-
-    /// Asks something that is always answered, and shows that nothing else was said before.
-    pub(super) async fn expect_silence(&mut self) {
-        self.send(r#"42/octane,["leave",{"channel":"gate"}]"#).await;
-        assert_eq!(self.receive().await, r#"42/octane,["leave",{"leave":"gate"}]"#);
-    }
-
-    /// Asks something that is always answered, and passes over whatever else is said.
-    async fn expect_answer(&mut self) {
-        self.send(r#"42/octane,["leave",{"channel":"gate"}]"#).await;
-        while self.receive().await != r#"42/octane,["leave",{"leave":"gate"}]"# {}
-    }
-
-    /// Plays a transcript: `>` lines are sent, `<` lines must come; `*` stands for any text.
-    async fn play(&mut self, transcript: &str) {
-        for line in transcript.lines() {
-            match line.split_once(' ') {
-                Some((">", packet)) => self.send(packet).await,
-                Some(("<", expected)) => {
-                    let packet = self.receive().await;
-                    assert!(matches(&packet, expected), "expected {expected}\n     got {packet}");
-                }
-                _ => assert!(line.is_empty() || line.starts_with('#'), "{line}"),
-            }
-        }
-    }
-}
-
-/// Whether `packet` is `expected`, in which `*` stands for any text.
-fn matches(packet: &str, expected: &str) -> bool {
-    match expected.split_once('*') {
-        None => packet == expected,
-        Some((head, rest)) => packet.strip_prefix(head).is_some_and(|packet| {
-            packet.char_indices().map(|(at, _)| &packet[at..]).chain([""]).any(|packet| matches(packet, rest))
-        }),
-    }
-}
 
 #[tokio::test]
 async fn recorded_exchanges_go_as_they_went() {
-    #[rustfmt::skip]
-    let transcripts = [
-        ("EIO=4",                   include_str!("transcripts/notebook.txt")),
-        ("EIO=4",                   include_str!("transcripts/bad_key.txt")),
-        ("EIO=4&X-API-KEY=goodkey", include_str!("transcripts/query_key.txt")),
-        ("EIO=4",                   include_str!("transcripts/trigger_proxy.txt")),
-        ("EIO=4",                   include_str!("transcripts/mapp_enable.txt")),
-        ("EIO=4",                   include_str!("transcripts/unknown_namespace.txt")),
-        ("EIO=3",                   include_str!("transcripts/eio3_notebook.txt")),
-    ];
     let server = Server::start(&options()).await;
-    for (query, transcript) in transcripts {
-        Wire::open(&server, query).await.play(transcript).await;
+    let way = Way::from(&server);
+    for (name, transcript) in transcripts("transcripts") {
+        play(&way, &name, &transcript).await;
     }
 }
 
 #[tokio::test]
 async fn polling_clients_get_the_whole_burst_and_the_reason_before_the_end() {
     let server = Server::start(&options()).await;
-    let http = reqwest::Client::new();
     for (key, expected) in [
         (
             "goodkey",
@@ -115,19 +29,12 @@ async fn polling_clients_get_the_whole_burst_and_the_reason_before_the_end() {
         ),
         ("badkey", &["auth_fail", "41/octane,"][..]),
     ] {
-        let url = format!("{}/socket.io/?EIO=4&transport=polling&X-API-KEY={key}", server.url());
-        let open = http.get(&url).send().await.unwrap().text().await.unwrap();
-        let sid: serde_json::Value = serde_json::from_str(&open[1..]).unwrap();
-        let url = format!("{url}&sid={}", sid["sid"].as_str().unwrap());
-        http.post(&url).body("40/octane,").send().await.unwrap();
-        let mut packets: Vec<String> = Vec::new();
-        while !packets.iter().any(|packet| packet.contains(expected.last().unwrap())) {
-            let body = http.get(&url).timeout(PATIENCE).send().await.unwrap().text().await.unwrap();
-            packets.extend(body.split('\x1e').map(str::to_owned));
-        }
-        let mut rest = packets.iter().filter(|packet| packet.as_str() != "2");
-        assert!(rest.next().unwrap().starts_with("40/octane,{"));
-        for (packet, expected) in rest.by_ref().zip(expected) {
+        let mut polls = Polls::open(Way::from(&server), &format!("EIO=4&X-API-KEY={key}")).await;
+        assert!(polls.receive().await.starts_with("0{"));
+        polls.post("40/octane,").await;
+        assert!(polls.receive().await.starts_with("40/octane,{"));
+        for expected in expected {
+            let packet = polls.receive().await;
             assert!(packet.contains(expected), "{expected}: {packet}");
         }
     }
@@ -138,38 +45,50 @@ async fn a_key_may_come_in_a_header_or_with_connect() {
     let server = Server::start(&options()).await;
     let mut wire = Wire::open(&server, "EIO=4").await;
     wire.send(r#"40/octane,{"token":"goodkey"}"#).await;
-    wire.play("< 40/octane,*\n< 42/octane,[\"auth_ok\",{\"message\":\"OK\"}]").await;
+    assert!(wire.receive().await.starts_with("40/octane,"));
+    assert_eq!(wire.receive().await, r#"42/octane,["auth_ok",{"message":"OK"}]"#);
 
-    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-    let url = format!("ws://{}/socket.io/?transport=websocket&EIO=4", server.address);
-    let mut request = url.into_client_request().unwrap();
+    let mut request = "ws://localhost/socket.io/?transport=websocket&EIO=4".into_client_request().unwrap();
     request.headers_mut().insert("x-api-key", "goodkey".parse().unwrap());
-    let mut wire = Wire { socket: connect_async(request).await.unwrap().0 };
-    wire.play("< 0{*\n> 40/octane,\n< 40/octane,*\n< 42/octane,[\"auth_ok\",{\"message\":\"OK\"}]").await;
-}
-
-/// A member that has heard everything said on entry.
-pub(super) async fn member(server: &Server) -> Wire {
-    let mut wire = Wire::open(server, "EIO=4&X-API-KEY=goodkey").await;
-    wire.play("> 40/octane,\n< 40/octane,*\n< *auth_ok*\n< *user*\n< *facility*\n< *channels*").await;
-    wire
+    let mut wire = Wire::request(&server, request).await;
+    assert!(wire.receive().await.starts_with("0{"));
+    wire.send("40/octane,").await;
+    assert!(wire.receive().await.starts_with("40/octane,"));
+    assert_eq!(wire.receive().await, r#"42/octane,["auth_ok",{"message":"OK"}]"#);
 }
 
 #[tokio::test]
-async fn what_is_malformed_disturbs_nobody() {
+async fn without_a_key_a_client_is_told_why_it_has_to_go() {
+    let mut options = options();
+    options.octane.grace = Duration::from_millis(100);
+    let server = Server::start(&options).await;
+    let mut wire = Wire::open(&server, "EIO=4").await;
+    wire.send("40/octane,").await;
+    assert!(wire.receive().await.starts_with("40/octane,"));
+    let why = r#"42/octane,["auth_fail",{"message":"No API key within the time allowed"}]"#;
+    assert_eq!(wire.receive().await, why);
+    assert_eq!(wire.receive().await, "41/octane,");
+}
+
+#[tokio::test]
+async fn what_is_malformed_is_answered_and_disturbs_nobody() {
     let server = Server::start(&options()).await;
     let (mut wire, mut other) = (member(&server).await, member(&server).await);
-    for packet in [
-        r#"42/octane,["join"]"#,
-        r#"42/octane,["join",null]"#,
-        r#"42/octane,["join",7]"#,
-        r#"42/octane,["join",{}]"#,
-        r#"42/octane,["join",{"channel":"nowhere"}]"#,
-        r#"42/octane,["join",{"channel":"Crosswalk"}]"#,
-        r#"42/octane,["testing",{"any":"thing"}]"#,
-        r#"42/octane,["leave","a","b","c"]"#,
+    for (packet, answered) in [
+        (r#"42/octane,["join"]"#, true),
+        (r#"42/octane,["join",null]"#, true),
+        (r#"42/octane,["join",7]"#, true),
+        (r#"42/octane,["join",{}]"#, true),
+        (r#"42/octane,["join",{"channel":"nowhere"}]"#, true),
+        (r#"42/octane,["join",{"channel":"Crosswalk"}]"#, true),
+        (r#"42/octane,["leave","a","b","c"]"#, true),
+        (r#"42/octane,["testing",{"any":"thing"}]"#, false),
     ] {
         wire.send(packet).await;
+        if answered {
+            let answer = wire.receive().await;
+            assert!(answer.starts_with(r#"42/octane,["error",{"event":""#), "{packet}: {answer}");
+        }
         wire.expect_silence().await;
     }
     other.expect_silence().await;
@@ -207,7 +126,8 @@ async fn leaving_the_namespace_leaves_the_others_alone() {
     wire.send(r#"42/octane,["disconnect_request"]"#).await;
     assert_eq!(wire.receive().await, "41/octane,");
     // Still there: a second CONNECT is acknowledged on the same connection.
-    wire.play("> 40/octane,\n< 40/octane,*").await;
+    wire.send("40/octane,").await;
+    assert!(wire.receive().await.starts_with("40/octane,"));
 }
 
 #[tokio::test]
@@ -225,7 +145,7 @@ async fn who_comes_back_is_let_in_afresh_without_a_ghost() {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(PATIENCE, gone).await.expect("the first is gone");
+    tokio::time::timeout(TIMEOUT, gone).await.expect("the first is gone");
     let mut second = member(&server).await;
     second.send(r#"42/octane,["channels"]"#).await;
     assert!(!second.receive().await.contains("ipc"));
@@ -330,18 +250,18 @@ async fn every_message_comes_once_and_in_its_order_however_readers_pause() {
 #[tokio::test]
 async fn an_old_client_may_open_further_namespaces_with_a_query_at_any_time() {
     let server = Server::start(&options()).await;
-    let url = format!("{}/socket.io/?EIO=3&transport=polling", server.url());
-    let open = reqwest::get(&url).await.unwrap().text().await.unwrap();
-    let sid = open.split("\"sid\":\"").nth(1).unwrap().split('"').next().unwrap();
-    let url = format!("ws://{}/socket.io/?EIO=3&transport=websocket&sid={sid}", server.address);
-    let mut wire = Wire { socket: connect_async(url).await.unwrap().0 };
-    wire.play("> 2probe\n< 3probe\n> 5").await;
+    let polls = Polls::open(Way::from(&server), "EIO=3").await;
+    let mut wire = Wire::connect(&server, &polls.query).await;
+    wire.send("2probe").await;
+    assert_eq!(wire.receive().await, "3probe");
+    wire.send("5").await;
     for _ in 0..20 {
         wire.send("2").await;
         while wire.receive().await != "3" {}
     }
     wire.send("40/octane?X-API-KEY=goodkey,").await;
-    wire.play("< 40/octane*\n< *auth_ok*").await;
+    assert!(wire.receive().await.starts_with("40/octane"));
+    assert_eq!(wire.receive().await, r#"42/octane,["auth_ok",{"message":"OK"}]"#);
 }
 
 #[tokio::test]

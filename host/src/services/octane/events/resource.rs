@@ -13,10 +13,27 @@ use super::{Bits, Date};
 pub enum Color {
     /// Stop.
     Red,
-    /// Clear the junction.
+    /// Clear the intersection.
     Yellow,
     /// Go.
     Green,
+}
+
+/// The state of a resource of any kind.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+#[allow(missing_docs)]
+pub enum AnyState {
+    Intersection(IntersectionState),
+    Signal(SignalState),
+    Crosswalk(CrosswalkState),
+    RailCrossing(RailCrossingState),
+    Gate(GateState),
+    Garage(GarageState),
+    Light(LightState),
+    Switch(SwitchState),
+    Robot(RobotState),
+    Beacon(BeaconState),
 }
 
 /// An intersection's controller.

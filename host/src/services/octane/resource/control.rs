@@ -8,7 +8,7 @@ use super::{
     ControlError, CrosswalkControl, GarageControl, GateControl, Hold, IntersectionControl, Kind,
     LightControl, Patch, RailCrossingControl, RobotControl, SignalControl, SwitchControl, parse,
 };
-use crate::road::junction::Junction;
+use crate::road::intersection::Intersection;
 use crate::road::mover::Place;
 use crate::road::{Road, Robot, Scenario, facility};
 use crate::services::octane::events::{self, Bits, Color};
@@ -24,28 +24,28 @@ pub fn control(road: &mut Road, kind: Kind, id: &str, patch: &RawValue) -> Resul
     match kind {
         Kind::Intersection => {
             let asked: IntersectionControl = state_in(patch)?;
-            let junction = road.junctions.get_mut(&number()?).ok_or_else(unknown)?;
-            command(simulated(junction)?, &asked)
+            let intersection = road.intersections.get_mut(&number()?).ok_or_else(unknown)?;
+            command(simulated(intersection)?, &asked)
         }
         Kind::Signal => {
             let (asked, id): (SignalControl, _) = (state_in(patch)?, number()?);
-            let (junction, straight, left) = at(road, id).ok_or_else(unknown)?;
-            let junction = simulated(junction)?;
-            if asked.left.is_some() && !junction.site.phases().has(left) {
+            let (intersection, straight, left) = at(road, id).ok_or_else(unknown)?;
+            let intersection = simulated(intersection)?;
+            if asked.left.is_some() && !intersection.site.phases().has(left) {
                 return Err(ControlError::Malformed(format!("left: signal {id} has no left turn")));
             }
-            if !junction.enabled {
+            if !intersection.enabled {
                 return Ok(());
             }
             if asked.reset {
-                junction.reset();
+                intersection.reset();
             }
             if let Some(flash) = asked.flash {
-                junction.controller.commands.flash = flash;
+                intersection.controller.commands.flash = flash;
             }
             let along = asked.straight.or(asked.right).map(|it| (straight, it.color));
             for (phase, color) in [asked.left.map(|it| (left, it.color)), along].into_iter().flatten() {
-                let (phase, commands) = (PhaseSet::of(&[phase]), &mut junction.controller.commands);
+                let (phase, commands) = (PhaseSet::of(&[phase]), &mut intersection.controller.commands);
                 let green = color == Color::Green;
                 commands.hold = if green { commands.hold.or(phase) } else { commands.hold.without(phase) };
                 commands.force_off =
@@ -60,10 +60,10 @@ pub fn control(road: &mut Road, kind: Kind, id: &str, patch: &RawValue) -> Resul
                 crosswalk.call |= asked.call_pedestrian;
                 return Ok(());
             }
-            let (junction, phase, _) = at(road, id).ok_or_else(unknown)?;
-            let junction = simulated(junction)?;
-            if asked.call_pedestrian && junction.enabled {
-                junction.controller.call_pedestrian(PhaseSet::of(&[phase]));
+            let (intersection, phase, _) = at(road, id).ok_or_else(unknown)?;
+            let intersection = simulated(intersection)?;
+            if asked.call_pedestrian && intersection.enabled {
+                intersection.controller.call_pedestrian(PhaseSet::of(&[phase]));
             }
             Ok(())
         }
@@ -131,48 +131,53 @@ pub fn control(road: &mut Road, kind: Kind, id: &str, patch: &RawValue) -> Resul
     }
 }
 
-/// Gives a junction to one of its preemptions, numbered from 1, or takes it back.
+/// Gives an intersection to one of its preemptions, numbered from 1, or takes it back.
 ///
 /// # Errors
 /// When there is no such intersection or preemption.
 pub fn preempt(road: &mut Road, id: &str, preempt: &str, patch: &RawValue) -> Result<(), ControlError> {
     let asked: SwitchControl = state_in(patch)?;
     let unknown = || ControlError::Unknown("intersection", id.to_owned());
-    let junction = id.parse().ok().and_then(|id: u32| road.junctions.get_mut(&id)).ok_or_else(unknown)?;
-    let known = preempt.parse().ok().filter(|it| (1..=junction.site.preempts.len()).contains(it));
+    let intersection =
+        id.parse().ok().and_then(|id: u32| road.intersections.get_mut(&id)).ok_or_else(unknown)?;
+    let known = preempt.parse().ok().filter(|it| (1..=intersection.site.preempts.len()).contains(it));
     let number = known.ok_or_else(|| ControlError::Unknown("preemption", preempt.to_owned()))?;
-    simulated(junction)?.preempt = asked.enabled.then_some(number);
+    simulated(intersection)?.preempt = asked.enabled.then_some(number);
     Ok(())
 }
 
-/// A junction that obeys: nobody tells a real controller what is asked here.
-fn simulated(junction: &mut Junction) -> Result<&mut Junction, ControlError> {
-    if junction.is_simulated() { Ok(junction) } else { Err(ControlError::Heard(junction.site.id)) }
+/// An intersection that obeys: nobody tells a real controller what is asked here.
+fn simulated(intersection: &mut Intersection) -> Result<&mut Intersection, ControlError> {
+    if intersection.is_simulated() {
+        Ok(intersection)
+    } else {
+        Err(ControlError::Heard(intersection.site.id))
+    }
 }
 
-fn command(junction: &mut Junction, asked: &IntersectionControl) -> Result<(), ControlError> {
+fn command(intersection: &mut Intersection, asked: &IntersectionControl) -> Result<(), ControlError> {
     let hold = match asked.hold {
         None => None,
         Some(Hold::Phases(bits)) => Some(bits.0),
         Some(Hold::Stage(stage)) => {
-            let stages = junction.site.stages();
+            let stages = intersection.site.stages();
             let phases = stage.checked_sub(1).and_then(|at| stages.get(at)).copied();
             Some(phases.ok_or_else(|| ControlError::Malformed(format!("hold: there is no stage {stage}")))?)
         }
     };
     if asked.reset {
-        junction.reset();
+        intersection.reset();
     }
     if let Some(enabled) = asked.enabled {
-        junction.enabled = enabled;
+        intersection.enabled = enabled;
         if !enabled {
-            junction.reset();
+            intersection.reset();
         }
     }
-    if !junction.enabled {
+    if !intersection.enabled {
         return Ok(());
     }
-    let commands = &mut junction.controller.commands;
+    let commands = &mut intersection.controller.commands;
     let take = |asked: Option<Bits>, held: PhaseSet| asked.map_or(held, |bits| bits.0);
     commands.omit = take(asked.omit, commands.omit);
     commands.omit_pedestrian = take(asked.omit_pedestrian, commands.omit_pedestrian);
@@ -181,22 +186,22 @@ fn command(junction: &mut Junction, asked: &IntersectionControl) -> Result<(), C
     commands.flash = asked.flash.unwrap_or(commands.flash);
     commands.paused = asked.time_paused.unwrap_or(commands.paused);
     if let Some(bits) = asked.call_vehicle {
-        junction.controller.call_vehicle(bits.0);
+        intersection.controller.call_vehicle(bits.0);
     }
     if let Some(bits) = asked.call_pedestrian {
-        junction.controller.call_pedestrian(bits.0);
+        intersection.controller.call_pedestrian(bits.0);
     }
     if let Some(seconds) = asked.time_clear_control {
-        junction.clear_left = (seconds > 0).then(|| seconds.saturating_mul(10));
+        intersection.clear_left = (seconds > 0).then(|| seconds.saturating_mul(10));
     }
     Ok(())
 }
 
-/// The junction of a signal or crosswalk, with the straight phase there and the left turn beside it.
-fn at(road: &mut Road, id: u32) -> Option<(&mut Junction, u8, u8)> {
-    let junction = road.junctions.get_mut(&(id / 10))?;
-    let (_, straight, left) = heads(junction).find(|(head, ..)| *head == id)?;
-    Some((junction, straight, left))
+/// The intersection of a signal or crosswalk, with the straight phase there and the left turn beside it.
+fn at(road: &mut Road, id: u32) -> Option<(&mut Intersection, u8, u8)> {
+    let intersection = road.intersections.get_mut(&(id / 10))?;
+    let (_, straight, left) = heads(intersection).find(|(head, ..)| *head == id)?;
+    Some((intersection, straight, left))
 }
 
 /// Gives a robot something more to play; answers it as it is now known.
@@ -262,5 +267,5 @@ fn robot_called<'a>(road: &'a mut Road, id: &str) -> Result<&'a mut Robot, Contr
 }
 
 fn state_in<T: serde::de::DeserializeOwned>(patch: &RawValue) -> Result<T, ControlError> {
-    parse::<Patch<T>>(patch).map(|patch| patch.state)
+    parse::<Patch<T>>(patch.get()).map(|patch| patch.state)
 }

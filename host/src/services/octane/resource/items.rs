@@ -1,14 +1,13 @@
 //! What there is, as REST describes it.
 
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::{Kind, Resource};
+use super::{Further, Kind, PhaseOf, Resource, StageOf};
 use crate::road::facility::SensorKind;
-use crate::road::junction::Junction;
+use crate::road::intersection::Intersection;
 use crate::road::mover::Place;
 use crate::road::{Robot, Scenario};
-use crate::services::octane::events::{self, Bits, Id, Waypoint};
+use crate::services::octane::events::{self, AnyState, Bits, Id, Waypoint};
 use crate::services::octane::view::View;
 
 /// How many scenarios a robot has room for.
@@ -17,124 +16,120 @@ pub const MAX_ROBOT_SCENARIOS: usize = 64;
 impl View<'_> {
     /// Every resource of a kind that stands on the road, in the order of their ids.
     pub fn items(&self, kind: Kind) -> Vec<Value> {
-        let road = self.road;
+        // Every value has string keys and finite numbers, which is all that serialising to JSON can fail on.
         match kind {
-            Kind::Intersection => road.junctions.values().map(|it| self.intersection_item(it)).collect(),
-            Kind::Signal => self.at_junctions(kind, |it| self.signals(it)),
+            Kind::V2x => self.radios().map(|it| serde_json::to_value(it).unwrap_or_default()).collect(),
+            _ => {
+                let resources = self.resources(kind).into_iter();
+                resources.map(|it| serde_json::to_value(it).unwrap_or_default()).collect()
+            }
+        }
+    }
+
+    /// The same for all kinds but radios, which have a form of their own.
+    pub fn resources(&self, kind: Kind) -> Vec<Resource<AnyState>> {
+        let road = self.road;
+        let plain = |id: Id, name: &str, place: Place, state: AnyState| {
+            self.resource(kind, id, name, place, Some(state), Further::Nothing {})
+        };
+        match kind {
+            Kind::Intersection => road.intersections.values().map(|it| self.intersection_item(it)).collect(),
+            Kind::Signal => self.at_intersections(kind, |it| self.signals(it), AnyState::Signal),
             Kind::Crosswalk => {
                 let away = road.crosswalks.values().map(|it| {
                     let state = self.crosswalk(it.walk(), it.left(), it.call, self.now());
-                    self.plain(kind, self.id(it.site.id), &it.site.name, it.site.place, state)
+                    plain(self.id(it.site.id), &it.site.name, it.site.place, AnyState::Crosswalk(state))
                 });
-                away.chain(self.at_junctions(kind, |it| self.crosswalks(it))).collect()
+                away.chain(self.at_intersections(kind, |it| self.crosswalks(it), AnyState::Crosswalk))
+                    .collect()
             }
             Kind::RailCrossing => {
+                let state = |it| AnyState::RailCrossing(self.rail(it));
                 let rails = road.rails.values();
-                rails
-                    .map(|it| {
-                        self.plain(kind, self.id(it.site.id), &it.site.name, it.site.place, self.rail(it))
-                    })
-                    .collect()
+                rails.map(|it| plain(self.id(it.site.id), &it.site.name, it.site.place, state(it))).collect()
             }
             Kind::Gate => {
-                let gates =
-                    road.facility.gates.iter().filter_map(|site| Some((site, road.gates.get(&site.id)?)));
-                gates
-                    .map(|(it, door)| self.plain(kind, self.id(it.id), &it.name, it.place, self.gate(door)))
-                    .collect()
+                let gates = road.facility.gates.iter();
+                let gates = gates.filter_map(|site| {
+                    let state = AnyState::Gate(self.gate(road.gates.get(&site.id)?));
+                    Some(plain(self.id(site.id), &site.name, site.place, state))
+                });
+                gates.collect()
             }
             Kind::Garage => {
-                let doors =
-                    road.facility.garages.iter().filter_map(|site| Some((site, road.garages.get(&site.id)?)));
-                doors
-                    .map(|(it, door)| {
-                        self.plain(kind, Id::Name(it.id.clone()), &it.name, it.place, self.garage(door))
-                    })
-                    .collect()
+                let garages = road.facility.garages.iter();
+                let garages = garages.filter_map(|site| {
+                    let state = AnyState::Garage(self.garage(road.garages.get(&site.id)?));
+                    Some(plain(Id::Name(site.id.clone()), &site.name, site.place, state))
+                });
+                garages.collect()
             }
             Kind::Light => {
+                let state = |it| AnyState::Light(self.light(it));
                 let lights = road.lights.values();
-                lights
-                    .map(|it| {
-                        self.plain(kind, self.id(it.site.id), &it.site.name, it.site.place, self.light(it))
-                    })
-                    .collect()
+                lights.map(|it| plain(self.id(it.site.id), &it.site.name, it.site.place, state(it))).collect()
             }
             Kind::Sensor => {
-                let sensors = road
-                    .facility
-                    .sensors
-                    .iter()
-                    .filter_map(|site| Some((site, *road.sensors.get(&site.id)?)));
-                sensors
-                    .map(|(it, on)| {
-                        let further = json!({"type": sensor_kind(it.kind)});
-                        let id = Id::Name(it.id.clone());
-                        self.item_of(kind, id, &it.name, it.place, Some(self.switch(on)), further)
-                    })
-                    .collect()
+                let sensors = road.facility.sensors.iter();
+                let sensors = sensors.filter_map(|site| {
+                    let state = AnyState::Switch(self.switch(*road.sensors.get(&site.id)?));
+                    let further = Further::Sensor { r#type: sensor_kind(site.kind) };
+                    let id = Id::Name(site.id.clone());
+                    Some(self.resource(kind, id, &site.name, site.place, Some(state), further))
+                });
+                sensors.collect()
             }
             Kind::Robot => road.robots.values().map(|it| self.robot_item(it)).collect(),
             Kind::Beacon => {
                 let beacons = road.beacons();
-                beacons
-                    .map(|(it, at)| {
-                        self.plain(kind, Id::Name(it.id.clone()), &it.id, at.place, self.beacon(it, at))
-                    })
-                    .collect()
+                let beacons = beacons.map(|(it, at)| {
+                    plain(Id::Name(it.id.clone()), &it.id, at.place, AnyState::Beacon(self.beacon(it, at)))
+                });
+                beacons.collect()
             }
-            Kind::V2x => self.radios().map(|radio| serde_json::to_value(radio).unwrap_or_default()).collect(),
+            Kind::V2x => Vec::new(),
         }
     }
 
-    fn intersection_item(&self, junction: &Junction) -> Value {
-        let site = &junction.site;
-        let updated = junction.updated().map(|at| self.date(at));
-        let phases: Vec<Value> = site
-            .phases()
-            .iter()
-            .map(|phase| {
-                // Phase 2 leads south, 6 north, 4 west and 8 east; a left turn starts out beside the straight phase
-                // of the other ring.
-                let bound = match phase {
-                    2 | 5 => "south",
-                    6 | 1 => "north",
-                    4 | 7 => "west",
-                    _ => "east",
-                };
-                let turn = if phase % 2 == 0 { "through" } else { "left" };
-                json!({"number": phase, "bound": bound, "turn": turn, "updated": updated})
-            })
-            .collect();
-        let stages: Vec<Value> = site
-            .stages()
-            .into_iter()
-            .map(|phases| {
-                let names: Vec<String> = phases.iter().map(|phase| phase.to_string()).collect();
-                json!({"name": format!("Phases {}", names.join(" and ")), "controlGroup": Bits(phases)})
-            })
-            .collect();
-        let arms = site.phases().iter().filter(|phase| phase % 2 == 0).count();
-        let further = json!({
-            "instrument": "signal",
-            "streetMain": site.main,
-            "streetCross": site.cross,
-            "style": match arms { 0..=2 => "straight", 3 => "three-way", _ => "four-way" },
-            "v2xIntersectionId": site.v2x,
-            "phases": phases,
-            "stages": stages,
-            // What stages were called in 2019.
-            "stage": stages,
+    fn intersection_item(&self, intersection: &Intersection) -> Resource<AnyState> {
+        let site = &intersection.site;
+        let updated = intersection.updated().map(|at| self.date(at));
+        let phases = site.phases().iter().map(|phase| PhaseOf {
+            number: phase,
+            // Phase 2 leads south, 6 north, 4 west and 8 east; a left turn starts out beside the straight phase of
+            // the other ring.
+            bound: match phase {
+                2 | 5 => "south",
+                6 | 1 => "north",
+                4 | 7 => "west",
+                _ => "east",
+            },
+            turn: if phase % 2 == 0 { "through" } else { "left" },
+            updated,
         });
-        let item = self.item_of(
-            Kind::Intersection,
-            self.id(site.id),
-            &site.name,
-            site.place,
-            self.intersection(junction),
-            further,
-        );
-        self.marked(junction, item)
+        let stages = site.stages().into_iter().map(|phases| {
+            let names: Vec<String> = phases.iter().map(|phase| phase.to_string()).collect();
+            StageOf { name: format!("Phases {}", names.join(" and ")), control_group: Bits(phases) }
+        });
+        let stages: Vec<_> = stages.collect();
+        let further = Further::Intersection {
+            instrument: "signal",
+            street_main: site.main.clone(),
+            street_cross: site.cross.clone(),
+            style: match site.phases().iter().filter(|phase| phase % 2 == 0).count() {
+                0..=2 => "straight",
+                3 => "three-way",
+                _ => "four-way",
+            },
+            v2x_intersection_id: site.v2x.clone(),
+            phases: phases.collect(),
+            stage: stages.clone(),
+            stages,
+        };
+        let state = self.intersection(intersection).map(AnyState::Intersection);
+        let id = self.id(site.id);
+        let item = self.resource(Kind::Intersection, id, &site.name, site.place, state, further);
+        Resource { stale: self.is_silent(intersection), ..item }
     }
 
     /// The scenarios of a robot.
@@ -142,56 +137,45 @@ impl View<'_> {
         robot.scenarios.iter().map(scenario).collect()
     }
 
-    fn robot_item(&self, robot: &Robot) -> Value {
-        let further = json!({"types": ["path"], "scenarios": self.scenarios(robot)});
+    fn robot_item(&self, robot: &Robot) -> Resource<AnyState> {
+        let further = Further::Robot { types: ["path"], scenarios: self.scenarios(robot) };
         let place = robot.position().place;
-        let state = Some(self.robot(robot));
-        self.item_of(Kind::Robot, self.id(robot.site.id), &robot.site.name, place, state, further)
+        let state = Some(AnyState::Robot(self.robot(robot)));
+        self.resource(Kind::Robot, self.id(robot.site.id), &robot.site.name, place, state, further)
     }
 
-    fn at_junctions<S: Serialize>(
+    fn at_intersections<S>(
         &self,
         kind: Kind,
-        parts: impl Fn(&Junction) -> Vec<(u32, S)>,
-    ) -> Vec<Value> {
-        let junctions = self.road.junctions.values();
-        junctions
-            .flat_map(|it| parts(it).into_iter().map(move |(id, state)| (it, id, state)))
-            .map(|(it, id, state)| {
-                let name = format!("{} {id}", it.site.name);
-                let further = json!({"intersection": self.id(it.site.id)});
-                let item = self.item_of(kind, self.id(id), &name, it.site.place, Some(state), further);
-                self.marked(it, item)
-            })
-            .collect()
-    }
-
-    /// What is said of a junction, marked if its controller has fallen silent.
-    fn marked(&self, junction: &Junction, mut item: Value) -> Value {
-        if self.is_silent(junction) {
-            item["stale"] = json!(true);
+        parts: impl Fn(&Intersection) -> Vec<(u32, S)>,
+        any: impl Fn(S) -> AnyState,
+    ) -> Vec<Resource<AnyState>> {
+        let mut items = Vec::new();
+        for intersection in self.road.intersections.values() {
+            for (id, state) in parts(intersection) {
+                let name = format!("{} {id}", intersection.site.name);
+                let further = Further::Part { intersection: self.id(intersection.site.id) };
+                let (id, place, state) = (self.id(id), intersection.site.place, Some(any(state)));
+                let item = self.resource(kind, id, &name, place, state, further);
+                items.push(Resource { stale: self.is_silent(intersection), ..item });
+            }
         }
-        item
+        items
     }
 
-    fn plain(&self, kind: Kind, id: Id, name: &str, place: Place, state: impl Serialize) -> Value {
-        self.item_of(kind, id, name, place, Some(state), json!({}))
-    }
-
-    fn item_of<S: Serialize>(
+    fn resource(
         &self,
         kind: Kind,
         id: Id,
         name: &str,
         place: Place,
-        state: Option<S>,
-        further: Value,
-    ) -> Value {
+        state: Option<AnyState>,
+        further: Further,
+    ) -> Resource<AnyState> {
         let uri = format!("/api/{}/{id}", kind.name());
         let Place { latitude, longitude } = place;
         let (name, url) = (name.to_owned(), uri.clone());
-        let resource = Resource { id, name, uri, url, latitude, longitude, state, stale: false, further };
-        serde_json::to_value(resource).unwrap_or_default()
+        Resource { id, name, uri, url, latitude, longitude, state, stale: false, further }
     }
 }
 

@@ -9,13 +9,17 @@ mod asked;
 mod control;
 mod items;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
-use serde_json::value::RawValue;
+use serde_path_to_error::Track;
 use utoipa::ToSchema;
 
-use super::events::Id;
+use super::events::{Bits, Date, Id, Scenario};
 
 pub use asked::*;
 pub use control::{add_scenario, control, preempt, remove_scenario};
@@ -93,7 +97,7 @@ impl Kind {
 }
 
 /// A resource as REST describes it; `state` is what its updates carry.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Resource<S> {
     /// How it is known.
     pub id: Id,
@@ -115,7 +119,58 @@ pub struct Resource<S> {
     /// What only this kind has.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub further: Value,
+    pub further: Further,
+}
+
+/// What only some kinds of resources have.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged, rename_all_fields = "camelCase")]
+#[allow(missing_docs)]
+pub enum Further {
+    Nothing {},
+    Intersection {
+        instrument: &'static str,
+        street_main: String,
+        street_cross: String,
+        /// straight, three-way or four-way.
+        style: &'static str,
+        v2x_intersection_id: String,
+        phases: Vec<PhaseOf>,
+        stages: Vec<StageOf>,
+        /// What stages were called in 2019.
+        stage: Vec<StageOf>,
+    },
+    /// A signal's or a crosswalk's intersection.
+    Part {
+        intersection: Id,
+    },
+    /// PACKAGE, CAMERA, LIDAR or RADAR.
+    Sensor {
+        r#type: &'static str,
+    },
+    Robot {
+        types: [&'static str; 1],
+        scenarios: Vec<Scenario>,
+    },
+}
+
+/// Where a phase of an intersection leads.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[allow(missing_docs)]
+pub struct PhaseOf {
+    pub number: u8,
+    pub bound: &'static str,
+    pub turn: &'static str,
+    pub updated: Option<Date>,
+}
+
+/// Phases of an intersection that go together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[allow(missing_docs)]
+pub struct StageOf {
+    pub name: String,
+    pub control_group: Bits,
 }
 
 /// Why something cannot be done.
@@ -139,11 +194,45 @@ pub enum ControlError {
     Full(String),
 }
 
+/// A message that may quote what somebody sent, cut in its middle where that is long.
+pub(super) fn brief(message: &str) -> String {
+    const ENDS: usize = 150;
+    let (head, tail) = (message.char_indices().nth(ENDS), message.char_indices().nth_back(ENDS - 1));
+    match (head, tail) {
+        (Some((head, _)), Some((tail, _))) if head < tail => {
+            format!("{}…{}", message.get(..head).unwrap_or_default(), message.get(tail..).unwrap_or_default())
+        }
+        _ => message.to_owned(),
+    }
+}
+
 /// What `PATCH` carries.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(bound(deserialize = "T: Deserialize<'de>"))]
 pub struct Patch<T> {
     /// What is to change; what is left out stays.
+    #[serde(deserialize_with = "object")]
     pub state: T,
+}
+
+/// Reads an object. Readers that are derived take an array for one, by the order of its fields: `[]` would ask nothing,
+/// and be obeyed.
+fn object<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<T, D::Error> {
+    struct Object<T>(PhantomData<T>);
+
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Object<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<T, A::Error> {
+            T::deserialize(MapAccessDeserializer::new(fields))
+        }
+    }
+
+    deserializer.deserialize_map(Object(PhantomData))
 }
 
 /// The id of a resource as REST describes it.
@@ -157,10 +246,16 @@ pub fn is_called(item: &Value, id: &str) -> bool {
         || (item.get("radiosSupported").is_some() && item["name"] == id)
 }
 
-/// Reads what is asked.
+/// Reads what is asked, which is an object.
 ///
 /// # Errors
-/// [`ControlError::Malformed`] names what was expected.
-pub fn parse<T: DeserializeOwned>(asked: &RawValue) -> Result<T, ControlError> {
-    serde_json::from_str(asked.get()).map_err(|error| ControlError::Malformed(error.to_string()))
+/// [`ControlError::Malformed`] names the field and what was expected there.
+pub fn parse<T: DeserializeOwned>(text: &str) -> Result<T, ControlError> {
+    let (mut json, mut track) = (serde_json::Deserializer::from_str(text), Track::new());
+    let value = object(serde_path_to_error::Deserializer::new(&mut json, &mut track)).map_err(|error| {
+        let path = track.path().to_string();
+        ControlError::Malformed(if path == "." { error.to_string() } else { format!("{path}: {error}") })
+    })?;
+    json.end().map_err(|error| ControlError::Malformed(error.to_string()))?;
+    Ok(value)
 }

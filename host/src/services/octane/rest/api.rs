@@ -8,18 +8,17 @@ use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::StatusCode;
 use axum::routing::{MethodFilter, MethodRouter, on};
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{ApiError, Refusal};
+use super::{ApiError, Refusal, malformed};
 use crate::openapi::{Document, Operation, Shape};
 use crate::services::octane::handlers::Octane;
 use crate::services::octane::keys::{Act, Grant};
-use crate::services::octane::resource::{ControlError, Kind, Patch, Resource};
+use crate::services::octane::resource::{ControlError, Kind, Patch, Resource, parse};
 use crate::services::octane::state::{self, Output};
 
 /// The longest body of a request, in bytes.
@@ -153,7 +152,7 @@ impl Api {
         work: impl Fn(&Call, B) -> Answer + Send + Sync + 'static,
     ) {
         let route = Route { method, path, summary, act, takes: Some(Shape::of::<B>()), gives };
-        self.add(route, move |call, body| work(call, parse(body)?));
+        self.add(route, move |call, body| work(call, parse(text(body)?)?));
     }
 
     /// A route that takes a `PATCH`.
@@ -166,7 +165,7 @@ impl Api {
         work: impl Fn(&Call, C) -> Answer + Send + Sync + 'static,
     ) {
         let route = Route { method, path, summary, act, takes: Some(Shape::patch::<C>()), gives };
-        self.add(route, move |call, body| work(call, parse::<Patch<C>>(body)?.state));
+        self.add(route, move |call, body| work(call, parse::<Patch<C>>(text(body)?)?.state));
     }
 
     /// A route that takes JSON as it is written, of which `takes` says what it should be.
@@ -179,7 +178,7 @@ impl Api {
         work: impl Fn(&Call, &RawValue) -> Answer + Send + Sync + 'static,
     ) {
         let route = Route { method, path, summary, act, takes: Some(takes), gives };
-        self.add(route, move |call, body| work(call, parse(body)?));
+        self.add(route, move |call, body| work(call, raw_json(body)?));
     }
 
     pub(super) fn add(
@@ -231,8 +230,19 @@ impl Api {
     }
 }
 
-fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.to_string()))
+/// A body as text.
+fn text(body: &[u8]) -> Result<&str, Refusal> {
+    match std::str::from_utf8(body) {
+        Ok("") => Err(malformed("a body of JSON is expected")),
+        Ok(text) => Ok(text),
+        Err(_) => Err(malformed("a body of JSON is expected, in UTF-8")),
+    }
+}
+
+/// A body that is looked into later.
+pub(super) fn raw_json(body: &[u8]) -> Result<&RawValue, Refusal> {
+    serde_json::from_str(text(body)?)
+        .map_err(|error| malformed(format!("a body of JSON is expected: {error}")))
 }
 
 /// Lets in who shows a key that allows it, and only then reads what they send.

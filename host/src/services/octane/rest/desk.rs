@@ -1,7 +1,6 @@
 //! What is kept on the server, and its management: the facility, safety equipment, mowers, sessions, scenarios,
 //! requests.
 
-use axum::http::StatusCode;
 use axum::routing::MethodFilter;
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -244,8 +243,10 @@ fn sessions(api: &mut Api) {
         gives: all,
     };
     api.add(route, |call, _| {
-        let grants: Vec<Grant> = call.octane.keys(|keys| keys.grants(Timestamp::now()).cloned().collect());
-        let sessions = call.look(|state| grants.iter().map(|it| state.session_of(it)).collect::<Vec<_>>());
+        let sessions = call.look(|state| {
+            let good = state.keys.grants(Timestamp::now());
+            good.map(|it| state.session_of(it)).collect::<Vec<_>>()
+        });
         Ok(json!({"sessions": sessions}))
     });
     api.get("/session", "What your key is good for", Shape::of::<Session>().under("session"), |call| {
@@ -268,8 +269,10 @@ fn sessions(api: &mut Api) {
             from: new.date_valid,
             until: Some(new.date_expire),
         };
-        let issued = call.octane.keys(|keys| keys.issue(Key::new(&token), grant, now));
-        issued.map_err(|full| Refusal(StatusCode::CONFLICT, full.to_string()))?;
+        call.change(|state| {
+            let issued = state.keys.issue(Key::new(&token), grant, now);
+            issued.map_err(|full| ControlError::Full(full.to_string()))
+        })?;
         Ok(json!({"token": token}))
     });
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use utoipa::ToSchema;
 
 use super::events::{Bsm, FacilityMessage, Psm, Spat, V2xRaw};
 use super::handlers::Octane;
-use super::resource::ControlError;
+use super::resource::{ControlError, brief};
 use crate::openapi::{self, Shape};
 use api::{Answer, Api, Call};
 
@@ -51,6 +51,7 @@ struct Refusal(StatusCode, String);
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let Self(status, message) = self;
+        let message = brief(&message);
         let code = status.as_u16();
         let error = ApiError {
             internal_code: code,
@@ -79,14 +80,16 @@ impl From<ControlError> for Refusal {
 /// All routes.
 pub fn routes(octane: Arc<Octane>) -> Router {
     let (api, document) = describe().finish();
-    let api = api
-        .fallback(async || Refusal(StatusCode::NOT_FOUND, "there is no such resource".into()))
-        .method_not_allowed_fallback(async || {
-            Refusal(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done to this resource".into())
-        });
+    let unknown = async || Refusal(StatusCode::NOT_FOUND, "there is no such resource".into());
+    let api = api.fallback(unknown).method_not_allowed_fallback(async || {
+        Refusal(StatusCode::METHOD_NOT_ALLOWED, "this cannot be done to this resource".into())
+    });
     let document = Arc::new(document);
     let shown = get(async move |headers| openapi::show(&document, &headers));
-    Router::new().nest("/api", api).route("/apidocs", shown).with_state(octane)
+    // Links to the original's description end in a slash.
+    let router = Router::new().route("/apidocs", shown.clone()).route("/apidocs/", shown);
+    // Nesting leaves out the root with a slash.
+    router.nest("/api", api).route("/api/", any(unknown)).with_state(octane)
 }
 
 /// The OpenAPI document of all routes.

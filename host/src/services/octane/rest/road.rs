@@ -12,8 +12,9 @@ use jiff::civil;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::api::{Route, admit};
+use super::api::{Route, admit, raw_json};
 use super::{Answer, Api, Call, Refusal, Shape, accepted, found, malformed, number, value};
+use crate::road::Road;
 use crate::services::octane::events::{
     BeaconState, Bsm, CrosswalkState, GarageState, GateState, IntersectionState, LightState, Psm,
     RailCrossingState, RobotState, Scenario, SignalState, SwitchState, V2x, Weather, WeatherAlert,
@@ -25,10 +26,11 @@ use crate::services::octane::resource::{
     self, ControlError, CrosswalkControl, GarageControl, GateControl, IntersectionControl, Kind,
     LightControl, RailCrossingControl, RobotControl, SignalControl, SwitchControl,
 };
-use crate::services::octane::state::{Output, Radio, State as Service, raw};
+use crate::services::octane::state::{Output, Radio, raw};
+use crate::services::octane::view::radio_number;
 
 /// How long a robot may take to answer.
-const ROBOT_PATIENCE: Duration = Duration::from_secs(5);
+const ROBOT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The kinds of sensors that have a collection of their own: plural, name, type.
 const SENSORS: [(&str, &str, &str); 4] = [
@@ -130,33 +132,25 @@ fn control(call: &Call, kind: Kind, id: &str, asked: &RawValue) -> Answer {
     Ok(json!({"requestID": request, kind.name(): item}))
 }
 
-fn ids(state: &Service, kind: Kind, wanted: impl Fn(&Value) -> bool) -> Vec<String> {
-    let items = state.items(kind);
-    let wanted = items.iter().filter(|item| wanted(item));
-    wanted.filter_map(|item| Some(resource::id_of(item)?.to_string())).collect()
-}
-
 /// Asks the same of all that are wanted, under one number.
-fn control_all(
-    call: &Call,
-    kind: Kind,
-    asked: &RawValue,
-    wanted: impl Fn(&Value) -> bool,
-) -> Result<String, Refusal> {
-    call.request(kind.name(), |state| {
+fn control_all(call: &Call, kind: Kind, asked: &RawValue, wanted: impl Fn(&Road, &Value) -> bool) -> Answer {
+    let request = call.request(kind.name(), |state| {
         let mut outputs = Vec::new();
-        for id in ids(state, kind, wanted) {
-            outputs.extend(state.control(kind, &id, asked)?);
+        let mut items = state.items(kind);
+        items.retain(|item| wanted(&state.road, item));
+        for id in items.iter().filter_map(resource::id_of) {
+            outputs.extend(state.control(kind, &id.to_string(), asked)?);
         }
         Ok(outputs)
-    })
+    });
+    number(request?)
 }
 
 fn sensors(api: &mut Api) {
     let shapes = || (control_of(Kind::Sensor), accepted());
     let all = (MethodFilter::PATCH, "/sensors");
     api.take_raw(all, "Switch every sensor", Act::Control, shapes(), |call, asked| {
-        number(control_all(call, Kind::Sensor, asked, |_| true)?)
+        control_all(call, Kind::Sensor, asked, |_, _| true)
     });
     for (plural, name, kind) in SENSORS {
         let is_one = move |item: &Value| item["type"] == kind;
@@ -169,7 +163,7 @@ fn sensors(api: &mut Api) {
         });
         let summary = format!("Switch every sensor that is a {name}");
         api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, shapes(), move |call, asked| {
-            number(control_all(call, Kind::Sensor, asked, is_one)?)
+            control_all(call, Kind::Sensor, asked, |_, item| is_one(item))
         });
         let at = format!("/sensor/{name}/{{id}}");
         let item = resource_of(Kind::Sensor).under(name);
@@ -273,12 +267,11 @@ fn robots(api: &mut Api) {
 async fn ask_robot(State(road): State<Arc<Octane>>, request: Request) -> Result<Json<Value>, Refusal> {
     let (call, body) = admit(road, request, Act::Control).await?;
     let robot = one(&call, Kind::Robot)?;
-    let asked: Box<RawValue> = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
-    let fields: Map<String, Value> =
-        serde_json::from_str(asked.get()).map_err(|_| malformed("a command is an object"))?;
+    let asked = raw_json(&body)?;
+    let fields: Map<String, Value> = resource::parse(asked.get())?;
     let command = match fields.get("id") {
         Some(id) if id.as_str().map_or_else(|| id.to_string(), str::to_owned) == call.part("id") => {
-            asked.into()
+            asked.to_owned().into()
         }
         Some(_) => return Err(malformed("the id of the command is that of the robot, or is left out")),
         None => {
@@ -287,7 +280,7 @@ async fn ask_robot(State(road): State<Arc<Octane>>, request: Request) -> Result<
             raw(&fields)
         }
     };
-    let answer = call.octane.ask_robot(command, ROBOT_PATIENCE).await;
+    let answer = call.octane.ask_robot(command, ROBOT_TIMEOUT).await;
     let answer = answer.ok_or_else(|| Refusal(StatusCode::GATEWAY_TIMEOUT, "no robot answered".into()))?;
     Ok(Json(json!({"answer": answer})))
 }
@@ -348,20 +341,9 @@ fn radios(api: &mut Api) {
         });
         let summary = format!("Switch every {kind} of the facility");
         api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, switch(), move |call, asked| {
-            let is_ours = |state: &Service, item: &Value| {
-                let name = item["name"].as_str().unwrap_or_default();
-                crate::services::octane::view::radio_number(&state.road, name).is_some()
-            };
-            let ours: Vec<String> =
-                call.look(|state| ids(state, Kind::V2x, |item| is_one(item) && is_ours(state, item)));
-            let request = call.request("v2x", |state| {
-                let mut outputs = Vec::new();
-                for id in &ours {
-                    outputs.extend(state.control(Kind::V2x, id, asked)?);
-                }
-                Ok(outputs)
-            });
-            number(request?)
+            control_all(call, Kind::V2x, asked, |road, item| {
+                is_one(item) && radio_number(road, item["name"].as_str().unwrap_or_default()).is_some()
+            })
         });
         let at = format!("/v2x/{name}/{{id}}");
         let its = move |call: &Call| {
@@ -470,7 +452,9 @@ fn day(text: &str) -> Result<civil::Date, Refusal> {
 
 /// What a body says, or what it says within this field.
 fn within<T: serde::de::DeserializeOwned>(body: &RawValue, field: &str) -> Result<T, Refusal> {
-    let mut whole: Value = serde_json::from_str(body.get()).map_err(|error| malformed(error.to_string()))?;
-    let inner = whole.get_mut(field).filter(|it| it.is_object()).map(Value::take);
-    serde_json::from_value(inner.unwrap_or(whole)).map_err(|error| malformed(error.to_string()))
+    let whole: Map<String, Value> = resource::parse(body.get())?;
+    match whole.get(field) {
+        Some(inner) => Ok(resource::parse(raw(inner).get())?),
+        None => Ok(resource::parse(body.get())?),
+    }
 }

@@ -60,7 +60,7 @@ impl State {
     /// [`ControlError`]; nobody hears anything then.
     pub fn control(&mut self, kind: Kind, id: &str, patch: &RawValue) -> Result<Vec<Output>, ControlError> {
         if kind == Kind::Beacon && self.is_posted(id) {
-            let patch: Patch<Map<String, Value>> = resource::parse(patch)?;
+            let patch: Patch<Map<String, Value>> = resource::parse(patch.get())?;
             return Ok(vec![self.amend_beacon(self.road.now(), id, patch.state)?]);
         }
         if self.item(kind, id).is_none() {

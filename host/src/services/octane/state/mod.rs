@@ -1,4 +1,4 @@
-//! Who is connected, who may do what, and what is said to whom. Pure: time and verdicts on keys are inputs.
+//! Who is connected, who may do what, and what is said to whom. Pure: time is an input.
 //!
 //! ```text
 //!  session   logging in, joining, leaving        control   what is asked of resources
@@ -20,7 +20,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 use super::channel::Channel;
-use super::keys::Grant;
+use super::keys::Keys;
 use super::publish::Published;
 use super::resource::Kind;
 use super::view::{IdsAs, PhasesAs, View};
@@ -39,8 +39,6 @@ pub type ClientId = u64;
 pub struct Settings {
     /// How long a client may stay without a key.
     pub grace: SignedDuration,
-    /// Whether clients need no key.
-    pub open: bool,
     /// Whether `disconnect_request` is answered by an event of the same name before the end.
     pub echo_disconnect: bool,
     /// How phases are written.
@@ -55,7 +53,6 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             grace: SignedDuration::from_secs(60),
-            open: false,
             echo_disconnect: false,
             phases_as: PhasesAs::Array,
             ids_as: IdsAs::Integer,
@@ -73,13 +70,6 @@ pub enum Input<'a> {
         client: ClientId,
         /// From the query, a header or the CONNECT packet.
         key: Option<String>,
-    },
-    /// What the key store thinks of a key that [`Output::Check`] asked about; none refuses it.
-    Verdict {
-        /// Who.
-        client: ClientId,
-        /// What is known of the key.
-        grant: Option<Grant>,
     },
     /// A client emitted something.
     Event {
@@ -109,13 +99,6 @@ pub enum Input<'a> {
 /// What the service wants done.
 #[derive(Debug)]
 pub enum Output {
-    /// Ask the key store, and come back with [`Input::Verdict`].
-    Check {
-        /// Who.
-        client: ClientId,
-        /// The key it showed.
-        key: String,
-    },
     /// Say something to one client.
     Emit {
         /// To whom.
@@ -179,6 +162,8 @@ pub struct Publication {
 #[derive(Debug)]
 pub struct State {
     pub(super) settings: Settings,
+    /// Who may do what.
+    pub keys: Keys,
     /// The road behind it.
     pub road: Road,
     /// What users keep on the server.
@@ -193,9 +178,10 @@ pub struct State {
 
 impl State {
     /// A service without clients.
-    pub fn new(settings: Settings, road: Road) -> Self {
+    pub fn new(settings: Settings, keys: Keys, road: Road) -> Self {
         Self {
             settings,
+            keys,
             road,
             records: Records::default(),
             sessions: HashMap::new(),
@@ -211,12 +197,11 @@ impl State {
         let mut outputs = Vec::new();
         match input {
             Input::Opened { client, key } => self.open(now, client, key, &mut outputs),
-            Input::Verdict { client, grant } => self.judge(now, client, grant, &mut outputs),
             Input::Event { client, name, data } => self.event(now, client, name, data, &mut outputs),
             Input::Closed { client } => self.forget(client),
             Input::Heard { intersection, message } => {
-                if let Some(junction) = self.road.junctions.get_mut(&intersection) {
-                    junction.hear(*message, now);
+                if let Some(heard) = self.road.intersections.get_mut(&intersection) {
+                    heard.hear(*message, now);
                     self.publish_spat(intersection, &mut outputs);
                 }
             }
@@ -235,6 +220,7 @@ impl State {
             phases_as: self.settings.phases_as,
             ids_as: self.settings.ids_as,
             silent_after: self.settings.silent_after,
+            timeless: false,
         }
     }
 
@@ -262,7 +248,7 @@ pub(in crate::services::octane) fn raw(value: &impl Serialize) -> Arc<RawValue> 
 }
 
 /// As JSON.
-fn value(value: &impl Serialize) -> Value {
+pub(in crate::services::octane) fn value(value: &impl Serialize) -> Value {
     // Cannot fail, for the same reason.
     serde_json::to_value(value).unwrap_or_default()
 }

@@ -9,6 +9,7 @@ use super::{ClientId, Output, State, emit};
 use crate::services::octane::channel::{ANNOUNCED, Channel};
 use crate::services::octane::events::{Channels, Joined, Left, Listed, Message, Which};
 use crate::services::octane::keys::{Grant, Keys};
+use crate::services::octane::resource::{self, ControlError};
 
 /// How many channels a client may join: far more than there are, but for those of single radios.
 pub const MAX_CHANNELS: usize = 256;
@@ -23,8 +24,6 @@ pub const PARTING: SignedDuration = SignedDuration::from_millis(300);
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) standing: Standing,
-    /// Keys shown and not yet judged.
-    pub(super) checking: u32,
     channels: BTreeSet<Channel>,
 }
 
@@ -48,21 +47,14 @@ impl State {
         outputs: &mut Vec<Output>,
     ) {
         let standing = Standing::Waiting { until: now + self.settings.grace };
-        let session = Session { standing, checking: u32::from(key.is_some()), channels: BTreeSet::new() };
-        self.sessions.insert(client, session);
-        outputs.extend(key.map(|key| Output::Check { client, key }));
+        self.sessions.insert(client, Session { standing, channels: BTreeSet::new() });
+        if let Some(key) = key {
+            self.judge(now, client, &key, outputs);
+        }
     }
 
-    pub(super) fn judge(
-        &mut self,
-        now: Timestamp,
-        client: ClientId,
-        grant: Option<Grant>,
-        outputs: &mut Vec<Output>,
-    ) {
-        let Some(session) = self.sessions.get_mut(&client) else { return };
-        session.checking = session.checking.saturating_sub(1);
-        match grant {
+    pub(super) fn judge(&mut self, now: Timestamp, client: ClientId, key: &str, outputs: &mut Vec<Output>) {
+        match self.keys.check(key, now) {
             Some(grant) => self.admit(client, grant, outputs),
             None => self.refuse(now, client, "API key is missing or invalid", outputs),
         }
@@ -117,12 +109,16 @@ impl State {
         emit(client, "channels", &Channels { channels })
     }
 
-    pub(super) fn join(&mut self, client: ClientId, data: &RawValue, outputs: &mut Vec<Output>) {
-        let (Some(channel), Some(session)) = (which(data), self.sessions.get(&client)) else { return };
-        if session.channels.len() < MAX_CHANNELS || session.channels.contains(&channel) {
-            // Scripts wait for the echo, so it is sent to those who have joined before, too.
-            self.enter(client, channel, outputs);
+    pub(super) fn join(&mut self, client: ClientId, data: &RawValue) -> Result<Vec<Output>, ControlError> {
+        let channel = which(data)?;
+        let mut outputs = Vec::new();
+        let joined = self.sessions.get(&client).map(|session| &session.channels);
+        if joined.is_some_and(|joined| joined.len() >= MAX_CHANNELS && !joined.contains(&channel)) {
+            return Err(ControlError::Full(format!("no more than {MAX_CHANNELS} channels")));
         }
+        // Scripts wait for the echo, so it is sent to those who have joined before, too.
+        self.enter(client, channel, &mut outputs);
+        Ok(outputs)
     }
 
     fn enter(&mut self, client: ClientId, channel: Channel, outputs: &mut Vec<Output>) {
@@ -134,13 +130,14 @@ impl State {
         }
     }
 
-    pub(super) fn leave(&mut self, client: ClientId, data: &RawValue, outputs: &mut Vec<Output>) {
-        let (Some(channel), Some(session)) = (which(data), self.sessions.get_mut(&client)) else { return };
-        outputs.push(emit(client, "leave", &Left { leave: channel.name() }));
-        if session.channels.remove(&channel) {
+    pub(super) fn leave(&mut self, client: ClientId, data: &RawValue) -> Result<Vec<Output>, ControlError> {
+        let channel = which(data)?;
+        let mut outputs = vec![emit(client, "leave", &Left { leave: channel.name() })];
+        if self.sessions.get_mut(&client).is_some_and(|session| session.channels.remove(&channel)) {
             self.lose(&channel);
             outputs.push(Output::Leave { client, channel });
         }
+        Ok(outputs)
     }
 
     /// How many have joined the channel of this name.
@@ -167,11 +164,10 @@ impl State {
         }
     }
 
-    /// Ends the grace of clients that never showed a key, and the stay of those whose key is over. Whoever is being
-    /// judged waits for the verdict.
+    /// Ends the grace of clients that never showed a key, and the stay of those whose key is over.
     pub(super) fn expire(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
         let is_due = |session: &Session| match &session.standing {
-            Standing::Waiting { until } => session.checking == 0 && *until <= now,
+            Standing::Waiting { until } => *until <= now,
             Standing::In(grant) => grant.is_over(now),
             Standing::Parting { at } => *at <= now,
         };
@@ -180,7 +176,7 @@ impl State {
         due.sort_unstable();
         for client in due {
             match self.sessions.get(&client).map(|session| &session.standing) {
-                Some(Standing::Waiting { .. }) if self.settings.open => {
+                Some(Standing::Waiting { .. }) if self.keys.is_open() => {
                     self.admit(client, Keys::anybody(), outputs);
                 }
                 Some(Standing::Waiting { .. }) => {
@@ -197,6 +193,7 @@ impl State {
     }
 }
 
-fn which(data: &RawValue) -> Option<Channel> {
-    Channel::parse(&serde_json::from_str::<Which>(data.get()).ok()?.channel)
+fn which(data: &RawValue) -> Result<Channel, ControlError> {
+    let Which { channel } = resource::parse(data.get())?;
+    Channel::parse(&channel).ok_or(ControlError::Unknown("channel", channel))
 }

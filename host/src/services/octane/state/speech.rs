@@ -1,7 +1,8 @@
 //! What clients say: to one another as it was said, and to the server about what only they know.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -10,7 +11,7 @@ use super::{ClientId, Output, Publication, State, emit, publication, raw};
 use crate::services::octane::channel::Channel;
 use crate::services::octane::events::{Credentials, FacilityMessage, Id, MovingRadio, Refused, V2x};
 use crate::services::octane::keys::{Act, Keys};
-use crate::services::octane::resource::{ControlError, Kind};
+use crate::services::octane::resource::{ControlError, Kind, brief, parse};
 
 /// How many beacons, and how many radios, that only clients know of are remembered; the one unheard for longest is
 /// forgotten.
@@ -65,18 +66,17 @@ impl State {
         data: &RawValue,
         outputs: &mut Vec<Output>,
     ) {
-        let Some(session) = self.sessions.get_mut(&client) else { return };
+        let Some(session) = self.sessions.get(&client) else { return };
         if matches!(session.standing, Standing::Parting { .. }) {
             return;
         }
         if name == "auth" {
-            session.checking += 1;
-            let key =
-                serde_json::from_str(data.get()).map_or_else(|_| String::new(), |it: Credentials| it.key);
-            return outputs.extend([Output::Check { client, key }, Output::Acknowledge]);
+            let shown: Result<Credentials, _> = serde_json::from_str(data.get());
+            self.judge(now, client, shown.as_ref().map_or("", |it| &it.key), outputs);
+            return outputs.push(Output::Acknowledge);
         }
         if matches!(session.standing, Standing::Waiting { .. }) {
-            if !self.settings.open {
+            if !self.keys.is_open() {
                 return; // dropped, and the client stays: its key may be on its way
             }
             self.admit(client, Keys::anybody(), outputs);
@@ -86,27 +86,22 @@ impl State {
             let refused = Refused { event: name, message: act.refusal().to_owned() };
             return outputs.extend([emit(client, "error", &refused), Output::Acknowledge]);
         }
-        let mut refused = None;
-        let mut done = |result: Result<Vec<Output>, ControlError>| {
-            result.unwrap_or_else(|error| {
-                refused = Some(Refused { event: name, message: error.to_string() });
-                Vec::new()
-            })
+        let done = match name {
+            "channels" => Ok(vec![self.listing(client)]),
+            "join" => self.join(client, data),
+            "leave" => self.leave(client, data),
+            "user_message" => Ok(vec![relayed("user", None, "user_message", data)]),
+            "ipc_message" => Ok(vec![relayed("ipc", None, "ipc_message", data)]),
+            "robot_proxy" => Ok(vec![relayed("robot", Some(client), "robot_proxy", data)]),
+            "beacon_message" => self.beacon_message(now, data),
+            "v2x_BSM" => self.carried(now, Radio::Vehicle, data),
+            "v2x_PSM" => self.carried(now, Radio::Pedestrian, data),
+            "robot_activate" => self.robot_activate(data),
+            _ => Ok(Vec::new()),
         };
-        match name {
-            "channels" => outputs.push(self.listing(client)),
-            "join" => self.join(client, data, outputs),
-            "leave" => self.leave(client, data, outputs),
-            "user_message" => outputs.push(relayed("user", None, "user_message", data)),
-            "ipc_message" => outputs.push(relayed("ipc", None, "ipc_message", data)),
-            "robot_proxy" => outputs.push(relayed("robot", Some(client), "robot_proxy", data)),
-            "beacon_message" => outputs.extend(done(self.beacon_message(now, data))),
-            "v2x_BSM" => outputs.extend(done(self.carried(now, Radio::Vehicle, data))),
-            "v2x_PSM" => outputs.extend(done(self.carried(now, Radio::Pedestrian, data))),
-            "robot_activate" => outputs.extend(done(self.robot_activate(data))),
-            _ => {}
-        }
-        outputs.extend(refused.map(|refused| emit(client, "error", &refused)));
+        outputs.extend(done.unwrap_or_else(|error| {
+            vec![emit(client, "error", &Refused { event: name, message: brief(&error.to_string()) })]
+        }));
         outputs.push(Output::Acknowledge);
         if name == "disconnect_request" {
             // Behind its acknowledgement: nothing follows the end.
@@ -135,7 +130,8 @@ impl State {
     /// A client, or REST, reports where a beacon is.
     ///
     /// # Errors
-    /// [`ControlError::Malformed`] when the id or the report is too long; nobody hears anything then.
+    /// [`ControlError::Malformed`] when the id or the report is too long, or what moves is not told of in numbers;
+    /// nobody hears anything then.
     pub fn report_beacon(
         &mut self,
         now: Timestamp,
@@ -147,14 +143,27 @@ impl State {
             let message = format!("a report of a beacon has {MAX_REPORT} bytes at most");
             return Err(ControlError::Malformed(message));
         }
+        let date = json!(self.view().date(now));
+        match state.get_mut("dynamics") {
+            None => {}
+            Some(Value::Object(dynamics)) => {
+                for name in ["longitude", "latitude", "heading", "velocity", "acceleration", "elevation"] {
+                    number(dynamics, name)?;
+                }
+                match dynamics.get("updated") {
+                    // Readers drop what is older than half a second: a report without a date is as old as its arrival.
+                    None | Some(Value::Null) => {
+                        dynamics.insert("updated".into(), date.clone());
+                    }
+                    Some(Value::String(_)) => {}
+                    Some(_) => return Err(ControlError::Malformed("updated is a date, as text".into())),
+                }
+            }
+            Some(_) => return Err(ControlError::Malformed("dynamics is an object".into())),
+        }
         if !self.posted.contains_key(id) && self.posted.len() >= MAX_POSTED {
             let oldest = self.posted.iter().min_by_key(|(_, posted)| posted.heard).map(|(id, _)| id.clone());
             oldest.map(|id| self.posted.remove(&id));
-        }
-        // Readers drop what is older than half a second: a report without a date is as old as its arrival.
-        let date = json!(self.view().date(now));
-        if let Some(Value::Object(dynamics)) = state.get_mut("dynamics") {
-            dynamics.entry("updated").or_insert_with(|| date.clone());
         }
         self.posted.insert(id.to_owned(), Posted { state: state.clone(), heard: now, stale: false });
         let update = json!({"id": id, "serviced": date, "state": state});
@@ -196,18 +205,20 @@ impl State {
     /// A client, or REST, has a radio send a message: everybody who listens to such radios hears it.
     ///
     /// # Errors
-    /// [`ControlError::Malformed`] when its id is too long; nobody hears anything then.
+    /// [`ControlError::Malformed`] when its id is too long, or one of its figures none; nobody hears anything then.
     pub fn transmit(
         &mut self,
         now: Timestamp,
         kind: Radio,
         payload: &RawValue,
     ) -> Result<Vec<Output>, ControlError> {
-        let value: Value = serde_json::from_str(payload.get()).unwrap_or_default();
-        let id = id_in(&value, &["id"]).unwrap_or_default();
-        if !id.is_empty() {
+        let value: Map<String, Value> = parse(payload.get())?;
+        let id = id_in(&value, &["id"])?;
+        let is_known = !id.is_empty();
+        if is_known {
             check_id(&id)?;
         }
+        let state = self.movement(now, &value)?;
         let (family, event) = match kind {
             Radio::Vehicle => ("obu", "v2x_BSM"),
             Radio::Pedestrian => ("vru", "v2x_PSM"),
@@ -221,26 +232,35 @@ impl State {
             event,
             data: payload.to_owned().into(),
             // Without an id nobody can tell whose value a newer one would replace.
-            signal: (!id.is_empty()).then(|| format!("{event}/{family}/{id}").into()),
+            signal: is_known.then(|| format!("{event}/{family}/{id}").into()),
             record: false,
         });
-        let new = (!raw && !id.is_empty()).then(|| self.remember_radio(now, kind, id, &value)).flatten();
+        let new = (is_known && !raw).then(|| self.remember_radio(now, kind, id, state)).flatten();
         Ok(new.into_iter().chain([message]).collect())
     }
 
-    /// Remembers where a radio is that only a client knows of; the first time everybody on `v2x` hears of it.
-    fn remember_radio(&mut self, now: Timestamp, kind: Radio, id: String, value: &Value) -> Option<Output> {
-        let number = |name: &str| value.get(name).and_then(Value::as_f64).unwrap_or_default();
-        let state = MovingRadio {
+    /// What a message says about where its radio is; 0 where it says nothing.
+    fn movement(&self, now: Timestamp, message: &Map<String, Value>) -> Result<MovingRadio, ControlError> {
+        Ok(MovingRadio {
             enabled: true,
             updated: self.view().date(now),
-            longitude: number("longitude"),
-            latitude: number("latitude"),
-            elevation: number("elevation"),
-            speed: number("speed"),
-            heading: number("heading"),
-            angle: number("angle"),
-        };
+            longitude: number(message, "longitude")?,
+            latitude: number(message, "latitude")?,
+            elevation: number(message, "elevation")?,
+            speed: number(message, "speed")?,
+            heading: number(message, "heading")?,
+            angle: number(message, "angle")?,
+        })
+    }
+
+    /// Remembers where a radio is that only a client knows of; the first time everybody on `v2x` hears of it.
+    fn remember_radio(
+        &mut self,
+        now: Timestamp,
+        kind: Radio,
+        id: String,
+        state: MovingRadio,
+    ) -> Option<Output> {
         let key = (kind, id);
         let is_new = !self.posted_radios.contains_key(&key);
         if is_new && self.posted_radios.len() >= MAX_POSTED {
@@ -266,38 +286,29 @@ impl State {
 
     // { "id" | "id_string": ID, "payload": { "state": STATE } }      or   { "id": ID, "state": STATE }
     fn beacon_message(&mut self, now: Timestamp, data: &RawValue) -> Result<Vec<Output>, ControlError> {
-        let mut value: Value = serde_json::from_str(data.get()).unwrap_or_default();
-        let state = ["/payload/state", "/state"]
-            .into_iter()
-            .find_map(|path| value.pointer_mut(path).map(Value::take))
-            .filter(Value::is_object);
-        match (id_in(&value, &["id", "id_string"]), state) {
-            (Some(id), Some(state)) if !id.is_empty() => Ok(vec![self.report_beacon(now, &id, state)?]),
-            _ => Ok(Vec::new()),
+        let mut report: Map<String, Value> = parse(data.get())?;
+        let id = id_in(&report, &["id", "id_string"])?;
+        let within = report.get_mut("payload").and_then(|payload| payload.get_mut("state").map(Value::take));
+        match within.or_else(|| report.remove("state")) {
+            Some(state @ Value::Object(_)) => Ok(vec![self.report_beacon(now, &id, state)?]),
+            _ => Err(ControlError::Malformed("state, which may be within payload, is an object".into())),
         }
     }
 
     // { "id": RSU, "payload": MESSAGE }      or MESSAGE itself
     fn carried(&mut self, now: Timestamp, kind: Radio, data: &RawValue) -> Result<Vec<Output>, ControlError> {
-        #[derive(serde::Deserialize)]
-        struct Carried {
-            payload: Box<RawValue>,
-        }
-        match serde_json::from_str::<Carried>(data.get()) {
-            Ok(carried) if is_object(&carried.payload) => self.transmit(now, kind, &carried.payload),
-            Err(_) if is_object(data) => self.transmit(now, kind, data),
-            _ => Ok(Vec::new()),
-        }
+        let fields: BTreeMap<String, Box<RawValue>> = parse(data.get())?;
+        self.transmit(now, kind, fields.get("payload").map_or(data, |payload| payload))
     }
 
     // { "id": ROBOT, "payload": { "activated", "scenario": { "id" } } }      or with all that in "payload"."state"
     fn robot_activate(&mut self, data: &RawValue) -> Result<Vec<Output>, ControlError> {
-        let value: Value = serde_json::from_str(data.get()).unwrap_or_default();
-        let state = ["/payload/state", "/payload"].into_iter().find_map(|path| value.pointer(path));
-        match (id_in(&value, &["id"]), state) {
-            (Some(id), Some(state)) => self.control(Kind::Robot, &id, &raw(&json!({"state": state}))),
-            _ => Ok(Vec::new()),
-        }
+        let asked: Map<String, Value> = parse(data.get())?;
+        let id = id_in(&asked, &["id"])?;
+        let payload = asked.get("payload").filter(|payload| payload.is_object());
+        let payload = payload.ok_or_else(|| ControlError::Malformed("payload is an object".into()))?;
+        let state = payload.get("state").unwrap_or(payload);
+        self.control(Kind::Robot, &id, &raw(&json!({"state": state})))
     }
 }
 
@@ -331,17 +342,22 @@ fn posted_item(id: &str, posted: &Posted) -> Value {
     item
 }
 
-/// The id under the first of these names, whether it is text or a number.
-fn id_in(value: &Value, names: &[&str]) -> Option<String> {
-    match names.iter().find_map(|name| value.get(name))? {
-        Value::String(id) => Some(id.clone()),
-        Value::Number(id) => Some(id.to_string()),
-        _ => None,
+/// The id under the first of these names, whether it is text or a number; empty when there is none.
+fn id_in(value: &Map<String, Value>, names: &[&str]) -> Result<String, ControlError> {
+    match names.iter().find_map(|name| value.get(*name)) {
+        None => Ok(String::new()),
+        Some(Value::String(id)) => Ok(id.clone()),
+        Some(Value::Number(id)) => Ok(id.to_string()),
+        Some(_) => Err(ControlError::Malformed("id is text or a number".into())),
     }
 }
 
-fn is_object(value: &RawValue) -> bool {
-    value.get().starts_with('{') && serde_json::from_str::<IgnoredAny>(value.get()).is_ok()
+/// The number of this name; 0 when there is none.
+fn number(value: &Map<String, Value>, name: &str) -> Result<f64, ControlError> {
+    match value.get(name) {
+        None | Some(Value::Null) => Ok(0.0),
+        Some(it) => it.as_f64().ok_or_else(|| ControlError::Malformed(format!("{name} is a number"))),
+    }
 }
 
 /// What a client said, to the others on a channel, as it was said.

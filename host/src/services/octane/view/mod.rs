@@ -18,7 +18,7 @@ use super::resource;
 use crate::road::controller::Walk;
 use crate::road::crossing::Stage;
 use crate::road::facility::{self, EquipmentKind};
-use crate::road::junction::Junction;
+use crate::road::intersection::Intersection;
 use crate::road::mover::Position;
 use crate::road::{self, Door, Equipment, Light, Mower, Rail, Road, Robot};
 
@@ -58,22 +58,29 @@ pub struct View<'a> {
     pub ids_as: IdsAs,
     /// Seconds after which a silent source is marked.
     pub silent_after: f64,
+    /// Leaves out dates and the time that is left, which change although nothing has happened.
+    pub timeless: bool,
 }
 
 impl View<'_> {
-    /// Whether the real controller of a junction has fallen silent.
-    pub fn is_silent(&self, junction: &Junction) -> bool {
-        junction.is_silent(self.road.now(), self.silent_after)
+    /// Whether the real controller of an intersection has fallen silent.
+    pub fn is_silent(&self, intersection: &Intersection) -> bool {
+        intersection.is_silent(self.road.now(), self.silent_after)
     }
 
     /// A moment on the facility's clock.
     pub fn date(&self, at: Timestamp) -> Date {
-        Date { at, offset: self.road.offset() }
+        Date { at: if self.timeless { Timestamp::UNIX_EPOCH } else { at }, offset: self.road.offset() }
     }
 
     /// Now on the facility's clock.
     pub fn now(&self) -> Date {
         self.date(self.road.now())
+    }
+
+    /// How long something lasts at least or at most.
+    fn seconds_left(&self, tenths: u16) -> f64 {
+        if self.timeless { 0.0 } else { seconds(tenths) }
     }
 
     /// A number as an id.
@@ -85,19 +92,19 @@ impl View<'_> {
     }
 
     /// An intersection; none when its real controller has not said anything yet.
-    pub fn intersection(&self, junction: &Junction) -> Option<IntersectionState> {
-        let message = junction.message(self.road.offset())?;
-        let controller = &junction.controller;
+    pub fn intersection(&self, intersection: &Intersection) -> Option<IntersectionState> {
+        let message = intersection.message(self.road.offset())?;
+        let controller = &intersection.controller;
         let commands = controller.commands;
         let (vehicles, pedestrians) =
             (controller.vehicle_calls(), controller.pedestrian_calls().or(message.pedestrian_latched));
-        let phases = junction.site.phases().iter().map(|phase| {
+        let phases = intersection.site.phases().iter().map(|phase| {
             let times = message.block(phase).copied().unwrap_or_default().vehicle;
             PhaseState {
                 phase,
                 color: color(&message, phase),
-                veh_time_min: seconds(times.min),
-                veh_time_max: seconds(times.max),
+                veh_time_min: self.seconds_left(times.min),
+                veh_time_max: self.seconds_left(times.max),
                 call_vehicle: vehicles.has(phase),
                 call_pedestrian: pedestrians.has(phase),
                 omit: commands.omit.has(phase),
@@ -110,9 +117,9 @@ impl View<'_> {
             }
         });
         Some(IntersectionState {
-            enabled: junction.enabled,
+            enabled: intersection.enabled,
             time_paused: commands.paused,
-            time_clear_control: junction.clear_left.map_or(0, |tenths| tenths.div_ceil(10)),
+            time_clear_control: intersection.clear_left.map_or(0, |tenths| tenths.div_ceil(10)),
             flash: !message.flash.is_empty(),
             call_vehicle: Bits(vehicles),
             call_pedestrian: Bits(pedestrians),
@@ -128,20 +135,21 @@ impl View<'_> {
                     Phases::Map(phases.map(|state| (state.phase, state)).collect::<BTreeMap<_, _>>())
                 }
             },
-            updated: self.date(junction.updated()?),
+            updated: self.date(intersection.updated()?),
         })
     }
 
     /// The signal heads of an intersection, with their numbers.
-    pub fn signals(&self, junction: &Junction) -> Vec<(u32, SignalState)> {
-        let (Some(message), Some(updated)) = (junction.message(self.road.offset()), junction.updated())
+    pub fn signals(&self, intersection: &Intersection) -> Vec<(u32, SignalState)> {
+        let (Some(message), Some(updated)) =
+            (intersection.message(self.road.offset()), intersection.updated())
         else {
             return Vec::new();
         };
         let updated = self.date(updated);
         let movement = |phase: u8| {
             let times = message.block(phase).copied().unwrap_or_default().vehicle;
-            let in_use = junction.site.phases().has(phase);
+            let in_use = intersection.site.phases().has(phase);
             Movement {
                 color: in_use.then(|| color(&message, phase)),
                 status: match (in_use, message.flash.has(phase)) {
@@ -149,12 +157,12 @@ impl View<'_> {
                     (true, true) => "flashing",
                     (true, false) => "steady",
                 },
-                veh_time_min: seconds(times.min),
-                veh_time_max: seconds(times.max),
+                veh_time_min: self.seconds_left(times.min),
+                veh_time_max: self.seconds_left(times.max),
                 updated,
             }
         };
-        heads(junction)
+        heads(intersection)
             .map(|(id, straight, left)| {
                 let straight = movement(straight);
                 (id, SignalState { left: movement(left), right: straight.clone(), straight, updated })
@@ -163,14 +171,15 @@ impl View<'_> {
     }
 
     /// The crosswalks of an intersection, with their numbers.
-    pub fn crosswalks(&self, junction: &Junction) -> Vec<(u32, CrosswalkState)> {
-        let (Some(message), Some(updated)) = (junction.message(self.road.offset()), junction.updated())
+    pub fn crosswalks(&self, intersection: &Intersection) -> Vec<(u32, CrosswalkState)> {
+        let (Some(message), Some(updated)) =
+            (intersection.message(self.road.offset()), intersection.updated())
         else {
             return Vec::new();
         };
         let updated = self.date(updated);
-        let called = junction.controller.pedestrian_calls().or(message.pedestrian_latched);
-        heads(junction)
+        let called = intersection.controller.pedestrian_calls().or(message.pedestrian_latched);
+        heads(intersection)
             .map(|(id, phase, _)| {
                 let walk = match (message.walk.has(phase), message.pedestrian_clear.has(phase)) {
                     (true, _) => Walk::Walk,
@@ -366,9 +375,9 @@ impl View<'_> {
     }
 }
 
-/// The signal heads, and crosswalks, of a junction: number, straight phase, left turn beside it.
-pub(super) fn heads(junction: &Junction) -> impl Iterator<Item = (u32, u8, u8)> {
-    let (id, phases) = (junction.site.id, junction.site.phases());
+/// The signal heads, and crosswalks, of an intersection: number, straight phase, left turn beside it.
+pub(super) fn heads(intersection: &Intersection) -> impl Iterator<Item = (u32, u8, u8)> {
+    let (id, phases) = (intersection.site.id, intersection.site.phases());
     APPROACHES
         .into_iter()
         .filter(move |(_, straight, _)| phases.has(*straight))

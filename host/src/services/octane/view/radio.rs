@@ -1,7 +1,7 @@
 //! What radios are, and what they broadcast.
 
 use super::{View, color, seconds};
-use crate::road::junction::Junction;
+use crate::road::intersection::Intersection;
 use crate::road::mover::{Place, Position};
 use crate::road::{Road, facility};
 use crate::services::octane::events::{
@@ -17,7 +17,7 @@ const FIXED: [(&str, &str, bool); 3] =
 impl View<'_> {
     /// Every radio of the facility: of intersections, of vehicles, of pedestrians.
     pub fn radios(&self) -> impl Iterator<Item = V2x> {
-        let rsus = self.road.junctions.values().map(|junction| self.fixed_radio(junction));
+        let rsus = self.road.intersections.values().map(|intersection| self.fixed_radio(intersection));
         let obus = self.road.vehicles().map(|(vehicle, at)| {
             let id = u32::from_str_radix(&vehicle.id, 16).unwrap_or_default();
             self.moving_radio(Radio::Vehicle, self.id(id), &vehicle.id, self.movement(id, at))
@@ -31,8 +31,8 @@ impl View<'_> {
     }
 
     /// The radio of an intersection.
-    pub fn fixed_radio(&self, junction: &Junction) -> V2x {
-        let enabled = !self.road.radios_off.contains(&junction.site.id);
+    pub fn fixed_radio(&self, intersection: &Intersection) -> V2x {
+        let enabled = !self.road.radios_off.contains(&intersection.site.id);
         let supported = |on| {
             let kinds = FIXED.into_iter();
             let kinds = kinds.map(|(message_type, message_set, hears)| RadioSupported {
@@ -44,13 +44,13 @@ impl View<'_> {
             });
             kinds.collect::<Vec<_>>()
         };
-        let Place { latitude, longitude } = junction.site.place;
-        let uri = format!("/api/v2x/rsu/{}", junction.site.id);
+        let Place { latitude, longitude } = intersection.site.place;
+        let uri = format!("/api/v2x/rsu/{}", intersection.site.id);
         V2x {
-            id: self.id(junction.site.id),
+            id: self.id(intersection.site.id),
             url: uri.clone(),
             uri,
-            name: junction.site.v2x.clone(),
+            name: intersection.site.v2x.clone(),
             longitude,
             latitude,
             r#type: "RSU",
@@ -58,11 +58,11 @@ impl View<'_> {
             state: V2xState::Fixed(FixedRadio {
                 enabled,
                 radios_enabled: supported(enabled),
-                updated: junction.updated().map(|at| self.date(at)),
+                updated: intersection.updated().map(|at| self.date(at)),
                 longitude,
                 latitude,
             }),
-            stale: self.is_silent(junction),
+            stale: self.is_silent(intersection),
         }
     }
 
@@ -109,9 +109,9 @@ impl View<'_> {
     }
 
     /// What an intersection's radio broadcasts.
-    pub fn spat(&self, junction: &Junction) -> Option<Spat> {
-        let message = junction.message(self.road.offset())?;
-        let updated = self.date(junction.updated()?);
+    pub fn spat(&self, intersection: &Intersection) -> Option<Spat> {
+        let message = intersection.message(self.road.offset())?;
+        let updated = self.date(intersection.updated()?);
         let phases = (1..=16).map(|phase| {
             let block = message.block(phase).copied().unwrap_or_default();
             SpatPhase {
@@ -136,7 +136,7 @@ impl View<'_> {
             }
         });
         Some(Spat {
-            id: junction.site.v2x.clone(),
+            id: intersection.site.v2x.clone(),
             message_set: "NTCIP",
             updated,
             time_system: format!("{}.{:03}", message.seconds, message.milliseconds),
@@ -158,10 +158,10 @@ impl View<'_> {
     }
 
     /// The same as it is on the air.
-    pub fn spat_raw(&self, junction: &Junction) -> Option<V2xRaw> {
-        let data = hex::encode(junction.message(self.road.offset())?.emit());
-        let updated = self.date(junction.updated()?);
-        Some(V2xRaw { id: junction.site.v2x.clone(), message_set: "NTCIP", updated, data })
+    pub fn spat_raw(&self, intersection: &Intersection) -> Option<V2xRaw> {
+        let data = hex::encode(intersection.message(self.road.offset())?.emit());
+        let updated = self.date(intersection.updated()?);
+        Some(V2xRaw { id: intersection.site.v2x.clone(), message_set: "NTCIP", updated, data })
     }
 
     /// What a vehicle broadcasts.
@@ -202,13 +202,13 @@ impl View<'_> {
 
 /// The number of a radio of the facility that is known by this number or name.
 pub fn radio_number(road: &Road, id: &str) -> Option<u32> {
-    let rsu = road.junctions.values().find(|it| it.site.v2x == id || it.site.id.to_string() == id);
+    let rsu = road.intersections.values().find(|it| it.site.v2x == id || it.site.id.to_string() == id);
     let hexadecimal = |text: &str| u32::from_str_radix(text, 16).ok();
     let is_it = |text: &str| text == id || hexadecimal(text).is_some_and(|number| number.to_string() == id);
     let obu = || road.facility.vehicles.iter().map(|it| it.id.clone()).find(|text| is_it(text));
     let vru = || (1..=road.facility.beacons.len()).map(pedestrian_id).find(|text| is_it(text));
     match rsu {
-        Some(junction) => Some(junction.site.id),
+        Some(intersection) => Some(intersection.site.id),
         None => obu().or_else(vru).and_then(|text| hexadecimal(&text)),
     }
 }

@@ -1,4 +1,4 @@
-//! A junction: its controller with simulated traffic, or what a real controller says about it by TSCBM.
+//! An intersection: its controller with simulated traffic, or what a real controller says about it by TSCBM.
 
 use cloverleaf_core::tscbm::{self, Phases, Remaining};
 use jiff::Timestamp;
@@ -7,7 +7,7 @@ use jiff::tz::Offset;
 use super::controller::{Colour, Commands, Controller, PHASES, Walk};
 use super::facility;
 
-/// Where the state of a junction comes from.
+/// Where the state of an intersection comes from.
 #[derive(Clone, Debug)]
 enum Feed {
     /// Its own controller.
@@ -26,9 +26,9 @@ struct Heard {
     at: Timestamp,
 }
 
-/// One junction.
+/// One intersection.
 #[derive(Clone, Debug)]
-pub struct Junction {
+pub struct Intersection {
     /// What stands there.
     pub site: facility::Intersection,
     /// Its controller; with a feed of datagrams it stands still, and nobody asks it for anything.
@@ -45,8 +45,8 @@ pub struct Junction {
     updated: Timestamp,
 }
 
-impl Junction {
-    /// A junction that has just been switched on.
+impl Intersection {
+    /// An intersection that has just been switched on.
     pub fn new(site: facility::Intersection, now: Timestamp) -> Self {
         let controller = Controller::new(site.phases(), [site.timing; PHASES as usize]);
         let traffic = Traffic::new(u64::from(site.id));
@@ -244,22 +244,22 @@ mod tests {
     fn what_a_real_controller_said_is_passed_on_and_never_re_stamped() {
         let site = facility::Facility::parse(facility::BUILT_IN).unwrap().intersections.remove(0);
         let now: Timestamp = "2024-05-06T12:00:01.000Z".parse().unwrap();
-        let mut junction = Junction::new(site, now);
-        junction.feed_by_datagrams();
-        assert_eq!(junction.message(Offset::UTC), None, "nothing said, nothing shown");
-        assert_eq!(junction.updated(), None);
+        let mut intersection = Intersection::new(site, now);
+        intersection.feed_by_datagrams();
+        assert_eq!(intersection.message(Offset::UTC), None, "nothing said, nothing shown");
+        assert_eq!(intersection.updated(), None);
         let message = tscbm::Message {
             seconds: 12 * 3600,
             milliseconds: 900,
             green: Phases::of(&[4]),
             ..tscbm::Message::default()
         };
-        junction.hear(message, now);
-        let said = junction.updated();
+        intersection.hear(message, now);
+        let said = intersection.updated();
         for _ in 0..100 {
-            junction.step(now + jiff::SignedDuration::from_secs(10), None);
+            intersection.step(now + jiff::SignedDuration::from_secs(10), None);
         }
-        assert_eq!(junction.message(Offset::UTC), Some(message));
-        assert_eq!(junction.updated(), said);
+        assert_eq!(intersection.message(Offset::UTC), Some(message));
+        assert_eq!(intersection.updated(), said);
     }
 }

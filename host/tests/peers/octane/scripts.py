@@ -1,11 +1,18 @@
-"""What users' scripts do: python scripts.py SERVER KEY WHAT, where WHAT is one of the functions below."""
+"""What users' scripts do: python scripts.py SERVER KEY WHAT TRANSPORTS, where WHAT is one of the functions below."""
+import json
 import sys
 import threading
+import urllib.request
 
 import socketio
 
-server, key, what = sys.argv[1:4]
+server, key, what, transports = sys.argv[1:5]
+transports = None if transports == "default" else [transports]
 namespace = "/octane"
+
+
+def connect(sio, url=server):
+    sio.connect(url, namespaces=[namespace], transports=transports)
 
 
 def client(on_auth_ok=None):
@@ -24,7 +31,7 @@ def member(channel):
     joined = threading.Event()
     sio = client(lambda data: sio.emit("join", {"channel": channel}, namespace=namespace))
     sio.on("join", lambda data: data["join"] == channel and joined.set(), namespace=namespace)
-    sio.connect(server, namespaces=[namespace])
+    connect(sio)
     assert joined.wait(20), "no echo of join"
     return sio
 
@@ -70,7 +77,7 @@ def v2x():
 
     sio.on("channels", on_channels, namespace=namespace)
     sio.on("v2x_SPaT", lambda data: (data["id"] == "0129" or sys.exit("another radio")) and seen.set(), namespace=namespace)
-    sio.connect(server, namespaces=[namespace])
+    connect(sio)
     assert seen.wait(20)
     sio.sleep(1)
     print("listings", len(listings), flush=True)
@@ -89,7 +96,7 @@ def beacon():
 
     consumer.on("beacon_update", on_update, namespace=namespace)
     producer = client()
-    producer.connect(server, namespaces=[namespace])
+    connect(producer)
     while not seen.wait(0.2):
         dynamics = {"longitude": -83.69, "latitude": 42.3, "heading": 1.0, "velocity": 2.0}
         producer.emit("beacon_message", {"id": "B7A5A2", "payload": {"state": {"dynamics": dynamics}}}, namespace=namespace)
@@ -97,30 +104,85 @@ def beacon():
         sio.disconnect()
 
 
+def robot_returns():
+    """A robot's handler returns values: they reach whoever asks over REST."""
+    machine = member("robot")
+    answers = {"get_batt": {"percent": 87}, "running": False}
+    machine.on("robot_proxy", lambda data: answers.get(data["type"]), namespace=namespace)
+    for command in answers:
+        body = json.dumps({"id": 1, "type": command}).encode()
+        request = urllib.request.Request(server + "/api/robot/1/proxy", body, {"X-API-KEY": key})
+        with urllib.request.urlopen(request) as response:
+            print("answer", json.load(response)["answer"], flush=True)
+    machine.disconnect()
+
+
+def query():
+    """The key in the URL: everything comes without a word. Handlers run at the same time, so the order is not told."""
+    heard, came = [], threading.Semaphore(0)
+    sio = socketio.Client(reconnection=False)
+    for name in ("auth_ok", "auth_fail", "join", "channels"):
+        sio.on(name, lambda data, name=name: (heard.append(f"{name} {data}"[:30]), came.release()), namespace=namespace)
+    connect(sio, f"{server}?X-API-KEY={key}")
+    for _ in range(4):
+        assert came.acquire(timeout=20), heard
+    print(*sorted(heard), sep="\n", flush=True)
+    sio.disconnect()
+
+
+def intersections(phase):
+    """listen-intersections: joins within auth_ok, waits for number 4, and reads a phase of it."""
+    seen = threading.Event()
+    sio = member("intersection")
+
+    def on_update(data):
+        if data["id"] == 4 and not seen.is_set():
+            print("intersection", phase(data["state"]["phases"]), data["state"]["updated"][10], flush=True)
+            seen.set()
+
+    sio.on("intersection_update", on_update, namespace=namespace)
+    assert seen.wait(20), "no intersection 4"
+    sio.disconnect()
+
+
+def listen_intersections():
+    intersections(lambda phases: phases[0]["phase"])
+
+
+def listen_intersection_poller():
+    intersections(lambda phases: sorted(int(key) for key in phases if int(key) <= 8)[0])
+
+
 def bad_key():
-    """A bad key a hundred times: the reason always comes before the end, and the end is always noticed.
+    """A bad key twelve times: the reason always comes before the end, and the end is always noticed.
 
     Half of the keys are sent from the handler of connect, as users' scripts do, which runs before connect() returns;
     this client takes no notice of an end that comes before that.
     """
-    for count in range(100):
-        reasons = []
+    for count in range(12):
+        reasons, connected = [], threading.Event()
         sio = socketio.Client(reconnection=False)
         sio.over = threading.Event()
         send = lambda: sio.emit("auth", {"x-api-key": "badkey"}, namespace=namespace)
-        at_once = count % 4 < 2
-        if at_once:
-            sio.on("connect", send, namespace=namespace)
+        at_once = count % 2 == 0
+        sio.on("connect", send if at_once else connected.set, namespace=namespace)
         sio.on("disconnect", lambda *_: sio.over.set(), namespace=namespace)
         sio.on("auth_fail", reasons.append, namespace=namespace)
-        transports = ["polling"] if count % 2 else ["websocket"]
-        sio.connect(server, namespaces=[namespace], transports=transports)
+        connect(sio)
         if not at_once:
+            # Version 4.0 returns from connect() before the namespace is connected.
+            assert connected.wait(20), "not connected"
             send()
         assert sio.over.wait(20), "not disconnected"
         assert reasons == [{"message": "API key is missing or invalid"}], reasons
+        if hasattr(socketio.exceptions, "BadNamespaceError") and hasattr(sio, "connected"):
+            try:
+                sio.emit("channels", namespace=namespace)
+                sys.exit("an event was sent after the end")
+            except socketio.exceptions.BadNamespaceError:
+                pass
         sio.disconnect()
-    print("refused 100", flush=True)
+    print("refused 12", flush=True)
 
 
 globals()[what]()

@@ -1,4 +1,4 @@
-// What the jQuery page does: node session.mjs MODULE URL KEY HOW TRANSPORTS, where HOW is event or query.
+// What the jQuery page does: node session.mjs MODULE URL KEY HOW TRANSPORTS, where HOW is event, query or namespace.
 import { createRequire } from "node:module";
 const [module, url, key, how, transports] = process.argv.slice(2);
 const loaded = createRequire(import.meta.url)(module);

@@ -94,7 +94,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         };
         heard.fault.get_or_insert(Failure::Timeout);
         match what {
-            What::Command(command) if self.attempts < ATTEMPTS => self.begin_command(now, command),
+            // What only an STN knows is not worth a second silence: an ELM327 has other words for it.
+            What::Command(command) if self.attempts < ATTEMPTS && command.without_stn().is_none() => {
+                self.begin_command(now, command);
+            }
             what => self.handle_end(now, what, heard),
         }
     }

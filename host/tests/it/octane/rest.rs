@@ -219,11 +219,14 @@ async fn a_robots_return_value_is_the_answer() {
 #[tokio::test]
 async fn what_is_documented_is_there_and_refers_to_what_is_described() {
     let server = Server::start(&options()).await;
-    let served: Value =
-        reqwest::get(format!("{}/apidocs", server.url())).await.unwrap().json().await.unwrap();
-    assert_eq!(served, document());
-    let page = reqwest::Client::new().get(format!("{}/apidocs", server.url())).header("accept", "text/html");
-    assert!(page.send().await.unwrap().text().await.unwrap().contains("/api/gate/{id}"));
+    let served = document();
+    // Links to the original's description end in a slash.
+    for path in ["/apidocs", "/apidocs/"] {
+        let url = format!("{}{path}", server.url());
+        assert_eq!(reqwest::get(&url).await.unwrap().json::<Value>().await.unwrap(), served, "{path}");
+        let page = reqwest::Client::new().get(&url).header("accept", "text/html").send().await.unwrap();
+        assert!(page.text().await.unwrap().contains("/api/gate/{id}"), "{path}");
+    }
 
     fn references(value: &Value, found: &mut Vec<String>) {
         match value {

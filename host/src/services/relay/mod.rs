@@ -24,7 +24,7 @@
 //! | whose completion is it | every user of the monitor is told of every command | only the sender, oldest command first; `--relay-broadcast` tells all |
 //! | `id` in `command send` | dropped | goes to the monitor and comes back with the replies, with the times; a monitor that echoes ids may report in any order, written in any way that is the same JSON; an id that nobody gave reports nothing. Without an `id` not a byte differs |
 //! | what came of a command | not told | a monitor may send `{"output": …}` with `command done`; its sender gets it with `command finish`, as a string |
-//! | order of `command ok` and `command finish` | can be reversed | never: both leave under one lock, in the order `command do`, `command ok`, `command finish` |
+//! | order of `command ok` and `command finish` | can be reversed | never: both leave under one lock, in the order `command ok`, `command do`, `command finish` (the original says `command do` first, which shows only to who is user and monitor on one connection) |
 //! | a second `con` for a taken id | refused, also for a minute after the first has gone | freed with the connection, however it ends; a holder whose connection still stands is pinged (behind an event `relay probe`, which wants no answer): if it answers, "monitor_id already registered"; if its connection breaks, or nothing comes from it for `--relay-probe` (it lost its power or its network), it is closed and the id changes hands. 0 refuses at once |
 //! | `con` again with another id | the first id is reserved for ever | the first is released at once, its commands fail |
 //! | `con` again with the same id, `query` again | accepted; the last wins | the same |

@@ -14,8 +14,8 @@ fn a_command_goes_to_the_monitor_and_its_completion_back() {
         settings(),
         r#"
         u > command send {"command":"lights on","extra":1}
-        m < command do {"command":"lights on"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"lights on"}
         m > command done {}
         u < command finish {"reason":"Command finish"}
         "#,
@@ -28,8 +28,8 @@ fn completions_without_data_complete_too() {
         settings(),
         r#"
         u > command send {"command":"a"}
-        m < command do {"command":"a"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"a"}
         m > command done
         u < command finish {"reason":"Command finish"}
         "#,
@@ -44,8 +44,8 @@ fn what_came_of_a_command_reaches_its_sender_as_a_string() {
             &format!(
                 r#"
                 u > command send {{"command":"a"}}
-                m < command do {{"command":"a"}}
                 u < command ok {{"reason":"Command ok"}}
+                m < command do {{"command":"a"}}
                 m > command done {{"output":{sent}}}
                 u < command finish {{"reason":"Command finish","output":{output}}}
                 "#
@@ -73,8 +73,8 @@ fn errors_reach_the_user_as_strings() {
             &format!(
                 r#"
                 u > command send {{"command":"a"}}
-                m < command do {{"command":"a"}}
                 u < command ok {{"reason":"Command ok"}}
+                m < command do {{"command":"a"}}
                 m > command error {sent}
                 u < command failed {{"reason":{reason}}}
                 "#
@@ -119,8 +119,8 @@ fn bad_commands_are_refused_and_the_connection_kept() {
                 u > command send {data}
                 u < command failed {{"reason":"{reason}"}}
                 u > command send {{"command":"still here"}}
-                m < command do {{"command":"still here"}}
                 u < command ok {{"reason":"Command ok"}}
+                m < command do {{"command":"still here"}}
                 "#
             ),
         );
@@ -160,11 +160,11 @@ fn each_user_hears_of_its_own_commands_oldest_first() {
         v > query {"monitor_id":"$A"}
         v < query ok {"reason":"Query ok"}
         u > command send {"command":"1"}
-        m < command do {"command":"1"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1"}
         v > command send {"command":"2"}
-        m < command do {"command":"2"}
         v < command ok {"reason":"Command ok"}
+        m < command do {"command":"2"}
         m > command error {"reason":"jam"}
         u < command failed {"reason":"jam"}
         m > command done
@@ -184,15 +184,15 @@ fn in_broadcast_every_user_of_the_monitor_hears_of_every_command() {
         w > query {"monitor_id":"$B"}
         w < query ok {"reason":"Query ok"}
         u > command send {"command":"1"}
-        m < command do {"command":"1"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1"}
         m > command done
         u < command finish {"reason":"Command finish"}
         v < command finish {"reason":"Command finish"}
         v closes
         u > command send {"command":"2"}
-        m < command do {"command":"2"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"2"}
         m > command done
         u < command finish {"reason":"Command finish"}
         "#,
@@ -205,15 +205,15 @@ fn echoed_ids_complete_out_of_order() {
         settings(),
         r#"
         u > command send {"command":"1","id":"a"}
-        m < command do {"command":"1","id":"a"}
         u < command ok {"reason":"Command ok","id":"a","times":{"accepted":1000000.0}}
+        m < command do {"command":"1","id":"a"}
         at 1
         u > command send {"command":"2","id":{"n":2},"sent":1000500.5}
-        m < command do {"command":"2","id":{"n":2}}
         u < command ok {"reason":"Command ok","id":{"n":2},"times":{"sent":1000500.5,"accepted":1001000.0}}
+        m < command do {"command":"2","id":{"n":2}}
         u > command send {"command":"3"}
-        m < command do {"command":"3"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"3"}
         at 2
         m > command done {"id":{"n":2}}
         u < command finish {"reason":"Command finish","id":{"n":2},"times":{"sent":1000500.5,"accepted":1001000.0,"dispatched":1001000.0,"finished":1002000.0}}
@@ -248,11 +248,11 @@ fn an_id_is_echoed_in_the_words_of_another_library() {
                 v > query {{"monitor_id":"$A"}}
                 v < query ok {{"reason":"Query ok"}}
                 v > command send {{"command":"another's"}}
-                m < command do {{"command":"another's"}}
                 v < command ok {{"reason":"Command ok"}}
+                m < command do {{"command":"another's"}}
                 u > command send {{"command":"x","id":{given}}}
-                m < command do {{"command":"x","id":{given}}}
                 u < command ok {{"reason":"Command ok","id":{given},{times}}}}}
+                m < command do {{"command":"x","id":{given}}}
                 m > command done {{"id":{echoed}}}
                 u < command finish {{"reason":"Command finish","id":{given},{times},"dispatched":1000000.0,"finished":1000000.0}}}}
                 "#

@@ -12,11 +12,11 @@ fn a_monitor_that_goes_fails_what_it_was_given_in_order() {
         settings(),
         r#"
         u > command send {"command":"1","id":1}
-        m < command do {"command":"1","id":1}
         u < command ok {"reason":"Command ok","id":1,"times":{"accepted":1000000.0}}
+        m < command do {"command":"1","id":1}
         u > command send {"command":"2"}
-        m < command do {"command":"2"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"2"}
         m closes
         u < command failed {"reason":"Monitor disconnected","id":1,"times":{"accepted":1000000.0,"dispatched":1000000.0,"finished":1000000.0}}
         u < command failed {"reason":"Monitor disconnected"}
@@ -26,8 +26,8 @@ fn a_monitor_that_goes_fails_what_it_was_given_in_order() {
         n > con {"monitor_id":"$A"}
         n < con ok {"reason":"Connection ok"}
         u > command send {"command":"4"}
-        n < command do {"command":"4"}
         u < command ok {"reason":"Command ok"}
+        n < command do {"command":"4"}
         "#,
     );
 }
@@ -38,14 +38,14 @@ fn a_user_that_goes_leaves_its_command_to_the_monitor() {
         settings(),
         r#"
         u > command send {"command":"1"}
-        m < command do {"command":"1"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1"}
         u closes
         v > query {"monitor_id":"$A"}
         v < query ok {"reason":"Query ok"}
         v > command send {"command":"2"}
-        m < command do {"command":"2"}
         v < command ok {"reason":"Command ok"}
+        m < command do {"command":"2"}
         # The first completion is of the command of the user that left.
         m > command done
         m > command done
@@ -62,8 +62,8 @@ fn introductions_can_be_repeated_and_changed() {
         m > con {"monitor_id":"$A"}
         m < con ok {"reason":"Connection ok"}
         u > command send {"command":"1"}
-        m < command do {"command":"1"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1"}
         # Another id releases the first, at once and with everything that waited for it.
         m > con {"monitor_id":"$B"}
         u < command failed {"reason":"Monitor disconnected"}
@@ -73,16 +73,16 @@ fn introductions_can_be_repeated_and_changed() {
         u > query {"monitor_id":"$B"}
         u < query ok {"reason":"Query ok"}
         u > command send {"command":"2"}
-        m < command do {"command":"2"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"2"}
         # One socket may be both.
         u > con {"monitor_id":"$C"}
         u < con ok {"reason":"Connection ok"}
         u > query {"monitor_id":"$C"}
         u < query ok {"reason":"Query ok"}
         u > command send {"command":"3"}
-        u < command do {"command":"3"}
         u < command ok {"reason":"Command ok"}
+        u < command do {"command":"3"}
         u > command done
         u < command finish {"reason":"Command finish"}
         "#,
@@ -111,8 +111,8 @@ fn strictly_a_taken_id_is_refused_at_once() {
         n < con failed {"reason":"monitor_id already registered"}
         n closed
         u > command send {"command":"1"}
-        m < command do {"command":"1"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1"}
         "#,
     );
 }
@@ -122,8 +122,8 @@ fn a_claim_is_decided_by_what_becomes_of_the_holder() {
     let probing = Settings { probe: Some(Duration::from_secs(1)), ..settings() };
     let claim = r#"
         u > command send {"command":"1"}
-        m < command do {"command":"1"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1"}
         n > con {"monitor_id":"$A"}
         m probed
         # Meanwhile nobody else may claim, and asking twice changes nothing.
@@ -140,8 +140,8 @@ fn a_claim_is_decided_by_what_becomes_of_the_holder() {
         u < command failed {"reason":"Monitor disconnected"}
         n < con ok {"reason":"Connection ok"}
         u > command send {"command":"2"}
-        n < command do {"command":"2"}
         u < command ok {"reason":"Command ok"}
+        n < command do {"command":"2"}
     "#;
     pair(probing.clone(), &format!("{claim} m alive {refused}"));
     pair(

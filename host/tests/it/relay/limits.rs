@@ -11,12 +11,12 @@ fn a_command_without_report_times_out_and_its_late_report_is_not_the_next_ones()
     let timed = Settings { timeout: Some(Duration::from_secs(10)), ..settings() };
     let late = r#"
         u > command send {"command":"1"}
-        m < command do {"command":"1"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1"}
         at 9.9
         u > command send {"command":"2"}
-        m < command do {"command":"2"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"2"}
         at 10
         u < command failed {"reason":"Command timed out"}
     "#;
@@ -42,8 +42,8 @@ fn a_command_without_report_times_out_and_its_late_report_is_not_the_next_ones()
         u < command failed {"reason":"Command timed out"}
         at 29.9
         u > command send {"command":"3"}
-        m < command do {"command":"3"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"3"}
         m > command done
         u < command finish {"reason":"Command finish"}
     "#
@@ -58,8 +58,8 @@ fn a_window_holds_back_what_a_serial_monitor_has_no_room_for() {
         serial,
         r#"
         u > command send {"command":"1"}
-        m < command do {"command":"1"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1"}
         u > command send {"command":"2"}
         u < command ok {"reason":"Command ok"}
         at 5
@@ -84,8 +84,8 @@ fn unfinished_commands_and_commands_a_second_are_limited() {
         Settings { max_pending: 1, ..settings() },
         r#"
         u > command send {"command":"1"}
-        m < command do {"command":"1"}
         u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1"}
         u > command send {"command":"2"}
         u < command failed {"reason":"Too many pending commands"}
         v > query {"monitor_id":"$A"}
@@ -95,8 +95,8 @@ fn unfinished_commands_and_commands_a_second_are_limited() {
         m > command done
         u < command finish {"reason":"Command finish"}
         v > command send {"command":"4"}
-        m < command do {"command":"4"}
         v < command ok {"reason":"Command ok"}
+        m < command do {"command":"4"}
         "#,
     );
     play(

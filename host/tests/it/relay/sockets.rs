@@ -313,7 +313,7 @@ async fn one_connection_can_be_of_the_relay_and_on_the_road() {
     raw.expect(&[r#"42["query ok",{"reason":"Query ok"}]"#]).await;
     raw.say("41/octane,").await;
     raw.say(r#"42["command send",{"command":"self"}]"#).await;
-    raw.expect(&[r#"42["command do",{"command":"self"}]"#, r#"42["command ok",{"reason":"Command ok"}]"#])
+    raw.expect(&[r#"42["command ok",{"reason":"Command ok"}]"#, r#"42["command do",{"command":"self"}]"#])
         .await;
 }
 
@@ -329,8 +329,8 @@ async fn one_connection_can_be_user_on_one_namespace_and_monitor_on_the_other() 
     raw.expect(&[r#"42["query ok",{"reason":"Query ok"}]"#]).await;
     raw.say(r#"42["command send",{"command":"self"}]"#).await;
     raw.expect(&[
-        r#"42/relay,["command do",{"command":"self"}]"#,
         r#"42["command ok",{"reason":"Command ok"}]"#,
+        r#"42/relay,["command do",{"command":"self"}]"#,
     ])
     .await;
     // Leaving one namespace is leaving that role only.

@@ -228,9 +228,10 @@ impl<P: Copy + Eq + Hash> State<P> {
             }
             Some(monitor) => {
                 monitor.put(command);
-                // The original's order: first the monitor, then the user.
-                monitor.dispatch(now, settings.window, out);
+                // The user first: of two writers tokio runs the one that was woken last before the other, and the command is
+                // what everybody waits for.
                 out.push(Output::Emit(from, ok));
+                monitor.dispatch(now, settings.window, out);
             }
         }
     }

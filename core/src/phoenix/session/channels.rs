@@ -11,7 +11,7 @@ use crate::time::{Duration, Instant};
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// How long a join, a leave or a push waits for its reply.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait before connecting for the `tries`-th time (from 1) after a connection was lost.
 pub const fn reconnect_after(tries: u32) -> Duration {
@@ -187,7 +187,7 @@ impl<const CHANNELS: usize, const PUSHES: usize, const TEXT: usize, const OUT: u
         if let Some(channel) = self.channels.get_mut(index) {
             channel.leave_ref = leave_ref;
             channel.phase = Phase::Leaving;
-            channel.deadline = now + PATIENCE;
+            channel.deadline = now + TIMEOUT;
         }
         Ok(())
     }
@@ -203,7 +203,7 @@ impl<const CHANNELS: usize, const PUSHES: usize, const TEXT: usize, const OUT: u
             return Err(Full);
         }
         let (reference, join_ref) = self.push_joined(now, topic, event, payload)?;
-        let push = Push { reference, join_ref, deadline: now + PATIENCE };
+        let push = Push { reference, join_ref, deadline: now + TIMEOUT };
         self.pushes.push(push).map_err(|_| Full)?;
         Ok(reference)
     }
@@ -318,7 +318,7 @@ impl<const CHANNELS: usize, const PUSHES: usize, const TEXT: usize, const OUT: u
                 Ok(reference) => {
                     channel.phase = Phase::Joining;
                     channel.join_ref = reference;
-                    channel.deadline = now + PATIENCE;
+                    channel.deadline = now + TIMEOUT;
                 }
                 Err(Full) => channel.deadline = now + Duration::from_millis(100),
             }

@@ -23,6 +23,7 @@ use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{Data, SocketRef};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 const SUBSCRIBERS: usize = 1000;
 const ROUNDS: usize = 5;
@@ -85,21 +86,21 @@ fn message(number: usize) -> String {
 }
 
 /// A subscriber that always reads, answers heartbeats, and reports each message after the one before it.
-fn subscribe(mut socket: Socket, heard: mpsc::UnboundedSender<()>) {
-    tokio::spawn(async move {
-        let mut number = 0;
-        loop {
-            socket.expect(&message(number)).await;
-            number += 1;
-            if heard.send(()).is_err() {
-                return;
-            }
+async fn subscribe(mut socket: Socket, heard: mpsc::UnboundedSender<()>) {
+    let mut number = 0;
+    loop {
+        socket.expect(&message(number)).await;
+        number += 1;
+        if heard.send(()).is_err() {
+            return;
         }
-    });
+    }
 }
 
 /// A server with its subscribers.
 struct Contender {
+    /// Dropped before the server, whose end would be an error to them.
+    _clients: JoinSet<()>,
     _server: Server,
     speak: mpsc::UnboundedSender<Vec<String>>,
     heard: mpsc::UnboundedReceiver<()>,
@@ -110,12 +111,13 @@ impl Contender {
     async fn start(name: &str) -> Option<Self> {
         let server = Server::start("octane", name).await?;
         let (report, heard) = mpsc::unbounded_channel();
+        let mut clients = JoinSet::new();
         for _ in 0..SUBSCRIBERS {
-            subscribe(join(&server, name).await, report.clone());
+            clients.spawn(subscribe(join(&server, name).await, report.clone()));
         }
         let (speak, mut spoken) = mpsc::unbounded_channel::<Vec<String>>();
         let mut publisher = join(&server, name).await;
-        tokio::spawn(async move {
+        clients.spawn(async move {
             loop {
                 // It hears itself, too, and has to answer heartbeats; only waiting for a frame may be cut short.
                 tokio::select! {
@@ -127,7 +129,7 @@ impl Contender {
                 }
             }
         });
-        Some(Self { _server: server, speak, heard, next: 0 })
+        Some(Self { _clients: clients, _server: server, speak, heard, next: 0 })
     }
 
     /// Deliveries a second.

@@ -15,6 +15,7 @@ pub fn bus_reassembly(data: &[u8]) {
         protocol: protocols.get(usize::from(choice & 15)).copied(),
         headers: choice & 16 == 0,
         extended: choice & 32 != 0,
+        joined: choice & 64 != 0,
     };
     let mut reply = Assembler::<MESSAGES, BYTES>::new(format);
     let mut spaced = Assembler::<MESSAGES, BYTES>::new(format);

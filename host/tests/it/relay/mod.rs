@@ -8,3 +8,4 @@ mod fixture;
 mod limits;
 mod script;
 mod sockets;
+mod takeover;

@@ -12,6 +12,7 @@ use super::{Failed, interrupted, say};
 use crate::auth::Key;
 use crate::road::facility;
 use crate::services::octane::client::{Client, ConnectError, Event, Events, Options, connect};
+use crate::socketio_client::CallError;
 
 /// How long a server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -155,7 +156,10 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
         };
         match event {
             None => return Err(ended().into()),
-            Some(Event::Back) => eprintln!("connected again"),
+            Some(Event::Back) => {
+                entry.settle();
+                eprintln!("connected again");
+            }
             Some(Event::Lost { reason, retrying: true }) => eprintln!("{reason}; trying again"),
             Some(Event::Lost { reason, .. }) => return Err(Failed::connection(reason).into()),
             Some(Event::Message { name, data }) => {
@@ -169,6 +173,8 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
                         let why = format!("the server refuses the key: {}", data["message"]);
                         return Err(Failed::Connection(why).into());
                     }
+                    // Told of by the check.
+                    "error" if refusal("join", &name, &data).is_some() => {}
                     _ => {
                         server.print(&name, &data)?;
                         left = left.map(|left| left - 1);
@@ -222,7 +228,7 @@ struct Entry {
 
 impl Entry {
     async fn ask(client: &Client) -> anyhow::Result<Self> {
-        client.send("channels", &[]).await?;
+        client.send("channels", &[]).await.map_err(Failed::connection)?;
         Ok(Self { joined: Vec::new(), refused: None, listings: 0 })
     }
 
@@ -236,10 +242,15 @@ impl Entry {
                 }
             }
             "channels" => self.listings += 1,
-            "error" => self.refused = refusal("join", name, data),
+            "error" => self.refused = self.refused.take().or_else(|| refusal("join", name, data)),
             _ => {}
         }
         name == "channels" && self.listings == 2
+    }
+
+    /// After a break listings come by themselves, and there is nothing to be checked any more.
+    fn settle(&mut self) {
+        self.listings = 2;
     }
 
     fn check(&self, channels: &[String]) -> anyhow::Result<()> {
@@ -265,8 +276,13 @@ async fn send(server: Server, event: &str, data: Option<Value>) -> anyhow::Resul
         }
     };
     tokio::select! {
-        confirmed = client.confirm(event, &arguments, TIMEOUT) => confirmed.map_err(|error| {
-            Failed::Answer(format!("the server did not take {event}, or does not know it: {error}"))
+        // A server may end the connection right behind its acknowledgement.
+        biased;
+        confirmed = client.confirm(event, &arguments, TIMEOUT) => confirmed.map_err(|error| match error {
+            CallError::Timeout => {
+                Failed::Answer(format!("the server did not take {event}, or does not know it: {error}"))
+            }
+            error => Failed::connection(error),
         })?,
         () = heard(&mut refused) => return Err(ended().into()),
     }

@@ -67,9 +67,10 @@ async fn channels_are_joined_and_messages_sent_and_heard() {
 
 /// What is asked, the exit code, and what is said about it.
 #[rustfmt::skip]
-const FAILURES: [(&[&str], i32, &str); 9] = [
+const FAILURES: [(&[&str], i32, &str); 10] = [
     (&["join", "gate", "nowhere"],                       4, "there is no channel nowhere"),
     (&["listen", "nowhere", "gate"],                     4, "there is no channel nowhere"),
+    (&["listen", "--count", "1", "nowhere"],             4, "there is no channel nowhere"),
     (&["send", "beacon_message", r#"{"id":"B1"}"#],      4, "the server refuses beacon_message: state, which may be within payload, is an object"),
     (&["send", "ipc_message", "{"],                      2, "DATA is not JSON"),
     (&["join", "--key", "badkey", "gate"],               3, "the server refuses the key: API key is missing or invalid"),

@@ -190,7 +190,7 @@ impl Relay {
     /// Become a monitor within this program; it needs no key. Commands come out of the receiver and
     /// are reported oldest first. `None` when the id is taken.
     #[must_use]
-    pub fn attach(&self, id: MonitorId) -> Option<(LocalReports, mpsc::UnboundedReceiver<Message>)> {
+    pub fn attach(&self, id: MonitorId) -> Option<(LocalReports, mpsc::Receiver<Message>)> {
         self.switchboard.attach(id)
     }
 

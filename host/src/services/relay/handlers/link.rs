@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use socketioxide::extract::{AckSender, SocketRef};
 use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
 
 use super::super::events::Message;
 use crate::socketio::{self, Line, Outlet, Overflow};
@@ -13,12 +14,16 @@ use crate::socketio::{self, Line, Outlet, Overflow};
 /// another.
 pub(super) type Peer = u64;
 
+/// How many commands may wait for a monitor within this program. It has more than the state lets be unfinished only if
+/// commands that timed out still wait there; then it is given up, as a client that does not read.
+pub(super) const MAX_LOCAL: usize = 65_536;
+
 /// The way to a client. What finds no room waits in the [`Outlet`]; when more waits than may, the client is
 /// disconnected.
 pub(super) enum Link {
     Socket(Outlet),
-    /// Holds the commands that the monitor has not reported: no more than the state lets be unfinished.
-    Local(mpsc::UnboundedSender<Message>),
+    /// At most [`MAX_LOCAL`] commands wait there.
+    Local(mpsc::Sender<Message>),
 }
 
 impl Link {
@@ -41,11 +46,11 @@ impl Link {
     pub(super) fn emit(&mut self, message: Message) -> Result<(), Overflow> {
         match self {
             Self::Socket(outlet) => outlet.emit(message.event, &message.payload, message.payload.bytes()),
-            Self::Local(queue) => {
+            Self::Local(queue) => match queue.try_send(message) {
+                Err(TrySendError::Full(_)) => Err(Overflow),
                 // Whoever had the other end is about to leave.
-                let _ = queue.send(message);
-                Ok(())
-            }
+                _ => Ok(()),
+            },
         }
     }
 

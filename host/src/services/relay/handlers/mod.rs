@@ -17,7 +17,7 @@ use socketioxide::extract::SocketRef;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
-use self::link::{Link, Peer};
+use self::link::{Link, MAX_LOCAL, Peer};
 use self::record::Way;
 use super::NAMESPACE;
 use super::events::{self, Message, MonitorId, Request};
@@ -89,11 +89,8 @@ impl Switchboard {
 
     /// Become a monitor within this program: what it must do comes out of the receiver. `None` when the id
     /// is taken.
-    pub(super) fn attach(
-        self: &Arc<Self>,
-        id: MonitorId,
-    ) -> Option<(LocalReports, mpsc::UnboundedReceiver<Message>)> {
-        let (sender, queue) = mpsc::unbounded_channel();
+    pub(super) fn attach(self: &Arc<Self>, id: MonitorId) -> Option<(LocalReports, mpsc::Receiver<Message>)> {
+        let (sender, queue) = mpsc::channel(MAX_LOCAL);
         let peer = self.locked(|switchboard, inner| {
             let peer = inner.open(switchboard.now(), Link::Local(sender), None, false);
             let attached = inner.state.attach(peer, id, &mut inner.out);

@@ -41,7 +41,8 @@ impl Backoff {
         }
         let millis =
             |span: Duration| time::Duration::from_millis(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
-        let full = time::back_off(millis(self.first), millis(self.max), attempt);
+        let full =
+            time::back_off(millis(self.first.max(Duration::from_millis(1))), millis(self.max), attempt);
         let full = Duration::from_millis(full.as_millis());
         Some(full - full.mul_f64(f64::from(random) / 512.0))
     }

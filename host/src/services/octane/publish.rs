@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::channel::Channel;
 use super::events::{AnyState, Id};
-use super::resource::{Kind, Resource};
+use super::resource::Kind;
 use super::state::{Output, Publication, State, publication, raw, value};
 use super::view::{View, radio_number};
 use crate::road::intersection::Intersection;
@@ -23,8 +23,8 @@ const BEACON_SILENT_AFTER: f64 = 5.0;
 #[derive(Debug, Default)]
 pub struct Published {
     tenths: u64,
-    /// Each resource as it was told of last, without its times.
-    resources: HashMap<(Kind, Id), Resource<AnyState>>,
+    /// The last state of each resource without its times, and whether it was stale.
+    states: HashMap<(Kind, Id), (Option<AnyState>, bool)>,
     silent: HashSet<u32>,
     alerts: HashSet<usize>,
 }
@@ -73,10 +73,10 @@ impl State {
     fn publish_changes(&mut self, kind: Kind, outputs: &mut Vec<Output>) {
         let mut changed = Vec::new();
         for resource in (View { timeless: true, ..self.view() }).resources(kind) {
-            let key = (kind, resource.id.clone());
-            if self.published.resources.get(&key) != Some(&resource) {
-                changed.push(resource.id.clone());
-                self.published.resources.insert(key, resource);
+            let (key, told) = ((kind, resource.id.clone()), (resource.state, resource.stale));
+            if self.published.states.get(&key) != Some(&told) {
+                changed.push(resource.id);
+                self.published.states.insert(key, told);
             }
         }
         if changed.is_empty() {

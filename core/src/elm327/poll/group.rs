@@ -14,12 +14,17 @@ const DOUBTS: u8 = 2;
 /// After so many answers without a response count it is tried again.
 const RETRY: u16 = 1_000;
 
+/// The same where all that is known is that requests failed, as they do while the line is disturbed.
+const RETRY_SOON: u16 = 16;
+
 /// Whether requests carry a response count: some adapters do not know it, or only for one item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts {
     state: State,
     /// How many requests with one have failed since the last that did not.
     doubts: u8,
+    /// Whether a request without has succeeded since: then it was the count.
+    confirmed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +46,7 @@ pub(super) enum Blame {
 }
 
 impl Counts {
-    pub(super) const TRUSTED: Self = Self { state: State::Given, doubts: 0 };
+    pub(super) const TRUSTED: Self = Self { state: State::Given, doubts: 0, confirmed: false };
 
     pub(super) fn are_given(self) -> bool {
         self.state == State::Given
@@ -52,7 +57,11 @@ impl Counts {
         match self.state {
             State::Given => {
                 self.doubts += 1;
-                self.state = if self.doubts < DOUBTS { State::Doubted } else { State::Withheld(RETRY) };
+                self.state = match (self.doubts < DOUBTS, self.confirmed) {
+                    (true, _) => State::Doubted,
+                    (false, true) => State::Withheld(RETRY),
+                    (false, false) => State::Withheld(RETRY_SOON),
+                };
                 Blame::Count
             }
             // What spoils both may be the end of the first, so the doubt stays.
@@ -66,11 +75,12 @@ impl Counts {
 
     /// A request succeeded, with a count or without.
     pub(super) fn succeed(&mut self, counted: bool) {
+        self.confirmed |= !counted;
         match self.state {
-            State::Given if counted => self.doubts = 0,
+            State::Given if counted => *self = Self::TRUSTED,
             State::Given => {}
             State::Doubted => self.state = State::Given,
-            State::Withheld(0) => *self = Self { state: State::Given, doubts: DOUBTS - 1 },
+            State::Withheld(0) => *self = Self { state: State::Given, doubts: DOUBTS - 1, ..*self },
             State::Withheld(left) => self.state = State::Withheld(left - 1),
         }
     }

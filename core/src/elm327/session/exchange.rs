@@ -82,6 +82,11 @@ impl Heard {
     fn fail(&mut self, failure: Failure) {
         self.fault.get_or_insert(failure);
     }
+
+    /// Whether the adapter understood what it was asked for, and cannot do it, or did not.
+    pub(super) fn is_refusal(&self) -> bool {
+        matches!(self.fault, Some(Failure::Adapter(Status::NotUnderstood | Status::OutOfMemory)))
+    }
 }
 
 impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
@@ -93,7 +98,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             let mut format = Format::new(self.protocol);
             format.extended = self.is_extended();
             format.headers = self.headers;
-            format.joined = self.stn.speaks && matches!(self.job, Some(Job::Request { bare: true, .. }));
+            format.joined = !format.extended
+                && self.stn.speaks
+                && matches!(self.job, Some(Job::Request { bare: true, .. }));
             self.assembler.restart(format);
         }
         self.exchange = Some(Exchange {

@@ -52,6 +52,14 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         let bare = matches!(&self.job, Some(Job::Request { bare: true, target, data, .. })
             if protocol.is_can() && target.reply().is_some() && self.stn_header(*target, data).is_none());
         match &self.job {
+            // Who answers must not be hidden by what was set for another.
+            Some(Job::Request { data, target, .. })
+                if self.stn_header(*target, data).is_some()
+                    && !matches!(self.target, Some(set) if set == *target || set == Target::Functional) =>
+            {
+                change(self.target, Target::Functional, protocol, &mut self.stn, &mut self.todo);
+                self.target = Some(Target::Functional);
+            }
             Some(Job::Request { data, target, .. })
                 if self.target != Some(*target) && self.stn_header(*target, data).is_none() =>
             {
@@ -89,8 +97,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             }
             _ => {}
         }
-        if matches!(&self.job, Some(Job::Request { data, .. }) if !only_reads(data)) && !self.patient {
-            // It will not be asked again, so the adapter must wait for as long as it can.
+        let waits = |data, pending| !only_reads(data) || pending > 0;
+        if matches!(&self.job, Some(Job::Request { data, pending, .. }) if waits(data, *pending))
+            && !self.patient
+        {
+            // It will not be asked again, or asked for time, so the adapter must wait for as long as it can.
             self.patient = true;
             let _ = self.todo.push_back(self.stn.timeout(Some(LONGEST_TIMEOUT)));
         }
@@ -121,7 +132,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 };
                 let digit = lines.filter(|_| !self.patient).map(|lines| self.stn.count(lines));
                 let line = match self.stn_header(target, data) {
-                    Some(header) => stn::line(header, data, digit, target.timeout()),
+                    Some(header) => {
+                        stn::line(header, data, digit, target.timeout().filter(|_| !self.patient))
+                    }
                     None => plain_line(data, digit),
                 };
                 self.last_target = target;
@@ -207,8 +220,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             |message| self.protocol == Some(Protocol::J1939) || answers_service(&message, service);
         let alive = messages().any(is_answer);
         let lost = self.assembler.losses().next().is_some();
-        if self.stn.joins && lines.is_some_and(|lines| self.stn.count(lines) < lines) && heard.fault.is_none()
-        {
+        let counted = lines.is_some_and(|lines| self.stn.count(lines) < lines) && !self.patient;
+        if self.stn.joins && counted && heard.fault.is_none() {
             // One message was asked for. Was it taken for one frame?
             let is_first_frame = |message: Message<'_>| message.data.len() == FIRST_FRAME;
             if lost || any && messages().all(is_first_frame) {
@@ -233,11 +246,15 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         {
             // The answer comes later than the adapter listens: tell it to, and ask again.
             *pending += 1;
-            self.last_line.clear();
-            if !self.patient {
+            if self.last_line.starts_with(b"STPX") {
+                // The second time in a row this ECU is asked in the plain way, for which the adapter has to be set.
+                self.job_begun = false;
+                self.patient = false;
+            } else if !self.patient {
                 self.patient = true;
                 let _ = self.todo.push_back(self.stn.timeout(Some(LONGEST_TIMEOUT)));
             }
+            self.last_line.clear();
             return self.proceed(now);
         }
         let fault = heard.fault.or(lost.then_some(Failure::Incomplete));

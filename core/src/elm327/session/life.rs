@@ -136,10 +136,21 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     fn handle_command(&mut self, now: Instant, command: Command, heard: &Heard) {
         let text = heard.text.as_slice();
         let understood = heard.fault.is_none();
-        if let (false, Some(instead)) = (understood, command.without_stn()) {
-            self.stn.refuse_command(command);
-            // After what is due: that was prepared in the belief that it would be understood.
-            self.todo.extend(instead);
+        match command.without_stn() {
+            Some(_) if understood => {
+                self.stn.proven = true;
+                self.attempts = 0;
+            }
+            Some(_) if self.stn.proven && !heard.is_refusal() && self.attempts < ATTEMPTS => {
+                self.attempts += 1;
+                return self.begin_command(now, command);
+            }
+            Some(instead) => {
+                self.stn.refuse_command(command);
+                // After what is due: that was prepared in the belief that it would be understood.
+                self.todo.extend(instead);
+            }
+            None => {}
         }
         match command {
             Command::Reset | Command::Identify => return self.handle_banner(now, heard),
@@ -209,6 +220,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     pub(super) fn configure(&mut self, now: Instant) {
+        let is_stn_set = self.stn.is_set();
         self.forget();
         self.attempts = 0;
         self.phase = Phase::Configuring;
@@ -223,6 +235,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             Command::ForgetEvents,
         ];
         self.todo.extend(restore);
+        if is_stn_set {
+            self.todo.extend([Command::Reassemble(false), Command::ClearFlowPairs]);
+        }
         if self.settings.stn {
             let _ = self.todo.push_back(Command::IdentifyStn);
         }

@@ -66,7 +66,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 self.end_switch(now, Err(Failure::Timeout));
             }
             What::Command(_) | What::Probe | What::Request | What::Text | What::Monitor { .. } => {
-                if self.last_line.starts_with(b"STPX") && !exchange.heard.any {
+                if self.last_line.starts_with(b"STPX") && !exchange.heard.any && !self.stn.proven {
                     // It calls itself an STN, but has never heard of this.
                     self.stn.refuse();
                 }
@@ -94,8 +94,10 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         };
         heard.fault.get_or_insert(Failure::Timeout);
         match what {
-            // What only an STN knows is not worth a second silence: an ELM327 has other words for it.
-            What::Command(command) if self.attempts < ATTEMPTS && command.without_stn().is_none() => {
+            // What perhaps only an STN knows is not worth a second silence: an ELM327 has other words for it.
+            What::Command(command)
+                if self.attempts < ATTEMPTS && (self.stn.proven || command.without_stn().is_none()) =>
+            {
                 self.begin_command(now, command);
             }
             what => self.handle_end(now, what, heard),
@@ -134,6 +136,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             _ => Link::ObdConnected,
         });
         self.retry_later(now, CAR_PAUSE);
+        self.address_everyone();
         self.proceed(now);
     }
 
@@ -154,6 +157,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.exchange = None;
         self.interrupted = None;
         self.end_job_silently(Err(Failure::Restarted));
+        self.stn.restart();
         self.set_link(Link::ElmConnected);
         self.configure(now);
     }
@@ -161,6 +165,11 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     /// Has the car asked next whether it is there; all of it, whomever the last request addressed.
     fn look_for_car(&mut self) {
         self.looking = true;
+        self.address_everyone();
+    }
+
+    /// Has the adapter told that the next request is to all of the car.
+    fn address_everyone(&mut self) {
         if self.target != Some(Target::Functional) {
             let protocol = self.protocol.unwrap_or(Protocol::Can11Fast);
             change(self.target, Target::Functional, protocol, &mut self.stn, &mut self.todo);

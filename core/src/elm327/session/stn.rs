@@ -26,6 +26,8 @@ pub(super) struct Stn {
     pub(super) speaks: bool,
     /// Whether it refused one of them.
     refused: bool,
+    /// Whether it has understood one that sets something: then silence and noise are the line's.
+    pub(super) proven: bool,
     /// The flow control that it was told.
     pairs: Vec<Pair, PAIRS>,
     /// Whether it was told to join the frames of a message into one line (`STCSEGR`).
@@ -36,7 +38,14 @@ pub(super) struct Stn {
 
 impl Stn {
     pub(super) const fn new() -> Self {
-        Self { speaks: false, refused: false, pairs: Vec::new(), joins: false, counts_frames: false }
+        Self {
+            speaks: false,
+            refused: false,
+            proven: false,
+            pairs: Vec::new(),
+            joins: false,
+            counts_frames: false,
+        }
     }
 
     /// The adapter is at its defaults.
@@ -44,6 +53,11 @@ impl Stn {
         self.speaks = false;
         self.joins = false;
         self.pairs.clear();
+    }
+
+    /// Whether it was told something that lasts until it restarts.
+    pub(super) fn is_set(&self) -> bool {
+        self.joins || !self.pairs.is_empty()
     }
 
     /// The adapter calls itself one.

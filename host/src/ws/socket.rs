@@ -1,6 +1,7 @@
 //! One connection: reads, answers pings and closes, writes on when the client reads again.
 
 use std::cell::RefCell;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -174,6 +175,21 @@ impl Socket {
             Progress::Gone => Poll::Ready(Closed::Cut),
         });
         tokio::time::timeout(span, ended).await.map_or(Ok(()), Err)
+    }
+
+    /// Waits for `work` and reads nothing meanwhile; output goes on, and the client is not blamed for its silence.
+    pub async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let output = poll_fn(|cx| {
+            self.outbox.poll(cx);
+            Poll::<Infallible>::Pending
+        });
+        let done = tokio::select! {
+            biased;
+            done = work => done,
+            never = output => match never {},
+        };
+        self.heard = Instant::now();
+        done
     }
 
     /// Decodes one message and gives it to `take`; pings are answered and closes echoed besides.

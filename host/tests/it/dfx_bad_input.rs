@@ -88,7 +88,7 @@ async fn bad_clients_are_told_what_is_wrong_and_harm_nobody() {
         ("an unknown measurement", request(chunk), Reply("call000001404", "INVALID_MEASUREMENT")),
         ("no base64", request(&chunk.replace("AAAA", "?")), Reply("call000001400", "INCORRECT_REQUEST")),
         (
-            "no RequestID",
+            "a RequestID that is too long",
             request(r#"0510call000001{"RequestID":"elevenbytes"}"#),
             Reply("call000001400", "RequestID"),
         ),

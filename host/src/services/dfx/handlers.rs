@@ -2,9 +2,9 @@
 //!
 //! **Bounds:** a message has at most [`LIMITS`] bytes, inflated, else the connection is closed with 1009; [`QUEUE`] bytes
 //! may wait for one client, else it is closed with 1013. As many chunks as there are cores are worked on at once, each
-//! client's one by one; who sends another is not read meanwhile, so that what waits is in the socket and not here. A client
-//! that is silent is pinged every [`PING`] and given up after [`SILENCE`]; that is long, because programs that are busy
-//! with their camera answer late.
+//! client's one by one. Meanwhile nothing of that client is read, pings neither, so that one message of each may wait here,
+//! and the rest in its socket. A client that is silent is pinged every [`PING`] and given up after [`SILENCE`]; that is
+//! long, because programs that are busy with their camera answer late.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -142,7 +142,7 @@ impl Server {
     }
 
     /// Does what takes long, as everything about a chunk, on a thread of its own when it is its turn. `None` when the server
-    /// ends.
+    /// ends, or the work fails.
     pub(super) async fn aside<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> T + Send + 'static,
@@ -282,10 +282,10 @@ async fn serve(server: Arc<Server>, mut socket: Socket, encoding: Encoding, toke
         let handle = move |server: &Server| {
             server.handle(Input::Message { connection, message: Read::read(encoding, &bytes) });
         };
-        if is_chunk {
-            server.aside(handle).await;
-        } else {
+        if !is_chunk {
             handle(&server);
+        } else if socket.meanwhile(server.aside(handle)).await.is_none() {
+            socket.outbox().close(1011);
         }
     };
     tracing::debug!(connection, reason = %ended, "DFX client gone");

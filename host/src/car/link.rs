@@ -20,6 +20,9 @@ use super::{Job, Options, QueryError, State, Watched};
 use crate::timeline::{self, Bus, Source};
 use crate::transport::{self, Port};
 
+/// How long the bus is listened to before the adapter has to show that it is there.
+const CHECK: time::Duration = time::Duration::from_secs(30);
+
 /// The first and the longest pause after a failed attempt to reach the adapter.
 const PAUSES: [time::Duration; 2] = [time::Duration::from_secs(1), time::Duration::from_secs(30)];
 
@@ -246,6 +249,8 @@ impl Task {
         let step = match conversation.protocol() {
             Some(Protocol::J1939) if conversation.is_ready() => {
                 let timeline = &self.publisher.timeline;
+                // Whoever only listens does not notice that the adapter is gone: its prompt is asked for now and then.
+                let due = due.into_iter().chain([conversation.now() + CHECK]).min();
                 conversation.listen(jobs, watched, due, |frame| telling.hear(frame, timeline)).await
             }
             _ => conversation.wait(jobs, watched, due).await,

@@ -133,6 +133,7 @@ impl Adapter {
                 }
                 let line = std::mem::take(&mut self.line);
                 if std::mem::take(&mut self.overlong) {
+                    self.unsaid = None;
                     self.answer(at, "?");
                 } else {
                     self.execute(at.max(self.sent), &line);

@@ -7,12 +7,16 @@ use std::time::Duration;
 use anyhow::Context;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{Failed, interrupted, say};
 use crate::auth::Key;
 use crate::road::facility;
 use crate::services::octane::client::{Client, ConnectError, Event, Events, Options, connect};
 use crate::socketio_client::CallError;
+
+/// How long a server may take to echo what is joined.
+const ECHO: Duration = Duration::from_secs(3);
 
 /// How long a server may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -147,24 +151,30 @@ impl Server {
 
 async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> anyhow::Result<()> {
     let (client, mut events) = server.connect(channels.clone()).await?;
-    let mut entry = Entry::ask(&client).await?;
+    let mut entry = Some(Entry::new(channels));
     let mut left = count;
     while left != Some(0) {
         let event = tokio::select! {
             event = events.next() => event,
             () = interrupted() => break,
+            refused = overdue(entry.as_ref()) => return Err(refused),
         };
         match event {
             None => return Err(ended().into()),
             Some(Event::Back) => {
-                entry.settle();
+                // It has been in, or nobody knows.
+                entry = None;
                 eprintln!("connected again");
             }
             Some(Event::Lost { reason, retrying: true }) => eprintln!("{reason}; trying again"),
             Some(Event::Lost { reason, .. }) => return Err(Failed::connection(reason).into()),
             Some(Event::Message { name, data }) => {
-                if entry.hear(&name, &data) {
-                    entry.check(&channels)?;
+                if let Some(waiting) = &mut entry {
+                    waiting.hear(&name, &data);
+                    if waiting.refused.is_some() {
+                        return Err(waiting.failure());
+                    }
+                    entry = entry.filter(|waiting| !waiting.left.is_empty());
                 }
                 // What is said about the connection itself is not what was listened for.
                 match name.as_str() {
@@ -173,8 +183,6 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
                         let why = format!("the server refuses the key: {}", data["message"]);
                         return Err(Failed::Connection(why).into());
                     }
-                    // Told of by the check.
-                    "error" if refusal("join", &name, &data).is_some() => {}
                     _ => {
                         server.print(&name, &data)?;
                         left = left.map(|left| left - 1);
@@ -189,14 +197,30 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
 
 async fn join(server: Server, channels: Vec<String>) -> anyhow::Result<()> {
     let (client, mut events) = server.connect(channels.clone()).await?;
-    let mut entry = Entry::ask(&client).await?;
+    let mut entry = Entry::new(channels);
+    let mut next = async || match events.next().await {
+        Some(Event::Lost { reason, .. }) => Err(Failed::connection(reason)),
+        Some(Event::Message { name, data }) => Ok(Some((name, data))),
+        Some(Event::Back) => Ok(None),
+        None => Err(ended()),
+    };
+    while entry.refused.is_none() && !entry.left.is_empty() {
+        let heard = tokio::select! {
+            heard = next() => heard?,
+            _ = overdue(Some(&entry)) => break,
+        };
+        if let Some((name, data)) = heard {
+            entry.hear(&name, &data);
+        }
+    }
+    // Only now, or a server that does several things at once would list what was.
+    client.send("channels", &[]).await.map_err(Failed::connection)?;
     let listing = tokio::time::timeout(TIMEOUT, async {
         loop {
-            match events.next().await {
-                Some(Event::Message { name, data }) if entry.hear(&name, &data) => return Ok(data),
-                Some(Event::Lost { reason, .. }) => return Err(Failed::connection(reason)),
-                Some(_) => {}
-                None => return Err(ended()),
+            if let Some((name, data)) = next().await?
+                && name == "channels"
+            {
+                return Ok::<_, Failed>(data);
             }
         }
     });
@@ -214,52 +238,51 @@ async fn join(server: Server, channels: Vec<String>) -> anyhow::Result<()> {
             say!("{mark} {}", channel["name"].as_str().unwrap_or_default())?;
         }
     }
-    entry.check(&channels)
+    if entry.left.is_empty() { Ok(()) } else { Err(entry.failure()) }
 }
 
-/// What has been joined by the time that the server answers a question asked behind the joins: what was not echoed by
-/// then has been refused, and servers of others say nothing about that.
+/// What is joined. Every channel is echoed; what is not has been refused, and servers of others say nothing about that.
 struct Entry {
     joined: Vec<String>,
+    /// What is still to be echoed, and until when.
+    left: Vec<String>,
+    deadline: Instant,
     /// Why something was refused, by a server that says so.
     refused: Option<String>,
-    listings: u32,
 }
 
 impl Entry {
-    async fn ask(client: &Client) -> anyhow::Result<Self> {
-        client.send("channels", &[]).await.map_err(Failed::connection)?;
-        Ok(Self { joined: Vec::new(), refused: None, listings: 0 })
+    fn new(channels: Vec<String>) -> Self {
+        Self { joined: Vec::new(), left: channels, deadline: Instant::now() + ECHO, refused: None }
     }
 
-    /// Answers whether this is the listing that was asked for; the first comes unasked, with the login.
-    fn hear(&mut self, name: &str, data: &Value) -> bool {
+    fn hear(&mut self, name: &str, data: &Value) {
         match name {
             "join" => {
                 let channel = data["join"].as_str().unwrap_or_default().to_owned();
+                self.left.retain(|left| *left != channel);
                 if !self.joined.contains(&channel) {
                     self.joined.push(channel);
                 }
             }
-            "channels" => self.listings += 1,
             "error" => self.refused = self.refused.take().or_else(|| refusal("join", name, data)),
             _ => {}
         }
-        name == "channels" && self.listings == 2
     }
 
-    /// After a break listings come by themselves, and there is nothing to be checked any more.
-    fn settle(&mut self) {
-        self.listings = 2;
-    }
-
-    fn check(&self, channels: &[String]) -> anyhow::Result<()> {
-        let Some(channel) = channels.iter().find(|channel| !self.joined.contains(channel)) else {
-            return Ok(());
-        };
+    /// Which channel is not joined, and why if that is known.
+    fn failure(&self) -> anyhow::Error {
+        let channel = self.left.first().map_or("", String::as_str);
         let unknown = || format!("the server has no channel {channel}");
-        Err(Failed::Answer(self.refused.clone().unwrap_or_else(unknown)).into())
+        Failed::Answer(self.refused.clone().unwrap_or_else(unknown)).into()
     }
+}
+
+/// What is wrong once everything that is joined should have been echoed; never when nothing is joined.
+async fn overdue(entry: Option<&Entry>) -> anyhow::Error {
+    let Some(entry) = entry else { return std::future::pending().await };
+    tokio::time::sleep_until(entry.deadline).await;
+    entry.failure()
 }
 
 async fn send(server: Server, event: &str, data: Option<Value>) -> anyhow::Result<()> {

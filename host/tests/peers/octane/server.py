@@ -18,6 +18,12 @@ channels = ["facility", "user", "v2x", "crosswalk", "gate", "railcrossing", "sig
 sio = socketio.Server(async_mode="threading", namespaces=[namespace])
 
 
+def say(*words):
+    # In one piece: events are handled in threads of their own.
+    sys.stdout.write(" ".join(map(str, words)) + "\n")
+    sys.stdout.flush()
+
+
 def tell(sid, event, *data):
     sio.emit(event, *data, to=sid, namespace=namespace)
 
@@ -29,7 +35,7 @@ def listing(sid):
 
 @sio.on("auth", namespace=namespace)
 def auth(sid, data):
-    print("auth", data == {"x-api-key": key}, flush=True)
+    say("auth", data == {"x-api-key": key})
     if data["x-api-key"] != key:
         tell(sid, "auth_fail", {"message": "no such key"})
         return sio.disconnect(sid, namespace=namespace)
@@ -47,7 +53,7 @@ def on_channels(sid):
 
 @sio.on("join", namespace=namespace)
 def on_join(sid, data):
-    print("join", json.dumps(data), flush=True)
+    say("join", json.dumps(data))
     if data["channel"] in channels:
         sio.enter_room(sid, data["channel"], namespace=namespace)
         tell(sid, "join", {"join": data["channel"]})
@@ -56,13 +62,13 @@ def on_join(sid, data):
 @sio.on("user_message", namespace=namespace)
 def on_user_message(sid, data):
     sio.emit("user_message", data, to="user", namespace=namespace)
-    print("user_message", json.dumps(data), flush=True)
+    say("user_message", json.dumps(data))
 
 
 @sio.on("ipc_message", namespace=namespace)
 def on_ipc_message(sid, data):
     sio.emit("ipc_message", data, to="ipc", namespace=namespace)
-    print("ipc_message", json.dumps(data), flush=True)
+    say("ipc_message", json.dumps(data))
 
 
 def app(environ, start_response, wrapped=socketio.WSGIApp(sio)):

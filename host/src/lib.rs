@@ -6,7 +6,7 @@
 //!  services/*                events (serde) · state (pure) · handlers (I/O) · mod (wiring, differences)
 //!  car  road                 the link to the car; the simulated road
 //!  socketio  ws  serve       what services are served over; socketio_client speaks to others
-//!  openapi                   how the services with REST describe it
+//!  openapi  json             how the services with REST describe it; JSON as others write it
 //!  timeline                  the bounded bus on which everything that happens is published
 //!  transport  clock  auth    what the services and the core's drivers stand on
 //! ```
@@ -23,6 +23,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dashboard;
+mod json;
 mod openapi;
 pub mod origin;
 pub mod road;

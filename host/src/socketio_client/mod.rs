@@ -48,7 +48,6 @@ use tokio::sync::{mpsc, oneshot};
 pub use backoff::Backoff;
 pub use handshake::{ConnectError, UrlError};
 pub use packet::Malformed;
-pub(crate) use packet::replace_lone_surrogates;
 
 use link::{Link, Order};
 

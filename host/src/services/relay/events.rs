@@ -8,6 +8,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use crate::json;
+
 /// The id of a monitor: 32 characters of any kind.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct MonitorId(Arc<str>);
@@ -206,9 +208,7 @@ pub fn text_length(raw: &RawValue) -> usize {
 #[must_use]
 pub fn decode(raw: &RawValue) -> String {
     let text = raw.get();
-    serde_json::from_str(text)
-        .or_else(|_| serde_json::from_str(&crate::socketio_client::replace_lone_surrogates(text)))
-        .unwrap_or_else(|_| text.to_owned())
+    json::parse(text).unwrap_or_else(|_| text.to_owned())
 }
 
 /// A reason: one of ours, or a monitor's as it came.

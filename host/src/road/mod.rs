@@ -163,10 +163,7 @@ impl Road {
         self.gates.values_mut().chain(self.garages.values_mut()).for_each(|it| it.call = false);
         self.lights.values_mut().for_each(|it| (it.enabled, it.dim_level) = (true, 100));
         self.sensors.values_mut().for_each(|on| *on = true);
-        for robot in self.robots.values_mut() {
-            robot.enabled = true;
-            robot.activate(false);
-        }
+        self.robots.values_mut().for_each(Robot::reset);
         self.mowers.values_mut().for_each(|it| it.call = MowerCall::Park);
         self.equipment.values_mut().for_each(Equipment::reset);
         self.radios_off.clear();

@@ -43,7 +43,7 @@ impl Door {
     }
 }
 
-/// A crosswalk away from intersections: drivers see it flash while somebody crosses.
+/// A crosswalk away from intersections: drivers see it flash before somebody crosses, and meanwhile.
 #[derive(Clone, Debug)]
 pub struct Crosswalk {
     /// What stands there.
@@ -52,6 +52,8 @@ pub struct Crosswalk {
     pub call: bool,
     walk: Walk,
     elapsed: u16,
+    /// For how long drivers have been warned, in tenths of a second.
+    warned: u16,
 }
 
 impl Crosswalk {
@@ -70,7 +72,7 @@ impl Crosswalk {
     const REST: u16 = 200;
 
     pub(super) fn new(site: &facility::Crosswalk) -> Self {
-        Self { site: site.clone(), call: false, walk: Walk::DontWalk, elapsed: 0 }
+        Self { site: site.clone(), call: false, walk: Walk::DontWalk, elapsed: 0, warned: 0 }
     }
 
     /// What pedestrians see.
@@ -78,7 +80,12 @@ impl Crosswalk {
         self.walk
     }
 
-    /// Tenths of a second for which they go on seeing the man or the flashing hand.
+    /// Whether drivers see it flash: before somebody crosses, and meanwhile.
+    pub fn flashing(&self) -> bool {
+        self.warned > 0 || self.walk != Walk::DontWalk
+    }
+
+    /// Tenths of a second for which pedestrians go on seeing the man or the flashing hand.
     pub fn left(&self) -> u16 {
         match self.walk {
             Walk::DontWalk => 0,
@@ -89,14 +96,16 @@ impl Crosswalk {
 
     pub(super) fn step(&mut self) {
         self.elapsed = self.elapsed.saturating_add(1);
+        let warns = self.call && self.walk == Walk::DontWalk && self.elapsed > Self::REST;
+        self.warned = if warns { self.warned + 1 } else { 0 };
         let next = match self.walk {
-            Walk::DontWalk if self.call && self.elapsed >= Self::REST + Self::WARNING => Walk::Walk,
+            Walk::DontWalk if self.warned > Self::WARNING => Walk::Walk,
             Walk::Walk if self.elapsed >= Self::TIMING.walk => Walk::Clear,
             Walk::Clear if self.elapsed >= Self::TIMING.pedestrian_clear => Walk::DontWalk,
             same => same,
         };
         if next != self.walk {
-            (self.walk, self.elapsed) = (next, 0);
+            (self.walk, self.elapsed, self.warned) = (next, 0, 0);
             self.call &= next != Walk::Walk;
         }
     }
@@ -181,6 +190,16 @@ impl Robot {
         if self.selected == Some(id) {
             (self.selected, self.course) = (None, None);
             self.activated = false;
+        }
+    }
+
+    /// Puts it back to how it is after switching on, except where it stands and what it has been given to play.
+    pub(super) fn reset(&mut self) {
+        self.enabled = true;
+        self.activated = false;
+        match self.scenarios.first().map(|it| it.id) {
+            Some(first) => drop(self.select(first)),
+            None => (self.selected, self.course) = (None, None),
         }
     }
 
@@ -298,4 +317,52 @@ pub struct Rail {
     pub site: facility::RailCrossing,
     /// Where it is in its sequence.
     pub crossing: Crossing,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps until `walk` is shown; answers the tenths of a second that took, and for how many of them drivers saw
+    /// it flash.
+    fn until(crosswalk: &mut Crosswalk, walk: Walk) -> (u32, u32) {
+        let (mut steps, mut flashed) = (0, 0);
+        while crosswalk.walk() != walk {
+            crosswalk.step();
+            steps += 1;
+            flashed += u32::from(crosswalk.flashing() && crosswalk.walk() != walk);
+            assert!(steps < 1000, "never {walk:?}");
+        }
+        (steps, flashed)
+    }
+
+    #[test]
+    fn drivers_are_warned_before_anybody_walks_however_late_the_call_comes() {
+        let site = facility::Facility::parse(facility::BUILT_IN).unwrap().crosswalks.remove(0);
+        for quiet in [0, 100, 230, 10_000] {
+            let mut crosswalk = Crosswalk::new(&site);
+            (0..quiet).for_each(|_| crosswalk.step());
+            assert!(!crosswalk.flashing());
+            crosswalk.call = true;
+            let rest = 200_u32.saturating_sub(quiet);
+            assert_eq!(until(&mut crosswalk, Walk::Walk), (rest + 31, 30), "after {quiet} tenths");
+            assert_eq!(until(&mut crosswalk, Walk::Clear).0, 70);
+            crosswalk.call = true;
+            assert_eq!(until(&mut crosswalk, Walk::DontWalk).0, 100);
+            assert_eq!(until(&mut crosswalk, Walk::Walk), (231, 30), "drivers first");
+        }
+    }
+
+    #[test]
+    fn a_call_that_is_taken_back_ends_the_warning() {
+        let site = facility::Facility::parse(facility::BUILT_IN).unwrap().crosswalks.remove(0);
+        let mut crosswalk = Crosswalk::new(&site);
+        (0..300).for_each(|_| crosswalk.step());
+        crosswalk.call = true;
+        (0..20).for_each(|_| crosswalk.step());
+        assert!(crosswalk.flashing());
+        crosswalk.call = false;
+        crosswalk.step();
+        assert!(!crosswalk.flashing());
+    }
 }

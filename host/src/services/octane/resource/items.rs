@@ -7,7 +7,7 @@ use crate::road::facility::SensorKind;
 use crate::road::intersection::Intersection;
 use crate::road::mover::Place;
 use crate::road::{Robot, Scenario};
-use crate::services::octane::events::{self, AnyState, Bits, Id, Waypoint};
+use crate::services::octane::events::{self, AnyState, Bits, CrosswalkState, Id, Waypoint};
 use crate::services::octane::view::View;
 
 /// How many scenarios a robot has room for.
@@ -38,6 +38,7 @@ impl View<'_> {
             Kind::Crosswalk => {
                 let away = road.crosswalks.values().map(|it| {
                     let state = self.crosswalk(it.walk(), it.left(), it.call, self.now());
+                    let state = CrosswalkState { activated: Some(it.flashing()), ..state };
                     plain(self.id(it.site.id), &it.site.name, it.site.place, AnyState::Crosswalk(state))
                 });
                 away.chain(self.at_intersections(kind, |it| self.crosswalks(it), AnyState::Crosswalk))

@@ -70,9 +70,13 @@ pub(crate) struct Operation<'a> {
     pub(crate) method: &'a str,
     /// With the names of its arguments in braces.
     pub(crate) path: &'a str,
+    /// The parameters of its query, all of which may be left out, and what they mean.
+    pub(crate) query: &'a [(&'a str, &'a str)],
     pub(crate) summary: &'a str,
     pub(crate) takes: Option<Shape>,
     pub(crate) gives: Shape,
+    /// Whether it asks for no proof of who is calling.
+    pub(crate) open: bool,
     /// The statuses of errors, and what they mean.
     pub(crate) errors: &'a [(&'a str, &'a str)],
 }
@@ -100,17 +104,23 @@ impl Document {
 
     /// Describes a route.
     pub(crate) fn add(&mut self, operation: Operation<'_>) {
-        let Operation { method, path, summary, takes, gives, errors } = operation;
+        let Operation { method, path, query, summary, takes, gives, open, errors } = operation;
         let content = |schema: &Value| json!({"application/json": {"schema": schema}});
         let arguments = path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
-        let parameters: Vec<Value> = arguments
-            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}))
-            .collect();
+        let arguments = arguments
+            .map(|name| json!({"name": name, "in": "path", "required": true, "schema": {"type": "string"}}));
+        let query = query.iter().map(|(name, what)| {
+            json!({"name": name, "in": "query", "description": what, "schema": {"type": "string"}})
+        });
+        let parameters: Vec<Value> = arguments.chain(query).collect();
         let mut described = json!({
             "summary": summary,
             "parameters": parameters,
             "responses": {"200": {"description": "done", "content": content(&gives.schema)}},
         });
+        if open {
+            described["security"] = json!([]);
+        }
         for (status, what) in errors {
             described["responses"][*status] = json!({"description": what, "content": content(&self.error)});
         }
@@ -159,4 +169,36 @@ pub(crate) fn show(document: &Value, headers: &HeaderMap) -> Response {
     }
     page.push_str("</table>");
     Html(page).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_says_what_its_query_may_have_and_whether_it_is_open() {
+        let mut document = Document::new(Shape::object());
+        let operation = |path, query, open| Operation {
+            method: "get",
+            path,
+            query,
+            summary: "",
+            takes: None,
+            gives: Shape::text(),
+            open,
+            errors: &[],
+        };
+        document.add(operation("/cone/{id}", &[("color", "of this color alone")], false));
+        document.add(operation("/status", &[], true));
+        let document = document.finish("", "", json!({}));
+        assert_eq!(
+            document["paths"]["/cone/{id}"]["get"]["parameters"],
+            json!([
+                {"name": "id", "in": "path", "required": true, "schema": {"type": "string"}},
+                {"name": "color", "in": "query", "description": "of this color alone", "schema": {"type": "string"}},
+            ])
+        );
+        assert_eq!(document["paths"]["/cone/{id}"]["get"].get("security"), None);
+        assert_eq!(document["paths"]["/status"]["get"]["security"], json!([]));
+    }
 }

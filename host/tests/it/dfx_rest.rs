@@ -7,7 +7,7 @@ use cloverleaf_core::dfx::ROUTES;
 use serde_json::{Value, json};
 
 use crate::dfx::{Raw, created, pulse, server_with};
-use crate::octane::rest::unlike;
+use crate::octane::apidocs::unlike;
 use crate::support::Server;
 
 /// Asks with the token `t`.

@@ -70,14 +70,16 @@ pub fn document() -> Value {
         let Some(route) = ROUTES.iter().find(|route| route.name == name) else { continue };
         let (method, path) = (&route.method.to_ascii_lowercase(), &named(route.path));
         let errors: &[_] = if path.starts_with("/measurements/") { &ERRORS_OF_MEASUREMENT } else { &ERRORS };
-        document.add(Operation { method, path, summary, takes, gives, errors });
+        document.add(Operation { method, path, query: &[], summary, takes, gives, open: false, errors });
     }
     document.add(Operation {
         method: "get",
         path: INTERMEDIATE,
+        query: &[],
         summary: "the result of a chunk; an empty object until there is one",
         takes: None,
         gives: Shape::of::<Outcome>(),
+        open: false,
         errors: &ERRORS_OF_MEASUREMENT,
     });
     let description = "The REST twins of the DFX API, here and below <code>/dfx</code>. Tokens go into \

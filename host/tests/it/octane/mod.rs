@@ -1,12 +1,13 @@
 //! The road: what is decided (state, resources), what goes over the wire (wire), what it looks like (schema), and REST.
 
+pub(crate) mod apidocs;
 mod cli;
 mod client;
 mod heartbeat;
 mod malformed;
 mod player;
 mod resources;
-pub(crate) mod rest;
+mod rest;
 mod schema;
 mod state;
 mod wire;

@@ -95,15 +95,58 @@ impl Shape {
     }
 }
 
-/// Everything a route has but what it does.
+/// The status of an error, and what it means.
+pub(super) type Error = (&'static str, &'static str);
+
+/// There are as many as there may be.
+pub(super) const FULL: Error = ("409", "there are as many as there may be");
+
+/// Everything a route has except what it does.
 pub(super) struct Route<'a> {
-    pub(super) method: MethodFilter,
-    pub(super) path: &'a str,
-    pub(super) summary: &'a str,
+    method: MethodFilter,
+    path: &'a str,
+    summary: &'a str,
     /// What the key has to allow.
-    pub(super) act: Act,
-    pub(super) takes: Option<Shape>,
-    pub(super) gives: Shape,
+    act: Act,
+    gives: Shape,
+    takes: Option<Shape>,
+    query: &'a [(&'a str, &'a str)],
+    errors: Vec<Error>,
+}
+
+impl<'a> Route<'a> {
+    pub(super) fn get(path: &'a str, summary: &'a str, act: Act, gives: Shape) -> Self {
+        let method = MethodFilter::GET;
+        Self { method, path, summary, act, gives, takes: None, query: &[], errors: Vec::new() }
+    }
+
+    pub(super) fn post(path: &'a str, summary: &'a str, act: Act, gives: Shape) -> Self {
+        Self { method: MethodFilter::POST, ..Self::get(path, summary, act, gives) }
+    }
+
+    pub(super) fn patch(path: &'a str, summary: &'a str, act: Act, gives: Shape) -> Self {
+        Self { method: MethodFilter::PATCH, ..Self::get(path, summary, act, gives) }
+    }
+
+    pub(super) fn delete(path: &'a str, summary: &'a str, act: Act, gives: Shape) -> Self {
+        Self { method: MethodFilter::DELETE, ..Self::get(path, summary, act, gives) }
+    }
+
+    /// With such a body.
+    pub(super) fn takes(self, body: Shape) -> Self {
+        Self { takes: Some(body), ..self }
+    }
+
+    /// With such parameters in its query, each with what it means.
+    pub(super) fn query(self, query: &'a [(&'a str, &'a str)]) -> Self {
+        Self { query, ..self }
+    }
+
+    /// With an error that not every route has.
+    pub(super) fn or(mut self, error: Error) -> Self {
+        self.errors.push(error);
+        self
+    }
 }
 
 /// Routes under construction.
@@ -117,7 +160,7 @@ impl Api {
         Self { router: Router::new(), document: Document::new(Shape::of::<ApiError>()) }
     }
 
-    /// A route that gives something.
+    /// A route that every key may read.
     pub(super) fn get(
         &mut self,
         path: &str,
@@ -125,67 +168,44 @@ impl Api {
         gives: Shape,
         work: impl Fn(&Call) -> Answer + Send + Sync + 'static,
     ) {
-        let route = Route { method: MethodFilter::GET, path, summary, act: Act::Read, takes: None, gives };
+        self.give(Route::get(path, summary, Act::Read, gives), work);
+    }
+
+    /// A route without a body.
+    pub(super) fn give(&mut self, route: Route<'_>, work: impl Fn(&Call) -> Answer + Send + Sync + 'static) {
         self.add(route, move |call, _| work(call));
     }
 
-    /// A route that takes something away.
-    pub(super) fn delete(
-        &mut self,
-        path: &str,
-        summary: &str,
-        act: Act,
-        gives: Shape,
-        work: impl Fn(&Call) -> Answer + Send + Sync + 'static,
-    ) {
-        let route = Route { method: MethodFilter::DELETE, path, summary, act, takes: None, gives };
-        self.add(route, move |call, _| work(call));
-    }
-
-    /// A route that takes a body.
+    /// A route that takes a body of this type.
     pub(super) fn take<B: DeserializeOwned + ToSchema>(
         &mut self,
-        (method, path): (MethodFilter, &str),
-        summary: &str,
-        act: Act,
-        gives: Shape,
+        route: Route<'_>,
         work: impl Fn(&Call, B) -> Answer + Send + Sync + 'static,
     ) {
-        let route = Route { method, path, summary, act, takes: Some(Shape::of::<B>()), gives };
+        let route = route.takes(Shape::of::<B>());
         self.add(route, move |call, body| work(call, parse(text(body)?)?));
     }
 
-    /// A route that takes a `PATCH`.
+    /// A route that takes a change of a state of this type.
     pub(super) fn take_patch<C: DeserializeOwned + ToSchema>(
         &mut self,
-        (method, path): (MethodFilter, &str),
-        summary: &str,
-        act: Act,
-        gives: Shape,
+        route: Route<'_>,
         work: impl Fn(&Call, C) -> Answer + Send + Sync + 'static,
     ) {
-        let route = Route { method, path, summary, act, takes: Some(Shape::patch::<C>()), gives };
+        let route = route.takes(Shape::patch::<C>());
         self.add(route, move |call, body| work(call, parse::<Patch<C>>(text(body)?)?.state));
     }
 
-    /// A route that takes JSON as it is written, of which `takes` says what it should be.
+    /// A route that takes JSON as it is written, of which the route says what it should be.
     pub(super) fn take_raw(
         &mut self,
-        (method, path): (MethodFilter, &str),
-        summary: &str,
-        act: Act,
-        (takes, gives): (Shape, Shape),
+        route: Route<'_>,
         work: impl Fn(&Call, &RawValue) -> Answer + Send + Sync + 'static,
     ) {
-        let route = Route { method, path, summary, act, takes: Some(takes), gives };
         self.add(route, move |call, body| work(call, raw_json(body)?));
     }
 
-    pub(super) fn add(
-        &mut self,
-        route: Route<'_>,
-        work: impl Fn(&Call, &[u8]) -> Answer + Send + Sync + 'static,
-    ) {
+    fn add(&mut self, route: Route<'_>, work: impl Fn(&Call, &[u8]) -> Answer + Send + Sync + 'static) {
         let (method, act) = (route.method, route.act);
         let work = Arc::new(work);
         let handler = async move |State(octane): State<Arc<Octane>>, request: Request| {
@@ -197,7 +217,7 @@ impl Api {
 
     /// A route with a handler of its own.
     pub(super) fn serve(&mut self, route: Route<'_>, handler: MethodRouter<Arc<Octane>>) {
-        let Route { method, path, summary, act, takes, gives } = route;
+        let Route { method, path, summary, act, gives, takes, query, errors: further } = route;
         self.router = std::mem::take(&mut self.router).route(path, handler);
         let method = match method {
             MethodFilter::GET => "get",
@@ -213,8 +233,12 @@ impl Api {
         if act != Act::Read {
             errors.push(("403", act.refusal()));
         }
-        let path = &format!("/api{path}");
-        self.document.add(Operation { method, path, summary, takes, gives, errors: &errors });
+        if takes.is_some() {
+            errors.push(("413", "the body is too long"));
+        }
+        errors.extend(further);
+        let (path, open) = (&format!("/api{path}"), false);
+        self.document.add(Operation { method, path, query, summary, takes, gives, open, errors: &errors });
     }
 
     /// Describes types that no route has.

@@ -1,13 +1,13 @@
 //! What is kept on the server, and its management: the facility, safety equipment, mowers, sessions, scenarios,
 //! requests.
 
-use axum::routing::MethodFilter;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::api::{FULL, Route};
 use super::{Answer, Api, Call, Refusal, Shape, accepted, found, malformed, number, value};
 use crate::auth::Key;
 use crate::road::{Equipment, MowerCall, mover::Place};
@@ -22,6 +22,9 @@ use crate::services::octane::resource::{
 use crate::services::octane::view::equipment_type;
 
 const EQUIPMENT: &str = "/safety/equipment/{id}";
+
+/// The query of safety equipment.
+const OF_TYPE: [(&str, &str); 1] = [("safety_equipment_type", "only equipment of this type, such as CONE")];
 
 pub(super) fn describe(api: &mut Api) {
     facility(api);
@@ -42,18 +45,17 @@ fn facility(api: &mut Api) {
         Ok(json!({"facility": call.look(|state| state.facility())}))
     });
     let said = || accepted().with("message", Shape::text());
-    let at = (MethodFilter::POST, "/facility/chat");
-    let shapes = (Shape::text().under("message"), said());
-    api.take_raw(at, "Say something to everybody on user", Act::Speak, shapes, |call, message| {
+    let route = Route::post("/facility/chat", "Say something to everybody on user", Act::Speak, said());
+    api.take_raw(route.takes(Shape::text().under("message")), |call, message| {
         if !message.get().starts_with('{') {
             return Err(malformed("a message is an object"));
         }
         let request = call.request("facility", |state| Ok(vec![state.say(message)]))?;
         Ok(json!({"requestID": request, "message": "OK"}))
     });
-    let at = (MethodFilter::POST, "/facility/notification");
-    let summary = "Notify everybody on facility";
-    api.take(at, summary, Act::Manage, said(), |call: &Call, it: Notification| {
+    let path = "/facility/notification";
+    let route = Route::post(path, "Notify everybody on facility", Act::Manage, said());
+    api.take(route, |call: &Call, it: Notification| {
         if !["NOTIFY", "WEATHER", "SCHEDULE"].contains(&it.r#type.as_str()) {
             return Err(malformed("type is NOTIFY, WEATHER or SCHEDULE"));
         }
@@ -77,8 +79,8 @@ fn notify() -> String {
 
 fn safety(api: &mut Api) {
     let all = Shape::of::<SafetyEquipment>().list().under("equipment");
-    let summary = "Safety equipment; of one type with ?safety_equipment_type=CONE";
-    api.get("/safety/equipment", summary, all, |call| {
+    let route = Route::get("/safety/equipment", "Safety equipment", Act::Read, all);
+    api.give(route.query(&OF_TYPE), |call| {
         let wanted = wanted_type(call)?;
         let items = call.look(|state| {
             let all = state.road.equipment.values().map(|it| state.view().equipment(it));
@@ -86,9 +88,10 @@ fn safety(api: &mut Api) {
         });
         Ok(json!({"equipment": items}))
     });
-    let summary = "Put safety equipment back where it belongs; of one type with ?safety_equipment_type=CONE";
+    let summary = "Put safety equipment back where it belongs";
     let gives = accepted().with("response", Shape::text());
-    api.delete("/safety/equipment", summary, Act::Control, gives, |call| {
+    let route = Route::delete("/safety/equipment", summary, Act::Control, gives);
+    api.give(route.query(&OF_TYPE), |call| {
         let wanted = wanted_type(call)?;
         let request = call.request("safety", |state| {
             for item in state.road.equipment.values_mut() {
@@ -106,9 +109,9 @@ fn safety(api: &mut Api) {
             call.look(|state| state.road.equipment.get(call.part("id")).map(|it| state.view().equipment(it)));
         Ok(json!({"safetyEquipment": found(item, "safety equipment", call, "id")?}))
     });
-    let at = (MethodFilter::PATCH, EQUIPMENT);
     let summary = "Say where a piece of safety equipment is";
-    api.take_patch(at, summary, Act::Control, accepted(), |call: &Call, asked: EquipmentControl| {
+    let route = Route::patch(EQUIPMENT, summary, Act::Control, accepted());
+    api.take_patch(route, |call: &Call, asked: EquipmentControl| {
         let request = call.request("safety", |state| {
             let unknown = || ControlError::Unknown("safety equipment", call.part("id").to_owned());
             let item = state.road.equipment.get_mut(call.part("id")).ok_or_else(unknown)?;
@@ -159,9 +162,8 @@ fn maintenance(api: &mut Api) {
         });
         Ok(value(found(mower, "lawn mower", call, "id")?))
     });
-    let at = (MethodFilter::PATCH, path);
-    let summary = "Tell a lawn mower what to do";
-    api.take_patch(at, summary, Act::Control, accepted(), |call: &Call, asked: MowerControl| {
+    let route = Route::patch(path, "Tell a lawn mower what to do", Act::Control, accepted());
+    api.take_patch(route, |call: &Call, asked: MowerControl| {
         let request = call.request("maintenance", |state| {
             let mower = call.part("id").parse().ok().and_then(|id: u32| state.road.mowers.get_mut(&id));
             let unknown = || ControlError::Unknown("lawn mower", call.part("id").to_owned());
@@ -182,8 +184,8 @@ fn scenarios(api: &mut Api) {
     api.get("/scenarios", "Every scenario that users have drawn up", list, |call| {
         Ok(json!({"scenarios": call.look(|state| value(state.records.scenarios()))}))
     });
-    let at = (MethodFilter::POST, "/scenario");
-    api.take(at, "Keep a scenario", Act::Control, one(), |call: &Call, new: NewScenario| {
+    let route = Route::post("/scenario", "Keep a scenario", Act::Control, one()).or(FULL);
+    api.take(route, |call: &Call, new: NewScenario| {
         let added = call.change(|state| {
             let now = state.view().now();
             state.records.add_scenario(new.scenario, &call.grant, now)
@@ -195,8 +197,8 @@ fn scenarios(api: &mut Api) {
         let it = call.look(|state| state.records.scenario(call.part("id")).cloned())?;
         Ok(json!({"scenario": it}))
     });
-    let at = (MethodFilter::PATCH, path);
-    api.take(at, "Change a scenario", Act::Control, one(), |call: &Call, changes: ScenarioPatch| {
+    let route = Route::patch(path, "Change a scenario", Act::Control, one());
+    api.take(route, |call: &Call, changes: ScenarioPatch| {
         let changed = call.change(|state| {
             let now = state.view().now();
             state.records.change_scenario(call.part("id"), changes.scenario, now)
@@ -204,7 +206,7 @@ fn scenarios(api: &mut Api) {
         Ok(json!({"scenario": changed}))
     });
     let gives = Shape::text().under("message");
-    api.delete(path, "Forget a scenario", Act::Control, gives, |call| {
+    api.give(Route::delete(path, "Forget a scenario", Act::Control, gives), |call| {
         call.change(|state| state.records.remove_scenario(call.part("id")))?;
         Ok(json!({"message": "OK"}))
     });
@@ -234,15 +236,7 @@ fn requests(api: &mut Api) {
 
 fn sessions(api: &mut Api) {
     let all = Shape::of::<Session>().list().under("sessions");
-    let route = super::api::Route {
-        method: MethodFilter::GET,
-        path: "/sessions",
-        summary: "Every key that is good now",
-        act: Act::Manage,
-        takes: None,
-        gives: all,
-    };
-    api.add(route, |call, _| {
+    api.give(Route::get("/sessions", "Every key that is good now", Act::Manage, all), |call| {
         let sessions = call.look(|state| {
             let good = state.keys.grants(Timestamp::now());
             good.map(|it| state.session_of(it)).collect::<Vec<_>>()
@@ -252,10 +246,10 @@ fn sessions(api: &mut Api) {
     api.get("/session", "What your key is good for", Shape::of::<Session>().under("session"), |call| {
         Ok(json!({"session": call.look(|state| state.session_of(&call.grant))}))
     });
-    let at = (MethodFilter::POST, "/session");
     let gives = Shape::text().under("token");
     let summary = "Make a key for a user that is good for a while; it is gone when the server ends";
-    api.take(at, summary, Act::Schedule, gives, |call: &Call, new: NewSession| {
+    let route = Route::post("/session", summary, Act::Schedule, gives).or(FULL);
+    api.take(route, |call: &Call, new: NewSession| {
         let now = Timestamp::now();
         let from = new.date_valid.unwrap_or(now);
         if new.date_expire <= from || !(1..=128).contains(&new.email.len()) {
@@ -288,37 +282,37 @@ fn management(api: &mut Api) {
     api.get("/management/favorites", "Every favourite", favorites, |call| {
         Ok(json!({"favorites": call.look(|state| value(state.records.favorites()))}))
     });
-    let at = (MethodFilter::POST, "/management/favorite");
     let gives = Shape::of::<Favorite>();
-    api.take(at, "Add a favourite", Act::Control, gives, |call: &Call, new: NewFavorite| {
+    let route = Route::post("/management/favorite", "Add a favourite", Act::Control, gives).or(FULL);
+    api.take(route, |call: &Call, new: NewFavorite| {
         Ok(value(call.change(|state| state.records.add_favorite(new))?))
     });
     let path = "/management/favorite/{module}/{favorite}";
     let gives = Shape::text().under("message");
-    api.delete(path, "Forget a favourite", Act::Control, gives, |call| {
+    api.give(Route::delete(path, "Forget a favourite", Act::Control, gives), |call| {
         call.change(|state| state.records.remove_favorite(call.part("module"), call.part("favorite")))?;
         Ok(json!({"message": "OK"}))
     });
-    let at = (MethodFilter::PATCH, "/management/polling/intersections");
     let summary = "Whether intersections are told of once a second";
-    api.take_patch(at, summary, Act::Manage, accepted(), |call: &Call, asked: SwitchControl| {
+    let route = Route::patch("/management/polling/intersections", summary, Act::Manage, accepted());
+    api.take_patch(route, |call: &Call, asked: SwitchControl| {
         let request = call.request("polling", |state| {
             state.records.polling = asked.enabled;
             Ok(Vec::new())
         });
         number(request?)
     });
-    let at = (MethodFilter::POST, "/management/facility/reset");
     let summary = "Put everything that can be controlled back to how it was";
-    api.take_patch(at, summary, Act::Control, accepted(), |call: &Call, asked: ResetControl| {
+    let route = Route::post("/management/facility/reset", summary, Act::Control, accepted());
+    api.take_patch(route, |call: &Call, asked: ResetControl| {
         if !asked.confirm {
             return Err(malformed("confirm has to be true"));
         }
         number(call.request("facility", |state| Ok(state.reset_facility()))?)
     });
-    let at = (MethodFilter::POST, "/management/device/callback");
     let summary = "What a device calls back with; it is put on the timeline";
-    api.take(at, summary, Act::Device, accepted(), |call: &Call, it: Callback| {
+    let route = Route::post("/management/device/callback", summary, Act::Device, accepted());
+    api.take(route, |call: &Call, it: Callback| {
         if !(1..=64).contains(&it.coreid.len()) || !(1..=64).contains(&it.event.len()) {
             return Err(malformed("coreid and event are 1 to 64 bytes"));
         }

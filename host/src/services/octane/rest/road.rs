@@ -6,13 +6,13 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::routing::{MethodFilter, on};
+use axum::routing::post;
 use jiff::Timestamp;
 use jiff::civil;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
-use super::api::{Route, admit, raw_json};
+use super::api::{FULL, Route, admit, raw_json};
 use super::{Answer, Api, Call, Refusal, Shape, accepted, found, malformed, number, value};
 use crate::road::Road;
 use crate::services::octane::events::{
@@ -103,20 +103,13 @@ fn kinds(api: &mut Api, kind: Kind) {
     let act = if kind == Kind::Beacon { Act::Report } else { Act::Control };
     let gives = accepted().with(name, resource_of(kind));
     let summary = format!("Ask something of a {name}");
-    api.take_raw(
-        (MethodFilter::PATCH, &path),
-        &summary,
-        act,
-        (control_of(kind), gives),
-        move |call, asked| control(call, kind, call.part("id"), asked),
-    );
+    let route = Route::patch(&path, &summary, act, gives).takes(control_of(kind));
+    api.take_raw(route, move |call, asked| control(call, kind, call.part("id"), asked));
     if matches!(kind, Kind::Intersection | Kind::Light) {
-        let summary = format!("Ask the same of every {name}");
-        let shapes = (control_of(kind), Shape::text().list().under("requestIDs"));
-        let at = format!("/{plural}");
-        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, shapes, move |call, asked| {
-            Ok(json!({"requestIDs": call.request_all(kind, asked)?}))
-        });
+        let (path, summary) = (format!("/{plural}"), format!("Ask the same of every {name}"));
+        let gives = Shape::text().list().under("requestIDs");
+        let route = Route::patch(&path, &summary, Act::Control, gives).takes(control_of(kind));
+        api.take_raw(route, move |call, asked| Ok(json!({"requestIDs": call.request_all(kind, asked)?})));
     }
 }
 
@@ -146,12 +139,14 @@ fn control_all(call: &Call, kind: Kind, asked: &RawValue, wanted: impl Fn(&Road,
     number(request?)
 }
 
+/// A route that switches something of this kind on or off.
+fn switch<'a>(path: &'a str, summary: &'a str, kind: Kind) -> Route<'a> {
+    Route::patch(path, summary, Act::Control, accepted()).takes(control_of(kind))
+}
+
 fn sensors(api: &mut Api) {
-    let shapes = || (control_of(Kind::Sensor), accepted());
-    let all = (MethodFilter::PATCH, "/sensors");
-    api.take_raw(all, "Switch every sensor", Act::Control, shapes(), |call, asked| {
-        control_all(call, Kind::Sensor, asked, |_, _| true)
-    });
+    let route = switch("/sensors", "Switch every sensor", Kind::Sensor);
+    api.take_raw(route, |call, asked| control_all(call, Kind::Sensor, asked, |_, _| true));
     for (plural, name, kind) in SENSORS {
         let is_one = move |item: &Value| item["type"] == kind;
         let at = format!("/sensors/{plural}");
@@ -162,7 +157,7 @@ fn sensors(api: &mut Api) {
             Ok(json!({plural: items}))
         });
         let summary = format!("Switch every sensor that is a {name}");
-        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, shapes(), move |call, asked| {
+        api.take_raw(switch(&at, &summary, Kind::Sensor), move |call, asked| {
             control_all(call, Kind::Sensor, asked, |_, item| is_one(item))
         });
         let at = format!("/sensor/{name}/{{id}}");
@@ -172,7 +167,7 @@ fn sensors(api: &mut Api) {
             Ok(json!({name: found(item, name, call, "id")?}))
         });
         let summary = format!("Switch a sensor that is a {name}");
-        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, shapes(), move |call, asked| {
+        api.take_raw(switch(&at, &summary, Kind::Sensor), move |call, asked| {
             let item = Some(one(call, Kind::Sensor)?).filter(is_one);
             found(item, name, call, "id")?;
             control(call, Kind::Sensor, call.part("id"), asked)
@@ -206,10 +201,10 @@ fn intersections(api: &mut Api) {
         items.retain(|it| it["type"] == "RSU" && it["name"] == item["v2xIntersectionId"]);
         Ok(json!({"rsus": items}))
     });
-    let at = (MethodFilter::PATCH, "/intersection/{id}/preempt/{preempt}");
-    let shapes = (Shape::patch::<SwitchControl>(), accepted());
+    let path = "/intersection/{id}/preempt/{preempt}";
     let summary = "Give an intersection to one of its preemptions, or take it back";
-    api.take_raw(at, summary, Act::Control, shapes, |call, asked| {
+    let route = Route::patch(path, summary, Act::Control, accepted());
+    api.take_raw(route.takes(Shape::patch::<SwitchControl>()), |call, asked| {
         let request =
             call.request("intersection", |state| state.preempt(call.part("id"), call.part("preempt"), asked));
         number(request?)
@@ -233,9 +228,9 @@ fn robots(api: &mut Api) {
         let item = one(call, Kind::Robot)?;
         found(item["state"].get("scenario").cloned(), "scenario selected for robot", call, "id")
     });
-    let at = (MethodFilter::POST, "/robot/{id}/scenario");
     let summary = "Give a robot a path to play; it may be within `scenario`";
-    api.take_raw(at, summary, Act::Control, (Shape::of::<Scenario>(), selected), |call, body| {
+    let route = Route::post("/robot/{id}/scenario", summary, Act::Control, selected);
+    api.take_raw(route.takes(Shape::of::<Scenario>()).or(FULL), |call, body| {
         let new: Scenario = within(body, "scenario")?;
         Ok(value(call.change(|state| resource::add_scenario(&mut state.road, call.part("id"), &new))?))
     });
@@ -244,23 +239,19 @@ fn robots(api: &mut Api) {
         let known = scenarios(call)?.into_iter().find(|it| it.id.to_string() == call.part("scenario"));
         Ok(json!({"scenario": found(known, "scenario", call, "scenario")?}))
     });
-    let summary = "Take a scenario from a robot";
-    api.delete("/robot/{id}/scenario/{scenario}", summary, Act::Control, accepted(), |call| {
+    let path = "/robot/{id}/scenario/{scenario}";
+    let route = Route::delete(path, "Take a scenario from a robot", Act::Control, accepted());
+    api.give(route, |call| {
         let request = call.request("robot", |state| {
             resource::remove_scenario(&mut state.road, call.part("id"), call.part("scenario"))?;
             Ok(Vec::new())
         });
         number(request?)
     });
-    let route = Route {
-        method: MethodFilter::POST,
-        path: "/robot/{id}/proxy",
-        summary: "Send a robot_proxy command and answer what the robot returns",
-        act: Act::Control,
-        takes: Some(Shape::object()),
-        gives: Shape::object(),
-    };
-    api.serve(route, on(MethodFilter::POST, ask_robot));
+    let summary = "Send a robot_proxy command and answer what the robot returns";
+    let route = Route::post("/robot/{id}/proxy", summary, Act::Control, Shape::object());
+    let route = route.takes(Shape::object()).or(("504", "no robot answered"));
+    api.serve(route, post(ask_robot));
 }
 
 /// Whoever plays the robot is on the channel and knows it by its id, which the command therefore carries.
@@ -295,9 +286,9 @@ fn beacons(api: &mut Api) {
     }
     // The original's path ends in a slash.
     for path in ["/beacon", "/beacon/"] {
-        let shapes = (Shape::resource::<BeaconState>(), accepted());
         let summary = "Report a beacon: id and state; they may be within `beacon`";
-        api.take_raw((MethodFilter::POST, path), summary, Act::Report, shapes, |call, body| {
+        let route = Route::post(path, summary, Act::Report, accepted());
+        api.take_raw(route.takes(Shape::resource::<BeaconState>()), |call, body| {
             let report: Report = within(body, "beacon")?;
             let (id, state) = (report.id, Value::Object(report.state));
             let request =
@@ -308,7 +299,8 @@ fn beacons(api: &mut Api) {
         });
     }
     let gives = accepted().with("beacon", Shape::object());
-    api.delete("/beacon/{id}", "Forget a reported beacon", Act::Report, gives, |call| {
+    let route = Route::delete("/beacon/{id}", "Forget a reported beacon", Act::Report, gives);
+    api.give(route, |call| {
         let mut forgotten = None;
         let request = call.request("beacon", |state| {
             let unknown = || ControlError::Unknown("reported beacon", call.part("id").to_owned());
@@ -320,15 +312,13 @@ fn beacons(api: &mut Api) {
 }
 
 fn radios(api: &mut Api) {
-    let switch = || (control_of(Kind::V2x), accepted());
     api.get("/v2x", "Every radio", Shape::of::<V2x>().list().under("v2xs"), |call| {
         Ok(json!({"v2xs": call.look(|state| state.items(Kind::V2x))}))
     });
     api.get("/v2x/{id}", "One radio", Shape::of::<V2x>().under("v2x"), |call| {
         Ok(json!({"v2x": one(call, Kind::V2x)?}))
     });
-    let at = (MethodFilter::PATCH, "/v2x/{id}");
-    api.take_raw(at, "Switch a radio", Act::Control, switch(), |call, asked| {
+    api.take_raw(switch("/v2x/{id}", "Switch a radio", Kind::V2x), |call, asked| {
         control(call, Kind::V2x, call.part("id"), asked)
     });
     for (plural, name, kind) in RADIOS {
@@ -340,7 +330,7 @@ fn radios(api: &mut Api) {
             Ok(json!({plural: items}))
         });
         let summary = format!("Switch every {kind} of the facility");
-        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, switch(), move |call, asked| {
+        api.take_raw(switch(&at, &summary, Kind::V2x), move |call, asked| {
             control_all(call, Kind::V2x, asked, |road, item| {
                 is_one(item) && radio_number(road, item["name"].as_str().unwrap_or_default()).is_some()
             })
@@ -358,7 +348,7 @@ fn radios(api: &mut Api) {
             Ok(json!({name: its(call)?}))
         });
         let summary = format!("Switch one {kind}");
-        api.take_raw((MethodFilter::PATCH, &at), &summary, Act::Control, switch(), move |call, asked| {
+        api.take_raw(switch(&at, &summary, Kind::V2x), move |call, asked| {
             let id = resource::id_of(&its(call)?).map(|id| id.to_string()).unwrap_or_default();
             control(call, Kind::V2x, &id, asked)
         });
@@ -373,10 +363,9 @@ fn radios(api: &mut Api) {
             "Send a pedestrian's message through it",
         ),
     ] {
-        let at = (MethodFilter::POST, path);
-        api.take_raw(at, summary, Act::Report, (takes, accepted()), move |call, body| {
-            transmit(call, radio, body)
-        });
+        let route = Route::post(path, summary, Act::Report, accepted()).takes(takes);
+        let route = route.or(("409", "the radio is not enabled"));
+        api.take_raw(route, move |call, body| transmit(call, radio, body));
     }
 }
 

@@ -31,7 +31,8 @@ impl State {
     /// Those that are only listened to are left out.
     ///
     /// # Errors
-    /// What the first of them refuses; nothing has been changed then, and nobody hears anything.
+    /// What the first of them refuses; that is remembered under one number, nothing has been changed, and nobody hears
+    /// anything.
     pub fn control_all(
         &mut self,
         kind: Kind,
@@ -44,7 +45,10 @@ impl State {
             match resource::control(&mut trial, kind, &id.to_string(), patch) {
                 Ok(()) => obeying.push((id.to_string(), new_number())),
                 Err(ControlError::Heard(_)) => {}
-                Err(error) => return Err(error),
+                Err(error) => {
+                    let refused = self.request(new_number(), by, kind.name(), |_| Err(error));
+                    return refused.map(|outputs| (Vec::new(), outputs));
+                }
             }
         }
         let mut outputs = Vec::new();

@@ -168,7 +168,7 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
             }
             Some(Event::Lost { reason, retrying: true }) => eprintln!("{reason}; trying again"),
             Some(Event::Lost { reason, .. }) => return Err(Failed::connection(reason).into()),
-            Some(Event::Message { name, data }) => {
+            Some(Event::Message { name, data, .. }) => {
                 if let Some(waiting) = &mut entry {
                     waiting.hear(&name, &data);
                     if waiting.refused.is_some() {
@@ -200,7 +200,7 @@ async fn join(server: Server, channels: Vec<String>) -> anyhow::Result<()> {
     let mut entry = Entry::new(channels);
     let mut next = async || match events.next().await {
         Some(Event::Lost { reason, .. }) => Err(Failed::connection(reason)),
-        Some(Event::Message { name, data }) => Ok(Some((name, data))),
+        Some(Event::Message { name, data, .. }) => Ok(Some((name, data))),
         Some(Event::Back) => Ok(None),
         None => Err(ended()),
     };
@@ -293,7 +293,7 @@ async fn send(server: Server, event: &str, data: Option<Value>) -> anyhow::Resul
     // that the event was refused.
     let mut heard = async |refused: &mut Option<String>| {
         while let Some(happened) = events.next().await {
-            if let Event::Message { name, data } = happened {
+            if let Event::Message { name, data, .. } = happened {
                 *refused = refused.take().or_else(|| refusal(event, &name, &data));
             }
         }

@@ -6,8 +6,12 @@
 //!
 //! let options = Options { channels: vec!["intersection".into()], ..Options::new("http://localhost:5000", "key") };
 //! let (client, mut events) = connect(options).await?;
-//! while let Some(Event::Message { name, data }) = events.next().await {
+//! while let Some(Event::Message { name, data, reply }) = events.next().await {
 //!     println!("{name} {data}");
+//!     if let Some(reply) = reply.filter(|_| name == "robot_proxy") {
+//!         // What a robot returns for a command; an error is that of a connection that is lost meanwhile.
+//!         let _ = reply.send(&[serde_json::json!({"percent": 87})]).await;
+//!     }
 //! }
 //! # drop(client);
 //! # Ok(())
@@ -21,7 +25,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::handlers::NAMESPACE;
-use crate::socketio_client::{self, Backoff, CallError, Disconnect, EmitError, UrlError};
+use crate::socketio_client::{self, Backoff, CallError, Disconnect, EmitError, Reply, UrlError};
 
 /// How long a server may take to say whether a key is good.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -73,7 +77,7 @@ pub enum ConnectError {
 }
 
 /// What happens.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub enum Event {
     /// The server said something.
     Message {
@@ -81,6 +85,8 @@ pub enum Event {
         name: String,
         /// Its argument.
         data: Value,
+        /// Returns something to a server that asked for it, as it asks robots.
+        reply: Option<Reply>,
     },
     /// The connection is lost.
     Lost {
@@ -200,7 +206,7 @@ impl Events {
             self.next = Some(match self.events.next().await? {
                 socketio_client::Event::Message(message) => {
                     let data = message.data().clone();
-                    Event::Message { name: message.event, data }
+                    Event::Message { name: message.event, data, reply: message.reply }
                 }
                 socketio_client::Event::Connected { .. } => Event::Back,
                 socketio_client::Event::Disconnected { reason, retrying } => Event::Lost { reason, retrying },
@@ -220,7 +226,7 @@ impl Events {
         while let Some(event) = self.next().await {
             match event {
                 Event::Message { name, .. } if name == "auth_ok" => return Ok(()),
-                Event::Message { name, data } if name == "auth_fail" => {
+                Event::Message { name, data, .. } if name == "auth_fail" => {
                     let why = data["message"].as_str().unwrap_or("it does not say why").to_owned();
                     return Err(ConnectError::Refused(why));
                 }

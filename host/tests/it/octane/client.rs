@@ -8,10 +8,12 @@ use cloverleaf::services::octane::client::{ConnectError, Event, Events, Options,
 use cloverleaf::services::octane::source::Feed;
 use cloverleaf::socketio_client::Backoff;
 use cloverleaf_core::tscbm::{Message, Phases};
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::UdpSocket;
 
 use super::player::options;
+use super::rest::ask;
 use crate::support::Server;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -21,7 +23,7 @@ async fn next(events: &mut Events, event: &str) -> Value {
     let found = async {
         loop {
             match events.next().await.expect("not the end") {
-                Event::Message { name, data } if name == event => return data,
+                Event::Message { name, data, .. } if name == event => return data,
                 _ => {}
             }
         }
@@ -47,6 +49,30 @@ async fn it_logs_in_joins_listens_and_speaks() {
     confirmed.unwrap();
     assert_eq!(heard, json!({"message": "hello"}));
     client.disconnect().await;
+}
+
+#[tokio::test]
+async fn a_robot_returns_what_it_is_asked_for() {
+    let server = Server::start(&options()).await;
+    let channels = vec!["robot".into()];
+    let (_client, mut events) =
+        connect(Options { channels, ..Options::new(&server.url(), "goodkey") }).await.unwrap();
+    while next(&mut events, "join").await["join"] != "robot" {}
+    let asked = ask(&server, Method::POST, "/api/robot/1/proxy", Some(r#"{"type":"get_batt"}"#));
+    let robot = async {
+        loop {
+            if let Some(Event::Message { name, data, reply: Some(reply) }) = events.next().await
+                && name == "robot_proxy"
+            {
+                assert_eq!(data, json!({"id": 1, "type": "get_batt"}));
+                return reply.send(&[json!({"percent": 87})]).await.unwrap();
+            }
+        }
+    };
+    let robot = tokio::time::timeout(TIMEOUT, robot);
+    let ((status, body), obeyed) = tokio::join!(asked, robot);
+    obeyed.expect("a command in time");
+    assert_eq!((status, body), (StatusCode::OK, json!({"answer": {"percent": 87}})));
 }
 
 #[tokio::test]
@@ -81,15 +107,18 @@ async fn it_comes_back_to_a_server_that_went_away_logs_in_and_joins_again() {
     let road = Arc::clone(app.road());
     let _server = Server::serve_at(address, app).await;
     // Attempts that found nobody are not told of.
-    assert_eq!(happened().await, Event::Back);
-    let said = |name: &str, data: Value| Event::Message { name: name.into(), data };
-    assert_eq!(happened().await, said("auth_ok", json!({"message": "OK"})));
+    assert!(matches!(happened().await, Event::Back));
+    let mut said = async || match happened().await {
+        Event::Message { name, data, .. } => (name, data),
+        event => panic!("{event:?}"),
+    };
+    assert_eq!(said().await, ("auth_ok".into(), json!({"message": "OK"})));
     for channel in ["user", "facility"] {
-        assert_eq!(happened().await, said("join", json!({"join": channel})));
+        assert_eq!(said().await, ("join".into(), json!({"join": channel})));
     }
-    assert!(matches!(happened().await, Event::Message { name, .. } if name == "channels"));
+    assert_eq!(said().await.0, "channels");
     for channel in ["gate", "ipc"] {
-        while happened().await != said("join", json!({"join": channel})) {}
+        while said().await != ("join".into(), json!({"join": channel})) {}
         assert_eq!(road.look(|state| state.audience(channel)), 1);
     }
 }

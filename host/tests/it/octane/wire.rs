@@ -125,7 +125,10 @@ async fn leaving_the_namespace_leaves_the_others_alone() {
     assert!(wire.receive().await.starts_with("40{"));
     wire.send(r#"42/octane,["disconnect_request"]"#).await;
     assert_eq!(wire.receive().await, "41/octane,");
-    // Still there: a second CONNECT is acknowledged on the same connection.
+    // Still there: `/` hears, and answers, what is said to it.
+    wire.send(r#"421["has_name","RPM"]"#).await;
+    while wire.receive().await != "431[]" {}
+    // And a second CONNECT is acknowledged on the same connection.
     wire.send("40/octane,").await;
     assert!(wire.receive().await.starts_with("40/octane,"));
 }

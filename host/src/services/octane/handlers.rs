@@ -10,7 +10,7 @@ use super::channel::Channel;
 use super::events::Credentials;
 use super::fanout::Fanout;
 use super::keys::Grant;
-use super::state::{ClientId, Input, Output, State};
+use super::state::{ClientId, Input, Moment, Output, State};
 use crate::socketio::{self, Incoming, Member, Message, catch_up};
 use crate::timeline::{Bus, Source, Value};
 use futures_util::StreamExt;
@@ -20,6 +20,7 @@ use serde_json::value::RawValue;
 use socketioxide::SocketIo;
 use socketioxide::extract::{AckSender, SocketRef};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// The namespace, in lower case only.
 pub const NAMESPACE: &str = "/octane";
@@ -28,6 +29,7 @@ pub const NAMESPACE: &str = "/octane";
 pub struct Octane {
     inner: Mutex<Inner>,
     timeline: Bus,
+    started: Instant,
     clients: AtomicU64,
     this: Weak<Self>,
 }
@@ -46,11 +48,12 @@ impl std::fmt::Debug for Octane {
 impl Octane {
     pub(super) fn new(state: State, timeline: Bus) -> Arc<Self> {
         let inner = Mutex::new(Inner { state, fanout: Fanout::default() });
-        Arc::new_cyclic(|this| Self { inner, timeline, clients: AtomicU64::new(0), this: Weak::clone(this) })
+        let (started, clients) = (Instant::now(), AtomicU64::new(0));
+        Arc::new_cyclic(|this| Self { inner, timeline, started, clients, this: Weak::clone(this) })
     }
 
-    /// What is known of a key presented to REST.
-    pub fn check(&self, key: &str) -> Option<Grant> {
+    /// What is known of the key, if any, that is presented to REST.
+    pub fn check(&self, key: Option<&str>) -> Option<Grant> {
         self.lock().state.keys.check(key, Timestamp::now())
     }
 
@@ -129,7 +132,7 @@ impl Octane {
 
     fn handle_event(&self, input: Input<'_>, ack: Option<(ClientId, AckSender)>) {
         let mut inner = self.lock();
-        let outputs = inner.state.handle(Timestamp::now(), input);
+        let outputs = inner.state.handle(self.now(), input);
         self.carry_out(&mut inner, outputs, ack);
     }
 
@@ -177,6 +180,10 @@ impl Octane {
         }
     }
 
+    fn now(&self) -> Moment {
+        Moment { elapsed: self.started.elapsed(), wall: Timestamp::now() }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,7 +205,7 @@ impl Member for Client {
     fn leave(&self) {
         let mut inner = self.octane.lock();
         inner.fanout.remove(self.id);
-        let outputs = inner.state.handle(Timestamp::now(), Input::Closed { client: self.id });
+        let outputs = inner.state.handle(self.octane.now(), Input::Closed { client: self.id });
         self.octane.carry_out(&mut inner, outputs, None);
     }
 }

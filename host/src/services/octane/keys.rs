@@ -22,7 +22,7 @@ use crate::auth::Key;
 /// How many keys made over REST there may be at a time.
 pub const MAX_ISSUED: usize = 256;
 
-/// How long a key may be, in bytes. A longer text is none.
+/// How long a key may be, in bytes. A longer text is not a key, nor is the empty one.
 pub const MAX_KEY: usize = 1024;
 
 /// What a key allows. Every key allows to read: to join channels and to ask for resources.
@@ -153,6 +153,14 @@ pub enum KeysError {
         /// Which key.
         name: String,
     },
+    /// A hash is that of the empty text, which everybody has.
+    #[error("{path}: key {name}: sha256 is that of the empty text: a key must not be empty")]
+    Empty {
+        /// Which file.
+        path: String,
+        /// Which key.
+        name: String,
+    },
 }
 
 #[derive(Deserialize)]
@@ -250,6 +258,9 @@ impl Keys {
         for entry in file.key {
             let key = Key::from_sha256(&entry.sha256)
                 .ok_or_else(|| KeysError::Hash { path: path.to_owned(), name: entry.name.clone() })?;
+            if key.matches("") {
+                return Err(KeysError::Empty { path: path.to_owned(), name: entry.name });
+            }
             let mut scopes = Scopes::default();
             for scope in &entry.scopes {
                 match scope {
@@ -278,10 +289,10 @@ impl Keys {
         self.known.is_empty() && !self.open
     }
 
-    /// What is known of a key; none when it is unknown, not yet good or not good any more.
-    pub fn check(&self, presented: &str, now: Timestamp) -> Option<Grant> {
+    /// What is known of the key that is presented, if any; none when it is unknown, not yet good or not good any more.
+    pub fn check(&self, presented: Option<&str>, now: Timestamp) -> Option<Grant> {
         // Everybody waits while this hashes: it does so once, and not what is too long to be a key.
-        let presented = (presented.len() <= MAX_KEY).then(|| Key::new(presented));
+        let presented = presented.filter(|it| (1..=MAX_KEY).contains(&it.len())).map(Key::new);
         // Every key is compared, so that the time taken says nothing about which one it was.
         let mut found = None;
         for known in &self.known {
@@ -318,12 +329,12 @@ mod tests {
         );
         keys.parse(&file, "keys.toml").unwrap();
         assert!(!keys.is_open(), "a file with keys closes the door");
-        let grant = keys.check("good", at("2024-05-01T00:00:00Z")).unwrap();
+        let grant = keys.check(Some("good"), at("2024-05-01T00:00:00Z")).unwrap();
         assert_eq!((&*grant.name, grant.scopes), ("shuttle", Scopes { device: true, ..Scopes::default() }));
         assert_eq!(grant.until, Some(at("2025-05-01T00:00:00Z")));
-        assert_eq!(keys.check("good", at("2024-04-30T23:59:59Z")), None, "not yet");
-        assert_eq!(keys.check("good", at("2025-05-01T00:00:00Z")), None, "not any more");
-        for bad in ["", "goo", "good ", "GOOD"] {
+        assert_eq!(keys.check(Some("good"), at("2024-04-30T23:59:59Z")), None, "not yet");
+        assert_eq!(keys.check(Some("good"), at("2025-05-01T00:00:00Z")), None, "not any more");
+        for bad in [None, Some(""), Some("goo"), Some("good "), Some("GOOD")] {
             assert_eq!(keys.check(bad, at("2024-06-01T00:00:00Z")), None, "{bad:?}");
         }
     }
@@ -331,8 +342,10 @@ mod tests {
     #[test]
     fn without_keys_everybody_gets_in_or_nobody() {
         let now = at("2024-06-01T00:00:00Z");
-        assert_eq!(Keys::none(true).check("", now).unwrap().scopes, Scopes::ALL);
-        assert_eq!(Keys::none(false).check("anything", now), None);
+        for presented in [None, Some(""), Some("anything")] {
+            assert_eq!(Keys::none(true).check(presented, now).unwrap().scopes, Scopes::ALL);
+            assert_eq!(Keys::none(false).check(presented, now), None);
+        }
         assert!(Keys::none(false).is_empty());
     }
 
@@ -345,8 +358,8 @@ mod tests {
             keys.issue(Key::new(&count.to_string()), grant.clone(), now).unwrap();
         }
         assert_eq!(keys.issue(Key::new("one more"), grant.clone(), now), Err(Full));
-        assert_eq!(keys.check("7", now), Some(grant.clone()));
-        assert_eq!(keys.check("7", later), None, "over");
+        assert_eq!(keys.check(Some("7"), now), Some(grant.clone()));
+        assert_eq!(keys.check(Some("7"), later), None, "over");
         keys.issue(Key::new("one more"), Grant { until: None, ..grant }, later).unwrap();
         assert_eq!(keys.grants(later).count(), 1, "those that are over have made room");
     }
@@ -358,7 +371,7 @@ mod tests {
                 format!("[[key]]\nname = 'k'\nsha256 = '{}'\nscopes = ['{scope}']\n", Key::new("k").sha256());
             let mut keys = Keys::none(false);
             keys.parse(&text, "keys.toml").unwrap();
-            keys.check("k", at("2024-06-01T00:00:00Z")).unwrap().scopes
+            keys.check(Some("k"), at("2024-06-01T00:00:00Z")).unwrap().scopes
         };
         let acts =
             [Act::Read, Act::Report, Act::Speak, Act::Control, Act::Manage, Act::Device, Act::Schedule];
@@ -382,5 +395,18 @@ mod tests {
             "keys.toml: key a: sha256 is 64 hexadecimal digits"
         );
         assert!(bad("[[key]]\nname = 'a'\nsha256 = ''\nscopes = ['root']").contains("root"));
+        assert_eq!(
+            bad(&format!("[[key]]\nname = 'a'\nsha256 = '{}'", Key::new("").sha256())),
+            "keys.toml: key a: sha256 is that of the empty text: a key must not be empty"
+        );
+    }
+
+    #[test]
+    fn the_empty_text_is_not_a_key_even_if_its_hash_is_known() {
+        let mut keys = Keys::none(false);
+        keys.add(Key::new(""));
+        for presented in [None, Some("")] {
+            assert_eq!(keys.check(presented, at("2024-06-01T00:00:00Z")), None, "{presented:?}");
+        }
     }
 }

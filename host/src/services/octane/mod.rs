@@ -27,6 +27,7 @@
 //! | a radio's channels | by its id | by its number in REST and by its v2x id |
 //! | ids of intersections, signals, crosswalks, crossings, gates, lights, radios, robots | text in its description, numbers in its events | numbers; text with `--octane-ids string` |
 //! | a direction that a signal has no lamps for | not defined | `"color": null, "status": "disabled"` |
+//! | what simulated vehicles and pedestrians send, on `v2x_obu_raw` and `v2x_vru_raw` | as it was on the air | never: nothing here encodes J2735; what clients send raw is passed on |
 //! | `v2x_new` | announced | sent when a client has a radio send that nobody knew of |
 //! | a source that falls silent | its last state lives on | `"stale": true` in updates and REST, a `facility_message` |
 //! | a reader that is too slow | unbounded memory, or lost messages | telemetry conflates by signal, messages never; then disconnected |
@@ -57,7 +58,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use socketioxide::SocketIo;
 use tokio::time::MissedTickBehavior;
 
@@ -196,7 +197,7 @@ pub async fn start(options: &Options, context: &Context, io: &SocketIo) -> Resul
     };
     let facility = facility.map_err(|(path, error)| StartError::Facility { path, error: Box::new(error) })?;
     let settings = Settings {
-        grace: SignedDuration::try_from(options.grace).unwrap_or(SignedDuration::MAX),
+        grace: options.grace,
         echo_disconnect: options.echo_disconnect,
         phases_as: options.phases,
         ids_as: options.ids,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::channel::Channel;
-use super::events::{AnyState, Id};
+use super::events::{AnyState, Id, V2x};
 use super::resource::Kind;
 use super::state::{Output, Publication, State, publication, raw, value};
 use super::view::{View, radio_number};
@@ -16,8 +16,6 @@ use crate::road::intersection::Intersection;
 const BEACONS_EVERY: u64 = 2;
 /// Intersections and radios are told of every so many tenths of a second, whether anything changed or not.
 const INTERSECTIONS_EVERY: u64 = 10;
-/// A beacon that a client reports is silent after so many seconds: they report five times a second.
-const BEACON_SILENT_AFTER: f64 = 5.0;
 
 /// What has been told already.
 #[derive(Debug, Default)]
@@ -49,12 +47,13 @@ impl State {
             self.publish_beacons(outputs);
         }
         if is_due(INTERSECTIONS_EVERY) {
+            self.mark_silent_reports(now, outputs);
             self.publish_v2x(outputs);
             if self.records.polling {
                 self.publish_intersections(outputs);
             }
+            self.mark_silent_intersections(outputs);
             self.publish_weather(outputs);
-            self.mark_silent_beacons(now, outputs);
         }
         for kind in [
             Kind::Signal,
@@ -87,9 +86,13 @@ impl State {
         }
     }
 
-    fn publish_intersections(&mut self, outputs: &mut Vec<Output>) {
+    fn publish_intersections(&self, outputs: &mut Vec<Output>) {
         let items = self.view().items(Kind::Intersection);
         outputs.extend(items.iter().filter_map(|item| self.update(Kind::Intersection, item)));
+    }
+
+    /// That a controller falls silent, and that it speaks again, is told to everybody on `facility` once.
+    fn mark_silent_intersections(&mut self, outputs: &mut Vec<Output>) {
         let view = self.view();
         let silent = self.road.intersections.values().filter(|it| view.is_silent(it));
         let silent: HashSet<u32> = silent.map(|it| it.site.id).collect();
@@ -154,11 +157,15 @@ impl State {
 
     fn publish_v2x(&self, outputs: &mut Vec<Output>) {
         if self.has_audience(&Channel::known("v2x")) {
-            let items = self.view().items(Kind::V2x);
-            // The original knows no updates of pedestrians.
-            let told = items.iter().filter(|item| item["type"] != "VRU");
-            outputs.extend(told.filter_map(|item| self.update(Kind::V2x, item)));
+            let view = self.view();
+            let heard = self.posted_radios().filter(|radio| !radio.stale);
+            outputs.extend(view.radios().chain(heard).filter_map(|radio| self.radio_update(&radio)));
         }
+    }
+
+    /// What a radio is like. The original knows no updates of pedestrians.
+    pub(super) fn radio_update(&self, radio: &V2x) -> Option<Output> {
+        (radio.r#type != "VRU").then(|| self.update(Kind::V2x, &value(radio))).flatten()
     }
 
     /// The channels of an intersection's radio that anybody has joined: it goes by its name and by its number.
@@ -200,24 +207,6 @@ impl State {
             }
         }
         self.published.alerts = raised;
-    }
-
-    /// A beacon whose client reports nothing any more is told of once more, as it was and marked, and then no longer.
-    fn mark_silent_beacons(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
-        let serviced = json!(self.view().now());
-        for (id, posted) in &mut self.posted {
-            let silent = now.duration_since(posted.heard).as_secs_f64() > BEACON_SILENT_AFTER;
-            if silent && !posted.stale {
-                posted.stale = true;
-                let update = json!({"id": id, "serviced": serviced, "state": posted.state, "stale": true});
-                outputs.push(publication(
-                    &["beacon"],
-                    "beacon_update",
-                    &update,
-                    Some(format!("beacon/{id}")),
-                ));
-            }
-        }
     }
 }
 

@@ -4,8 +4,8 @@
 use cloverleaf::services::octane::state::MAX_CHANNELS;
 use serde_json::{Value, json};
 
+use super::bench::Bench;
 use super::player::{member, options};
-use super::state::Bench;
 use crate::support::Server;
 
 /// What a value may be replaced by, each with the letter of its type. `h` is a number that no float holds, `d` is deeper

@@ -1,6 +1,7 @@
 //! The road: what is decided (state, resources), what goes over the wire (wire), what it looks like (schema), and REST.
 
 pub(crate) mod apidocs;
+mod bench;
 mod cli;
 mod client;
 mod heartbeat;

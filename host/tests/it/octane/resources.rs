@@ -1,15 +1,16 @@
 //! What stands on the road, as it is told of and controlled, without a socket or a clock.
 
+use std::time::Duration;
+
 use cloverleaf::services::octane::keys::Scopes;
 use cloverleaf::services::octane::resource::Kind;
 use cloverleaf::services::octane::state::{Input, Output, Settings};
 use cloverleaf::services::octane::view::{IdsAs, PhasesAs};
 use cloverleaf_core::tscbm;
-use jiff::SignedDuration;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::state::{Bench, grant};
+use super::bench::{Bench, grant};
 
 #[test]
 fn phases_and_ids_are_written_as_the_clients_want_them() {
@@ -101,6 +102,8 @@ fn what_is_asked_of_all_is_done_by_all_or_by_none() {
     let error = ask(&mut bench, &format!(r#"{{"state":{{"hold":"{most}"}}}}"#)).unwrap_err();
     assert!(error.to_string().contains("there is no stage"), "{error}");
     assert_eq!(held(&bench), 0);
+    let failed = bench.state.records.failed(&by, Some("intersection"));
+    assert_eq!(failed.iter().map(|it| it.description.clone()).collect::<Vec<_>>(), [error.to_string()]);
     let (numbers, outputs) = ask(&mut bench, r#"{"state":{"hold":"1"}}"#).unwrap();
     assert_eq!((numbers.len(), outputs.len(), held(&bench)), (11, 22, 11));
 }
@@ -116,6 +119,13 @@ fn an_intersection_that_is_not_enabled_listens_to_nothing() {
         (&item["state"]["hold"], &item["state"]["callPedestrian"]),
         (&json!("00000000"), &json!("00000000"))
     );
+    bench.control(Kind::Intersection, "6", r#"{"state":{"enabled":false}}"#).unwrap();
+    let patch = RawValue::from_string(r#"{"state":{"enabled":true}}"#.into()).unwrap();
+    bench.state.preempt("6", "1", &patch).unwrap();
+    assert_eq!(bench.state.road.intersections[&6].preempt, None);
+    bench.control(Kind::Intersection, "6", r#"{"state":{"enabled":true}}"#).unwrap();
+    bench.state.preempt("6", "1", &patch).unwrap();
+    assert_eq!(bench.state.road.intersections[&6].preempt, Some(1));
 }
 
 #[test]
@@ -166,8 +176,8 @@ fn whatever_is_due_is_told_however_late_time_passes() {
     let mut told = 0;
     // Never a whole second after the start.
     for count in 0..60 {
-        bench.now += SignedDuration::from_millis(if count == 0 { 100 } else { 200 });
-        let outputs = bench.state.handle(bench.now, Input::Tick);
+        bench.later(Duration::from_millis(if count == 0 { 100 } else { 200 }));
+        let outputs = bench.handle(Input::Tick);
         let is_it = |it: &&Output| matches!(it, Output::Publish(it) if it.event == "intersection_update");
         told += outputs.iter().filter(is_it).count();
     }
@@ -189,6 +199,46 @@ fn a_radio_goes_by_its_number_too_and_is_silent_while_it_is_off() {
     let kinds: std::collections::BTreeSet<_> =
         said.iter().map(|it| it["state"]["type"].as_str().unwrap()).collect();
     assert_eq!(kinds.into_iter().collect::<Vec<_>>(), ["OBU", "RSU"]);
+}
+
+#[test]
+fn nothing_is_sent_through_a_radio_that_is_off() {
+    let mut bench = Bench::new();
+    bench.member(1);
+    bench.control(Kind::V2x, "4", r#"{"state":{"enabled":false}}"#).unwrap();
+    for (event, rsu) in [("v2x_BSM", r#""0124""#), ("v2x_PSM", "4"), ("v2x_PSM", r#""4""#)] {
+        let name = rsu.trim_matches('"');
+        let refused = format!(r#"emit 1 error {{"event":"{event}","message":"rsu {name} is not enabled"}}"#);
+        let data = format!(r#"{{"id":{rsu},"payload":{{"id":"beef0001","speed":1.0}}}}"#);
+        assert_eq!(bench.event(1, event, &data), [refused, "ack".into()]);
+    }
+    assert!(bench.state.item(Kind::V2x, "beef0001").is_none());
+    let through_another = r#"{"id":"0125","payload":{"id":"beef0001"}}"#;
+    assert_eq!(bench.event(1, "v2x_BSM", through_another).len(), 3, "v2x_new, the message, ack");
+    bench.control(Kind::V2x, "4", r#"{"state":{"enabled":true}}"#).unwrap();
+    assert_eq!(bench.event(1, "v2x_BSM", r#"{"id":"0124","payload":{"id":"beef0001"}}"#).len(), 2);
+}
+
+#[test]
+fn a_radio_of_a_client_is_told_of_while_it_is_heard_and_once_when_it_falls_silent() {
+    let mut bench = Bench::new();
+    bench.member(1);
+    bench.event(1, "join", r#"{"channel":"v2x"}"#);
+    bench.event(1, "v2x_BSM", r#"{"id":"0124","payload":{"id":"beef0001","speed":3.5}}"#);
+    bench.event(1, "v2x_PSM", r#"{"id":"0124","payload":{"id":"beef0002","speed":1.5}}"#);
+    let its = |said: Vec<Value>, name: &str| {
+        said.into_iter().filter(|said| said["state"]["name"] == name).collect::<Vec<_>>()
+    };
+    let said = its(bench.pass(1, "v2x_update"), "beef0001");
+    assert_eq!((said.len(), &said[0]["state"]["state"]["speed"]), (1, &json!(3.5)));
+    assert!(said[0].get("stale").is_none());
+    let said = bench.pass(10, "v2x_update");
+    assert_eq!(its(said.clone(), "beef0002"), [] as [Value; 0], "the original tells of no pedestrians");
+    let stale: Vec<_> = its(said, "beef0001").iter().map(|said| said["stale"] == true).collect();
+    assert_eq!(stale, [false, true]);
+    assert_eq!(bench.state.item(Kind::V2x, "beef0001").unwrap()["stale"], true);
+    bench.event(1, "v2x_BSM", r#"{"id":"0124","payload":{"id":"beef0001","speed":0.5}}"#);
+    assert_eq!(its(bench.pass(1, "v2x_update"), "beef0001").len(), 1, "heard again");
 }
 
 #[test]
@@ -217,6 +267,7 @@ fn a_reset_puts_everything_back_and_tells_of_it() {
     bench.control(Kind::Light, "1", r#"{"state":{"dimLevel":5}}"#).unwrap();
     bench.control(Kind::Gate, "1", r#"{"state":{"gateCall":true}}"#).unwrap();
     bench.control(Kind::Intersection, "1", r#"{"state":{"hold":"00000010"}}"#).unwrap();
+    bench.control(Kind::Robot, "1", r#"{"state":{"scenario":{"id":2},"enabled":false}}"#).unwrap();
     assert_eq!(bench.pass(1, "light_update").len(), 1);
     let outputs = bench.state.reset_facility();
     let lines = bench.lines(outputs);
@@ -226,6 +277,8 @@ fn a_reset_puts_everything_back_and_tells_of_it() {
     assert_eq!(bench.state.item(Kind::Light, "1").unwrap()["state"]["dimLevel"], 100);
     assert_eq!(bench.state.item(Kind::Gate, "1").unwrap()["state"]["gateCall"], false);
     assert_eq!(bench.state.item(Kind::Intersection, "1").unwrap()["state"]["hold"], "00000000");
+    let robot = &bench.state.item(Kind::Robot, "1").unwrap()["state"];
+    assert_eq!((&robot["scenario"]["id"], &robot["enabled"]), (&json!(1), &json!(true)));
 }
 
 #[test]
@@ -241,6 +294,10 @@ fn intersections_can_be_left_alone() {
 fn a_real_controller_is_told_of_by_its_own_words_and_marked_when_it_falls_silent() {
     let mut bench = Bench::new();
     bench.state.road.intersections.get_mut(&4).unwrap().feed_by_datagrams();
+    bench.state.records.polling = false;
+    let spoken = bench.pass(2, "facility_message");
+    assert_eq!(spoken.len(), 1, "that it is silent is told although intersections are left alone");
+    bench.state.records.polling = true;
     let of_fourth = |said: Vec<Value>| said.into_iter().filter(|said| said["id"] == 4).collect::<Vec<_>>();
     assert_eq!(of_fourth(bench.pass(2, "intersection_update")), [] as [Value; 0], "it has not said anything");
     let message = tscbm::Message {
@@ -249,7 +306,7 @@ fn a_real_controller_is_told_of_by_its_own_words_and_marked_when_it_falls_silent
         milliseconds: 74,
         ..tscbm::Message::default()
     };
-    bench.state.handle(bench.now, Input::Heard { intersection: 4, message: Box::new(message) });
+    bench.handle(Input::Heard { intersection: 4, message: Box::new(message) });
     let said = of_fourth(bench.pass(1, "intersection_update")).remove(0);
     assert_eq!(said["state"]["updated"], "2024-05-06T08:00:02.074-04:00");
     assert_eq!(said["state"]["phases"][2]["color"], "GREEN");
@@ -263,6 +320,27 @@ fn a_real_controller_is_told_of_by_its_own_words_and_marked_when_it_falls_silent
     let said = of_fourth(bench.pass(1, "intersection_update")).remove(0);
     assert_eq!(said["stale"], true);
     assert_eq!(said["state"]["updated"], "2024-05-06T08:00:02.074-04:00", "never re-stamped");
+}
+
+/// What is answered to whoever asks something of an intersection with a real controller.
+const REFUSED: &str = "intersection 4 has a controller of its own, which is only listened to";
+
+#[test]
+fn before_a_real_controller_says_anything_all_of_its_intersection_is_there_and_stale() {
+    let mut bench = Bench::new();
+    bench.state.road.intersections.get_mut(&4).unwrap().feed_by_datagrams();
+    let changes = bench.pass(1, "signal_update");
+    assert!(changes.iter().all(|said| said["id"].as_u64().unwrap() / 10 != 4), "nothing to tell of yet");
+    for (kind, id, patch) in [
+        (Kind::Intersection, "4", "{}"),
+        (Kind::Signal, "41", "{}"),
+        (Kind::Crosswalk, "41", r#"{"callPedestrian":true}"#),
+    ] {
+        let item = bench.state.item(kind, id).unwrap();
+        assert_eq!((&item["state"], &item["stale"]), (&Value::Null, &json!(true)), "{kind:?}");
+        let error = bench.control(kind, id, &format!(r#"{{"state":{patch}}}"#)).unwrap_err();
+        assert_eq!(error, REFUSED, "{kind:?}");
+    }
 }
 
 #[test]
@@ -279,7 +357,7 @@ fn a_real_controller_is_passed_on_datagram_by_datagram_and_only_listened_to() {
     };
     let heard = |bench: &mut Bench| {
         let input = Input::Heard { intersection: 4, message: Box::new(message) };
-        let outputs = bench.state.handle(bench.now, input);
+        let outputs = bench.handle(input);
         bench.lines(outputs)
     };
     for _ in 0..3 {
@@ -289,7 +367,7 @@ fn a_real_controller_is_passed_on_datagram_by_datagram_and_only_listened_to() {
     }
     assert_eq!(bench.pass(60, "v2x_SPaT"), [] as [Value; 0], "said once");
     heard(&mut bench);
-    let refused = "intersection 4 has a controller of its own, which is only listened to";
+    let refused = REFUSED;
     for (kind, id, patch) in [
         (Kind::Intersection, "4", r#"{"state":{"hold":"00100010"}}"#),
         (Kind::Signal, "41", r#"{"state":{"straight":{"color":"GREEN"}}}"#),

@@ -198,6 +198,24 @@ async fn what_is_posted_is_heard_on_its_channels() {
 }
 
 #[tokio::test]
+async fn of_several_messages_all_are_sent_or_none_and_none_through_a_radio_that_is_off() {
+    let server = Server::start(&options()).await;
+    let half = r#"[{"id":"aa000001","latitude":1},{"id":"aa000002","latitude":"x"}]"#;
+    let (status, error) = ask(&server, Method::POST, "/api/v2x/rsu/4/bsms", Some(half)).await;
+    assert_eq!((status, &error["message"]), (StatusCode::BAD_REQUEST, &json!("latitude is a number")));
+    assert_eq!(ask(&server, Method::GET, "/api/v2x/obu/aa000001", None).await.0, StatusCode::NOT_FOUND);
+    let whole = r#"[{"id":"aa000001","latitude":1},{"id":"aa000002"}]"#;
+    assert_eq!(ask(&server, Method::POST, "/api/v2x/rsu/4/bsms", Some(whole)).await.0, StatusCode::OK);
+    assert_eq!(read(&server, "/api/v2x/obu/aa000002").await["obu"]["name"], "aa000002");
+    ask(&server, Method::PATCH, "/api/v2x/rsu/4", Some(r#"{"state":{"enabled":false}}"#)).await;
+    for path in ["/api/v2x/rsu/4/bsm", "/api/v2x/rsu/0124/bsms", "/api/v2x/rsu/0124/psm"] {
+        let (status, error) = ask(&server, Method::POST, path, Some(r#"{"id":"aa000003"}"#)).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{path}");
+        assert!(error["message"].as_str().unwrap().ends_with(" is not enabled"), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_robots_return_value_is_the_answer() {
     let server = Server::start(&options()).await;
     let mut robot = member(&server).await;

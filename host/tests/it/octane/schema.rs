@@ -1,15 +1,16 @@
 //! The payload of every event against the fields that the description of the original's interface gives it.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use cloverleaf::road::Road;
-use cloverleaf::road::facility::{BUILT_IN, Facility};
 use cloverleaf::services::octane::keys::Keys;
 use cloverleaf::services::octane::resource::Kind;
-use cloverleaf::services::octane::state::{Input, Output, Settings, State};
-use jiff::{SignedDuration, Timestamp};
+use cloverleaf::services::octane::state::{Input, Output};
+use jiff::Timestamp;
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use super::bench::Bench;
 
 /// Event, field, type. `#` is any element of an array; a `?` behind a type allows null. Types: s text, d date with
 /// milliseconds and offset, n number, i integer, b boolean, o object, 8 and 16 bit strings, and words to choose from.
@@ -98,9 +99,8 @@ fn is(value: &Value, kind: &str) -> bool {
 
 /// Everything that is said within a few minutes in which everything is asked of.
 fn said() -> BTreeMap<&'static str, Vec<Value>> {
-    let mut now: Timestamp = "2024-05-06T12:00:00Z".parse().unwrap();
-    let road = Road::new(Facility::parse(BUILT_IN).unwrap(), now);
-    let mut state = State::new(Settings::default(), Keys::none(true), road);
+    let mut bench = Bench::new();
+    bench.state.keys = Keys::none(true);
     let mut said = BTreeMap::<_, Vec<Value>>::new();
     let mut keep = |outputs: Vec<Output>| {
         for output in outputs {
@@ -110,19 +110,19 @@ fn said() -> BTreeMap<&'static str, Vec<Value>> {
             }
         }
     };
-    keep(state.handle(now, Input::Opened { client: 1, key: Some("key".into()) }));
+    keep(bench.handle(Input::Opened { client: 1, key: Some("key".into()) }));
     let radios = ["v2x_rsu_raw", "v2x_rsu_parsed", "v2x_obu_parsed", "v2x_vru_parsed", "v2x"];
     for channel in radios {
         let data = RawValue::from_string(format!(r#"{{"channel":"{channel}"}}"#)).unwrap();
-        keep(state.handle(now, Input::Event { client: 1, name: "join", data: &data }));
+        keep(bench.handle(Input::Event { client: 1, name: "join", data: &data }));
     }
-    let mut pass = |state: &mut State, seconds: i64, keep: &mut dyn FnMut(Vec<Output>)| {
+    let pass = |bench: &mut Bench, seconds: u64, keep: &mut dyn FnMut(Vec<Output>)| {
         for _ in 0..seconds * 10 {
-            now += SignedDuration::from_millis(100);
-            keep(state.handle(now, Input::Tick));
+            bench.later(Duration::from_millis(100));
+            keep(bench.handle(Input::Tick));
         }
     };
-    pass(&mut state, 2, &mut keep);
+    pass(&mut bench, 2, &mut keep);
     #[rustfmt::skip]
     let asked = [
         (Kind::Intersection, "1",     r#"{"state":{"callVehicle":"11111111","callPedestrian":"10101010"}}"#),
@@ -137,21 +137,17 @@ fn said() -> BTreeMap<&'static str, Vec<Value>> {
         (Kind::V2x,          "4",     r#"{"state":{"enabled":false}}"#),
     ];
     for (kind, id, patch) in asked {
-        keep(state.control(kind, id, &RawValue::from_string(patch.into()).unwrap()).unwrap());
+        keep(bench.state.control(kind, id, &RawValue::from_string(patch.into()).unwrap()).unwrap());
     }
     let data =
         RawValue::from_string(r#"{"id":"beef0001","longitude":-83.7,"latitude":42.3,"speed":3.0}"#.into())
             .unwrap();
-    keep(state.handle(now_of(&state), Input::Event { client: 1, name: "v2x_BSM", data: &data }));
+    keep(bench.handle(Input::Event { client: 1, name: "v2x_BSM", data: &data }));
     // Passed on as it was said, and so not checked.
-    pass(&mut state, 70, &mut keep);
-    keep(state.reset_facility());
+    pass(&mut bench, 70, &mut keep);
+    keep(bench.state.reset_facility());
     said.entry("v2x_BSM").and_modify(|all| all.retain(|it| it["id"] != "beef0001"));
     said
-}
-
-fn now_of(state: &State) -> Timestamp {
-    state.road.now()
 }
 
 #[test]

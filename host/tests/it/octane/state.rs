@@ -1,123 +1,18 @@
 //! Who gets in and who hears what, decided without a socket or a clock.
 
-use cloverleaf::auth::Key;
-use cloverleaf::road::Road;
-use cloverleaf::road::facility::{BUILT_IN, Facility};
-use cloverleaf::services::octane::keys::{Grant, Keys, Scopes};
+use std::time::Duration;
+
+use cloverleaf::services::octane::keys::Keys;
 use cloverleaf::services::octane::resource::Kind;
 use cloverleaf::services::octane::state::{
-    ClientId, Input, MAX_CHANNELS, MAX_ID, MAX_POSTED, MAX_REPORT, Output, PARTING, Publication, Settings,
-    State,
+    ClientId, Input, MAX_CHANNELS, MAX_ID, MAX_POSTED, MAX_REPORT, PARTING, Settings,
 };
-use jiff::{SignedDuration, Timestamp};
-use serde_json::value::RawValue;
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
+use super::bench::Bench;
+
 const LISTING: &str = r#"{"channels":[{"name":"facility","subscribed":true},{"name":"user","subscribed":true},{"name":"v2x","subscribed":false},{"name":"crosswalk","subscribed":false},{"name":"gate","subscribed":false},{"name":"railcrossing","subscribed":false},{"name":"signal","subscribed":false},{"name":"intersection","subscribed":false}]}"#;
-
-/// What is known of a key.
-pub(super) fn grant(scopes: Scopes) -> Grant {
-    Grant { name: "somebody".into(), scopes, from: None, until: None }
-}
-
-/// The keys of a few people.
-fn keys(now: Timestamp) -> Keys {
-    let mut keys = Keys::none(false);
-    let device = Scopes { device: true, ..Scopes::default() };
-    let soon = Some(now + SignedDuration::from_secs(10));
-    for (key, grant) in [
-        ("goodkey", grant(Scopes::USER)),
-        ("devicekey", grant(device)),
-        ("shortkey", Grant { until: soon, ..grant(Scopes::USER) }),
-    ] {
-        keys.issue(Key::new(key), grant, now).unwrap();
-    }
-    keys
-}
-
-/// A service that knows a few keys.
-pub(super) struct Bench {
-    pub(super) state: State,
-    pub(super) now: Timestamp,
-}
-
-impl Bench {
-    pub(super) fn new() -> Self {
-        Self::with(Settings::default())
-    }
-
-    pub(super) fn with(settings: Settings) -> Self {
-        let now: Timestamp = "2024-05-06T12:00:00Z".parse().unwrap();
-        let road = Road::new(Facility::parse(BUILT_IN).unwrap(), now);
-        Self { state: State::new(settings, keys(now), road), now }
-    }
-
-    /// What is done, a line each: `emit 1 join {…}`, `join 1 user`, `publish user user_message {…}`, `ack`, `bye 1`.
-    pub(super) fn lines(&mut self, outputs: Vec<Output>) -> Vec<String> {
-        let mut lines = Vec::new();
-        for output in outputs {
-            match output {
-                Output::Emit { client, event, data } => lines.push(format!("emit {client} {event} {data}")),
-                Output::Acknowledge => lines.push("ack".into()),
-                Output::Publish(Publication { channels, except, event, data, .. }) => {
-                    let except = except.map_or_else(String::new, |client| format!(" but {client}"));
-                    lines.push(format!("publish {channels:?}{except} {event} {data}"));
-                }
-                Output::Join { client, channel } => lines.push(format!("join {client} {channel:?}")),
-                Output::Leave { client, channel } => lines.push(format!("leave {client} {channel:?}")),
-                Output::Disconnect { client } => lines.push(format!("bye {client}")),
-                Output::Note { topic, value } => lines.push(format!("note {topic} {value}")),
-            }
-        }
-        lines
-    }
-
-    fn open(&mut self, client: ClientId, key: Option<&str>) -> Vec<String> {
-        let outputs = self.state.handle(self.now, Input::Opened { client, key: key.map(str::to_owned) });
-        self.lines(outputs)
-    }
-
-    pub(super) fn event(&mut self, client: ClientId, name: &str, data: &str) -> Vec<String> {
-        let data = RawValue::from_string(data.to_owned()).unwrap();
-        let outputs = self.state.handle(self.now, Input::Event { client, name, data: &data });
-        self.lines(outputs)
-    }
-
-    /// A client that is in.
-    pub(super) fn member(&mut self, client: ClientId) {
-        self.open(client, Some("goodkey"));
-    }
-
-    /// Lets time pass at once, and keeps what is said to clients alone.
-    fn wait(&mut self, time: SignedDuration) -> Vec<String> {
-        self.now += time;
-        let outputs = self.state.handle(self.now, Input::Tick);
-        let lines = self.lines(outputs);
-        lines.into_iter().filter(|line| line.starts_with("emit") || line.starts_with("bye")).collect()
-    }
-
-    /// Lets seconds pass, a tenth at a time, and keeps what is said on one event.
-    pub(super) fn pass(&mut self, seconds: i64, event: &str) -> Vec<Value> {
-        let mut said = Vec::new();
-        for _ in 0..seconds * 10 {
-            self.now += SignedDuration::from_millis(100);
-            for output in self.state.handle(self.now, Input::Tick) {
-                if let Output::Publish(publication) = output
-                    && publication.event == event
-                {
-                    said.push(serde_json::from_str(publication.data.get()).unwrap());
-                }
-            }
-        }
-        said
-    }
-
-    pub(super) fn control(&mut self, kind: Kind, id: &str, patch: &str) -> Result<Vec<String>, String> {
-        let patch = RawValue::from_string(patch.to_owned()).unwrap();
-        let outputs = self.state.control(kind, id, &patch).map_err(|error| error.to_string())?;
-        Ok(self.lines(outputs))
-    }
-}
 
 fn entry(client: ClientId) -> Vec<String> {
     vec![
@@ -159,8 +54,8 @@ fn a_bad_key_is_told_why_before_the_end() {
             "{auth}"
         );
         assert_eq!(bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#), [] as [&str; 0], "over is over");
-        assert_eq!(bench.wait(PARTING - SignedDuration::from_millis(1)), [] as [&str; 0], "time to hear it");
-        assert_eq!(bench.wait(SignedDuration::from_millis(1)), ["bye 1"]);
+        assert_eq!(bench.wait(PARTING - Duration::from_millis(1)), [] as [&str; 0], "time to hear it");
+        assert_eq!(bench.wait(Duration::from_millis(1)), ["bye 1"]);
         assert_eq!(bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#), [] as [&str; 0], "gone is gone");
     }
 }
@@ -169,12 +64,38 @@ fn a_bad_key_is_told_why_before_the_end() {
 fn without_a_key_a_client_stays_for_the_grace_and_no_longer() {
     let mut bench = Bench::new();
     bench.open(1, None);
-    assert_eq!(bench.wait(SignedDuration::from_secs(59)), [] as [&str; 0]);
+    assert_eq!(bench.wait(Duration::from_secs(59)), [] as [&str; 0]);
     assert_eq!(
-        bench.wait(SignedDuration::from_secs(1)),
+        bench.wait(Duration::from_secs(1)),
         [r#"emit 1 auth_fail {"message":"No API key within the time allowed"}"#]
     );
     assert_eq!(bench.wait(PARTING), ["bye 1"]);
+}
+
+#[test]
+fn however_long_the_grace_is_everybody_may_connect() {
+    let mut bench = Bench::with(Settings { grace: Duration::MAX, ..Settings::default() });
+    bench.later(Duration::from_secs(1));
+    assert_eq!(bench.open(1, None), [] as [&str; 0]);
+    assert_eq!(bench.wait(Duration::from_secs(3600)), [] as [&str; 0]);
+    assert_eq!(bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#).len(), 7);
+}
+
+#[test]
+fn a_clock_that_is_set_neither_shortens_the_grace_nor_keeps_who_has_to_go() {
+    let day = SignedDuration::from_hours(24);
+    let mut bench = Bench::new();
+    bench.open(1, None);
+    bench.now.wall += day;
+    assert_eq!(bench.wait(Duration::from_secs(59)), [] as [&str; 0], "set forward");
+    bench.now.wall -= day * 2;
+    assert_eq!(
+        bench.wait(Duration::from_secs(1)),
+        [r#"emit 1 auth_fail {"message":"No API key within the time allowed"}"#],
+        "set back"
+    );
+    bench.now.wall -= day;
+    assert_eq!(bench.wait(PARTING), ["bye 1"], "and once more");
 }
 
 #[test]
@@ -182,11 +103,8 @@ fn a_key_that_ends_takes_its_client_along() {
     let mut bench = Bench::new();
     bench.open(1, Some("shortkey"));
     bench.event(1, "join", r#"{"channel":"gate"}"#);
-    assert_eq!(bench.wait(SignedDuration::from_secs(9)), [] as [&str; 0]);
-    assert_eq!(
-        bench.wait(SignedDuration::from_secs(1)),
-        [r#"emit 1 auth_fail {"message":"API key has expired"}"#]
-    );
+    assert_eq!(bench.wait(Duration::from_secs(9)), [] as [&str; 0]);
+    assert_eq!(bench.wait(Duration::from_secs(1)), [r#"emit 1 auth_fail {"message":"API key has expired"}"#]);
     assert_eq!(bench.event(1, "user_message", "1"), [] as [&str; 0], "and is not heard any more");
     assert_eq!(bench.wait(PARTING), ["bye 1"]);
 }
@@ -235,8 +153,8 @@ fn an_open_server_lets_in_with_the_first_event_or_when_the_grace_is_over() {
     expected.extend([r#"emit 1 join {"join":"gate"}"#.into(), "join 1 gate".into(), "ack".into()]);
     assert_eq!(bench.event(1, "join", r#"{"channel":"gate"}"#), expected);
     bench.open(2, None);
-    bench.now += SignedDuration::from_secs(60);
-    let outputs = bench.state.handle(bench.now, Input::Tick);
+    bench.later(Duration::from_secs(60));
+    let outputs = bench.handle(Input::Tick);
     let lines = bench.lines(outputs);
     assert!(lines.contains(&r#"emit 2 auth_ok {"message":"OK"}"#.to_owned()), "{lines:?}");
 }
@@ -388,6 +306,16 @@ fn a_beacon_is_told_of_with_its_own_time_or_that_of_its_arrival() {
 }
 
 #[test]
+fn a_beacon_of_the_facility_is_reported_by_nobody_else() {
+    let mut bench = Bench::new();
+    bench.member(1);
+    let refused = r#"emit 1 error {"event":"beacon_message","message":"id PED001 is that of a beacon of the facility"}"#;
+    assert_eq!(bench.event(1, "beacon_message", r#"{"id":"PED001","state":{}}"#), [refused, "ack"]);
+    let called = |item: &&Value| item["id"] == "PED001";
+    assert_eq!(bench.state.items(Kind::Beacon).iter().filter(called).count(), 1);
+}
+
+#[test]
 fn a_beacon_that_falls_silent_is_marked_once_and_never_re_stamped() {
     let mut bench = Bench::new();
     bench.member(1);
@@ -404,7 +332,7 @@ fn beacons_without_end_do_not_fill_the_memory() {
     let mut bench = Bench::new();
     bench.member(1);
     for count in 0..MAX_POSTED + 100 {
-        bench.now += SignedDuration::from_millis(1);
+        bench.later(Duration::from_millis(1));
         bench.event(1, "beacon_message", &format!(r#"{{"id":"B{count}","state":{{}}}}"#));
     }
     let beacons = bench.state.items(Kind::Beacon);
@@ -472,4 +400,26 @@ fn a_change_to_a_beacon_leaves_the_rest_as_it_was_and_cannot_make_it_too_long() 
     let error = bench.control(Kind::Beacon, "B1", &format!(r#"{{"state":{{"d":"{half}"}}}}"#)).unwrap_err();
     assert!(error.contains("16384 bytes at most"), "{error}");
     assert_eq!(state(&bench).as_object().unwrap().len(), 3);
+}
+
+#[test]
+fn a_change_to_a_beacon_goes_into_what_is_nested_and_has_a_date_of_its_own() {
+    let mut bench = Bench::new();
+    bench.member(1);
+    let report = r#"{"id":"B1","state":{"dynamics":{"latitude":1.0,"heading":90.0,"updated":"2022-10-20T13:09:21.422+00:00"},"charge":{"percent":80,"voltage":4.0}}}"#;
+    bench.event(1, "beacon_message", report);
+    let mut changed = |patch: &str| {
+        bench.control(Kind::Beacon, "B1", &format!(r#"{{"state":{patch}}}"#)).unwrap();
+        bench.state.item(Kind::Beacon, "B1").unwrap()["state"].clone()
+    };
+    let charge = json!({"percent": 79, "voltage": 4.0});
+    let dynamics = json!({"latitude": 1.0, "heading": 90.0, "updated": "2022-10-20T13:09:21.422+00:00"});
+    assert_eq!(changed(r#"{"charge":{"percent":79}}"#), json!({"dynamics": dynamics, "charge": charge}));
+    let dynamics = json!({"latitude": 42.3, "heading": 90.0, "updated": "2024-05-06T08:00:00.000-04:00"});
+    assert_eq!(changed(r#"{"dynamics":{"latitude":42.3}}"#), json!({"dynamics": dynamics, "charge": charge}));
+    let dynamics = json!({"latitude": 42.3, "heading": 91.0, "updated": "2024-05-06T12:00:00Z"});
+    assert_eq!(
+        changed(r#"{"dynamics":{"heading":91.0,"updated":"2024-05-06T12:00:00Z"}}"#),
+        json!({"dynamics": dynamics, "charge": charge})
+    );
 }

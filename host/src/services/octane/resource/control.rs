@@ -142,7 +142,10 @@ pub fn preempt(road: &mut Road, id: &str, preempt: &str, patch: &RawValue) -> Re
         id.parse().ok().and_then(|id: u32| road.intersections.get_mut(&id)).ok_or_else(unknown)?;
     let known = preempt.parse().ok().filter(|it| (1..=intersection.site.preempts.len()).contains(it));
     let number = known.ok_or_else(|| ControlError::Unknown("preemption", preempt.to_owned()))?;
-    simulated(intersection)?.preempt = asked.enabled.then_some(number);
+    let intersection = simulated(intersection)?;
+    if intersection.enabled {
+        intersection.preempt = asked.enabled.then_some(number);
+    }
     Ok(())
 }
 

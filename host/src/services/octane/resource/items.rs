@@ -148,7 +148,7 @@ impl View<'_> {
     fn at_intersections<S>(
         &self,
         kind: Kind,
-        parts: impl Fn(&Intersection) -> Vec<(u32, S)>,
+        parts: impl Fn(&Intersection) -> Vec<(u32, Option<S>)>,
         any: impl Fn(S) -> AnyState,
     ) -> Vec<Resource<AnyState>> {
         let mut items = Vec::new();
@@ -156,7 +156,7 @@ impl View<'_> {
             for (id, state) in parts(intersection) {
                 let name = format!("{} {id}", intersection.site.name);
                 let further = Further::Part { intersection: self.id(intersection.site.id) };
-                let (id, place, state) = (self.id(id), intersection.site.place, Some(any(state)));
+                let (id, place, state) = (self.id(id), intersection.site.place, state.map(&any));
                 let item = self.resource(kind, id, &name, place, state, further);
                 items.push(Resource { stale: self.is_silent(intersection), ..item });
             }

@@ -189,6 +189,9 @@ pub enum ControlError {
     /// Its real controller is only listened to.
     #[error("intersection {0} has a controller of its own, which is only listened to")]
     Heard(u32),
+    /// It has been switched off.
+    #[error("{0} {1} is not enabled")]
+    Disabled(&'static str, String),
     /// There is no room for more.
     #[error("{0}")]
     Full(String),

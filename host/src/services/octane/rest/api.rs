@@ -272,7 +272,7 @@ pub(super) fn raw_json(body: &[u8]) -> Result<&RawValue, Refusal> {
 /// Lets in who shows a key that allows it, and only then reads what they send.
 pub(super) async fn admit(octane: Arc<Octane>, request: Request, act: Act) -> Result<(Call, Bytes), Refusal> {
     let (mut parts, body) = request.into_parts();
-    let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok()).unwrap_or_default();
+    let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
     let grant = octane.check(key);
     let grant =
         grant.ok_or_else(|| Refusal(StatusCode::UNAUTHORIZED, "API key is missing or invalid".into()))?;

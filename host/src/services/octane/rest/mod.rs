@@ -68,7 +68,7 @@ impl From<ControlError> for Refusal {
     fn from(error: ControlError) -> Self {
         let status = match error {
             ControlError::Unknown(..) => StatusCode::NOT_FOUND,
-            ControlError::Full(_) => StatusCode::CONFLICT,
+            ControlError::Disabled(..) | ControlError::Full(_) => StatusCode::CONFLICT,
             ControlError::Malformed(_) | ControlError::Fixed(_) | ControlError::Heard(_) => {
                 StatusCode::BAD_REQUEST
             }

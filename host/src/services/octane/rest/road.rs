@@ -26,7 +26,7 @@ use crate::services::octane::resource::{
     self, ControlError, CrosswalkControl, GarageControl, GateControl, IntersectionControl, Kind,
     LightControl, RailCrossingControl, RobotControl, SignalControl, SwitchControl,
 };
-use crate::services::octane::state::{Output, Radio, raw};
+use crate::services::octane::state::{Radio, raw};
 use crate::services::octane::view::radio_number;
 
 /// How long a robot may take to answer.
@@ -379,11 +379,9 @@ fn transmit(call: &Call, kind: Radio, body: &RawValue) -> Answer {
     if messages.iter().any(|message| !message.get().starts_with('{')) {
         return Err(malformed("a message is an object"));
     }
-    let request = call.request("v2x", |state| -> Result<Vec<Output>, ControlError> {
-        let now = Timestamp::now();
-        let sent: Result<Vec<_>, _> = messages.iter().map(|it| state.transmit(now, kind, it)).collect();
-        Ok(sent?.into_iter().flatten().collect())
-    });
+    let messages: Vec<&RawValue> = messages.iter().map(|message| &**message).collect();
+    let request =
+        call.request("v2x", |state| state.transmit(Timestamp::now(), call.part("id"), kind, &messages));
     number(request?)
 }
 

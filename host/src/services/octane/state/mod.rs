@@ -1,20 +1,23 @@
 //! Who is connected, who may do what, and what is said to whom. Pure: time is an input.
 //!
 //! ```text
-//!  session   logging in, joining, leaving        control   what is asked of resources
-//!  speech    what clients say to one another     records   what users keep on the server
+//!  session    logging in, joining, leaving         control   what is asked of resources
+//!  messages   what clients say to one another      reports   beacons and radios that only clients know of
+//!                                                  records   what users keep on the server
 //! ```
 
 mod control;
+mod messages;
 pub mod records;
+mod reports;
 mod session;
-mod speech;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use cloverleaf_core::tscbm;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -26,19 +29,28 @@ use super::resource::Kind;
 use super::view::{IdsAs, PhasesAs, View};
 use crate::road::Road;
 use records::Records;
+pub use reports::{MAX_ID, MAX_POSTED, MAX_REPORT, Radio};
+use reports::{Posted, PostedRadio};
 use session::Session;
 pub use session::{MAX_CHANNELS, PARTING};
-pub use speech::{MAX_ID, MAX_POSTED, MAX_REPORT, Radio};
-pub(super) use speech::{Posted, PostedRadio};
 
 /// A client, by a number that is never used again.
 pub type ClientId = u64;
+
+/// A moment by two clocks. The wall's may be set; how long things take is counted by the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Since the service began.
+    pub elapsed: Duration,
+    /// What time it is.
+    pub wall: Timestamp,
+}
 
 /// What can be set.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// How long a client may stay without a key.
-    pub grace: SignedDuration,
+    pub grace: Duration,
     /// Whether `disconnect_request` is answered by an event of the same name before the end.
     pub echo_disconnect: bool,
     /// How phases are written.
@@ -52,7 +64,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            grace: SignedDuration::from_secs(60),
+            grace: Duration::from_secs(60),
             echo_disconnect: false,
             phases_as: PhasesAs::Array,
             ids_as: IdsAs::Integer,
@@ -171,8 +183,8 @@ pub struct State {
     sessions: HashMap<ClientId, Session>,
     /// How many have joined each channel.
     audience: HashMap<Channel, usize>,
-    pub(super) posted: BTreeMap<String, Posted>,
-    pub(super) posted_radios: BTreeMap<(Radio, String), PostedRadio>,
+    posted: BTreeMap<String, Posted>,
+    posted_radios: BTreeMap<(Radio, String), PostedRadio>,
     pub(super) published: Published,
 }
 
@@ -193,7 +205,7 @@ impl State {
     }
 
     /// Takes one input and answers what is to be done about it, in order.
-    pub fn handle(&mut self, now: Timestamp, input: Input<'_>) -> Vec<Output> {
+    pub fn handle(&mut self, now: Moment, input: Input<'_>) -> Vec<Output> {
         let mut outputs = Vec::new();
         match input {
             Input::Opened { client, key } => self.open(now, client, key, &mut outputs),
@@ -201,13 +213,13 @@ impl State {
             Input::Closed { client } => self.forget(client),
             Input::Heard { intersection, message } => {
                 if let Some(heard) = self.road.intersections.get_mut(&intersection) {
-                    heard.hear(*message, now);
+                    heard.hear(*message, now.wall);
                     self.publish_spat(intersection, &mut outputs);
                 }
             }
             Input::Tick => {
                 self.expire(now, &mut outputs);
-                self.publish(now, &mut outputs);
+                self.publish(now.wall, &mut outputs);
             }
         }
         outputs

@@ -1,11 +1,11 @@
 //! A client's way in, what it joins, and its way out.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
 use serde_json::value::RawValue;
 
-use super::{ClientId, Output, State, emit};
+use super::{ClientId, Moment, Output, State, emit};
 use crate::services::octane::channel::{ANNOUNCED, Channel};
 use crate::services::octane::events::{Channels, Joined, Left, Listed, Message, Which};
 use crate::services::octane::keys::{Grant, Keys};
@@ -18,7 +18,7 @@ pub const MAX_CHANNELS: usize = 256;
 ///
 /// python-socketio takes no notice of an end that comes before its `connect()` has returned, and its handler of
 /// `connect`, which sends the key, runs before that: told at once, such a client would wait for ever.
-pub const PARTING: SignedDuration = SignedDuration::from_millis(300);
+pub const PARTING: Duration = Duration::from_millis(300);
 
 /// What is known of a client.
 #[derive(Debug)]
@@ -27,34 +27,40 @@ pub(super) struct Session {
     channels: BTreeSet<Channel>,
 }
 
-/// Whether a client is in.
+/// Whether a client is in. How long it may wait is counted by [`Moment::elapsed`].
 #[derive(Debug)]
 pub(super) enum Standing {
     /// It has not shown a good key, and may do so until then.
-    Waiting { until: Timestamp },
+    Waiting { until: Duration },
     /// It is in.
     In(Grant),
     /// It has been told why it has to go, and goes then.
-    Parting { at: Timestamp },
+    Parting { at: Duration },
 }
 
 impl State {
     pub(super) fn open(
         &mut self,
-        now: Timestamp,
+        now: Moment,
         client: ClientId,
         key: Option<String>,
         outputs: &mut Vec<Output>,
     ) {
-        let standing = Standing::Waiting { until: now + self.settings.grace };
+        let standing = Standing::Waiting { until: now.elapsed.saturating_add(self.settings.grace) };
         self.sessions.insert(client, Session { standing, channels: BTreeSet::new() });
-        if let Some(key) = key {
-            self.judge(now, client, &key, outputs);
+        if key.is_some() {
+            self.judge(now, client, key.as_deref(), outputs);
         }
     }
 
-    pub(super) fn judge(&mut self, now: Timestamp, client: ClientId, key: &str, outputs: &mut Vec<Output>) {
-        match self.keys.check(key, now) {
+    pub(super) fn judge(
+        &mut self,
+        now: Moment,
+        client: ClientId,
+        key: Option<&str>,
+        outputs: &mut Vec<Output>,
+    ) {
+        match self.keys.check(key, now.wall) {
             Some(grant) => self.admit(client, grant, outputs),
             None => self.refuse(now, client, "API key is missing or invalid", outputs),
         }
@@ -79,12 +85,12 @@ impl State {
     }
 
     /// Tells a client why it has to go; it hears nothing after that, and goes a little later.
-    fn refuse(&mut self, now: Timestamp, client: ClientId, why: &str, outputs: &mut Vec<Output>) {
+    fn refuse(&mut self, now: Moment, client: ClientId, why: &str, outputs: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&client) else { return };
         if matches!(session.standing, Standing::Parting { .. }) {
             return;
         }
-        session.standing = Standing::Parting { at: now + PARTING };
+        session.standing = Standing::Parting { at: now.elapsed.saturating_add(PARTING) };
         outputs.push(emit(client, "auth_fail", &Message { message: why }));
         let channels = std::mem::take(&mut session.channels);
         for channel in channels {
@@ -165,11 +171,11 @@ impl State {
     }
 
     /// Ends the grace of clients that never showed a key, and the stay of those whose key is over.
-    pub(super) fn expire(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+    pub(super) fn expire(&mut self, now: Moment, outputs: &mut Vec<Output>) {
         let is_due = |session: &Session| match &session.standing {
-            Standing::Waiting { until } => *until <= now,
-            Standing::In(grant) => grant.is_over(now),
-            Standing::Parting { at } => *at <= now,
+            Standing::Waiting { until } => *until <= now.elapsed,
+            Standing::In(grant) => grant.is_over(now.wall),
+            Standing::Parting { at } => *at <= now.elapsed,
         };
         let mut due: Vec<_> =
             self.sessions.iter().filter(|(_, session)| is_due(session)).map(|(id, _)| *id).collect();

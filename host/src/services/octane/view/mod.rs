@@ -22,7 +22,7 @@ use crate::road::intersection::Intersection;
 use crate::road::mover::Position;
 use crate::road::{self, Door, Equipment, Light, Mower, Rail, Road, Robot};
 
-pub use radio::radio_number;
+pub use radio::{radio_number, rsu};
 
 /// How a client wants the phases of an intersection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -139,19 +139,17 @@ impl View<'_> {
         })
     }
 
-    /// The signal heads of an intersection, with their numbers.
-    pub fn signals(&self, intersection: &Intersection) -> Vec<(u32, SignalState)> {
-        let (Some(message), Some(updated)) =
-            (intersection.message(self.road.offset()), intersection.updated())
-        else {
-            return Vec::new();
-        };
-        let updated = self.date(updated);
+    /// The signal heads of an intersection, with their numbers; without states when its real controller has not said
+    /// anything yet.
+    pub fn signals(&self, intersection: &Intersection) -> Vec<(u32, Option<SignalState>)> {
+        let message = intersection.message(self.road.offset());
+        let shown = message.zip(intersection.updated().map(|at| self.date(at)));
         let movement = |phase: u8| {
+            let (message, updated) = shown.as_ref()?;
             let times = message.block(phase).copied().unwrap_or_default().vehicle;
             let in_use = intersection.site.phases().has(phase);
-            Movement {
-                color: in_use.then(|| color(&message, phase)),
+            Some(Movement {
+                color: in_use.then(|| color(message, phase)),
                 status: match (in_use, message.flash.has(phase)) {
                     (false, _) => "disabled",
                     (true, true) => "flashing",
@@ -159,37 +157,33 @@ impl View<'_> {
                 },
                 veh_time_min: self.seconds_left(times.min),
                 veh_time_max: self.seconds_left(times.max),
-                updated,
-            }
-        };
-        heads(intersection)
-            .map(|(id, straight, left)| {
-                let straight = movement(straight);
-                (id, SignalState { left: movement(left), right: straight.clone(), straight, updated })
+                updated: *updated,
             })
-            .collect()
+        };
+        let state = |straight: u8, left: u8| {
+            let (left, straight) = (movement(left)?, movement(straight)?);
+            Some(SignalState { left, right: straight.clone(), updated: straight.updated, straight })
+        };
+        heads(intersection).map(|(id, straight, left)| (id, state(straight, left))).collect()
     }
 
-    /// The crosswalks of an intersection, with their numbers.
-    pub fn crosswalks(&self, intersection: &Intersection) -> Vec<(u32, CrosswalkState)> {
-        let (Some(message), Some(updated)) =
-            (intersection.message(self.road.offset()), intersection.updated())
-        else {
-            return Vec::new();
+    /// The crosswalks of an intersection, with their numbers; without states when its real controller has not said
+    /// anything yet.
+    pub fn crosswalks(&self, intersection: &Intersection) -> Vec<(u32, Option<CrosswalkState>)> {
+        let message = intersection.message(self.road.offset());
+        let shown = message.zip(intersection.updated().map(|at| self.date(at)));
+        let state = |phase: u8| {
+            let (message, updated) = shown.as_ref()?;
+            let called = intersection.controller.pedestrian_calls().or(message.pedestrian_latched);
+            let walk = match (message.walk.has(phase), message.pedestrian_clear.has(phase)) {
+                (true, _) => Walk::Walk,
+                (false, true) => Walk::Clear,
+                (false, false) => Walk::DontWalk,
+            };
+            let left = message.block(phase).map_or(0, |block| block.pedestrian.max);
+            Some(self.crosswalk(walk, left, called.has(phase), *updated))
         };
-        let updated = self.date(updated);
-        let called = intersection.controller.pedestrian_calls().or(message.pedestrian_latched);
-        heads(intersection)
-            .map(|(id, phase, _)| {
-                let walk = match (message.walk.has(phase), message.pedestrian_clear.has(phase)) {
-                    (true, _) => Walk::Walk,
-                    (false, true) => Walk::Clear,
-                    (false, false) => Walk::DontWalk,
-                };
-                let left = message.block(phase).map_or(0, |block| block.pedestrian.max);
-                (id, self.crosswalk(walk, left, called.has(phase), updated))
-            })
-            .collect()
+        heads(intersection).map(|(id, phase, _)| (id, state(phase))).collect()
     }
 
     /// A crosswalk that shows `walk` for `left` more tenths of a second.

@@ -200,14 +200,18 @@ impl View<'_> {
     }
 }
 
+/// The intersection whose radio is known by this number or name.
+pub fn rsu<'a>(road: &'a Road, id: &str) -> Option<&'a Intersection> {
+    road.intersections.values().find(|it| it.site.v2x == id || it.site.id.to_string() == id)
+}
+
 /// The number of a radio of the facility that is known by this number or name.
 pub fn radio_number(road: &Road, id: &str) -> Option<u32> {
-    let rsu = road.intersections.values().find(|it| it.site.v2x == id || it.site.id.to_string() == id);
     let hexadecimal = |text: &str| u32::from_str_radix(text, 16).ok();
     let is_it = |text: &str| text == id || hexadecimal(text).is_some_and(|number| number.to_string() == id);
     let obu = || road.facility.vehicles.iter().map(|it| it.id.clone()).find(|text| is_it(text));
     let vru = || (1..=road.facility.beacons.len()).map(pedestrian_id).find(|text| is_it(text));
-    match rsu {
+    match rsu(road, id) {
         Some(intersection) => Some(intersection.site.id),
         None => obu().or_else(vru).and_then(|text| hexadecimal(&text)),
     }

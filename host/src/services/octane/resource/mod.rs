@@ -1,12 +1,12 @@
 //! The resources of REST and of the `*_request` and `*_update` events.
 //!
 //! ```text
-//!  items     what there is and what it looks like        asked     what can be asked of it
+//!  items     what there is and what it looks like        control_requests   what can be asked of it
 //!  control   how it obeys
 //! ```
 
-mod asked;
 mod control;
+mod control_requests;
 mod items;
 
 use std::fmt;
@@ -21,8 +21,8 @@ use utoipa::ToSchema;
 
 use super::events::{Bits, Date, Id, Scenario};
 
-pub use asked::*;
 pub use control::{add_scenario, control, preempt, remove_scenario};
+pub use control_requests::*;
 pub use items::MAX_ROBOT_SCENARIOS;
 pub(super) use items::scenario as described;
 

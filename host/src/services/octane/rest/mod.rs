@@ -4,12 +4,12 @@
 //! channel of the resource then hears the request and the new state.
 //!
 //! ```text
-//!  api    routes, and their description      road   what stands on the road
-//!                                            desk   what is kept on the server, and its management
+//!  api    routes, and their description      road         what stands on the road
+//!                                            management   what is kept on the server, and its management
 //! ```
 
 mod api;
-mod desk;
+mod management;
 mod road;
 
 use std::sync::Arc;
@@ -106,7 +106,7 @@ fn describe() -> Api {
     api.describe_type(Shape::of::<Bsm>());
     api.describe_type(Shape::of::<Psm>());
     road::describe(&mut api);
-    desk::describe(&mut api);
+    management::describe(&mut api);
     api
 }
 

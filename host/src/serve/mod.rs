@@ -20,7 +20,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use stall::StallGuard;
+pub(crate) use stall::StallGuard;
 
 /// How many bytes the kernel keeps for a client that reads slowly, about. Left to itself it keeps megabytes, and what
 /// such a client is told is as old as they are.

@@ -9,18 +9,21 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use socketioxide::layer::SocketIoLayer;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_util::either::Either;
 use tower::{Layer, Service};
 
 use super::connect_query::{Watched, polled};
 use super::line::{Line, Lines};
 use super::pulse::Beating;
+use crate::serve::{Connection, StallGuard};
 
 /// How long the answer to the first poll may be: `0{"sid":…}`.
 const MAX_OPEN: usize = 4096;
@@ -103,8 +106,8 @@ fn take_upgrade(request: &mut Request) -> Option<(String, hyper::upgrade::OnUpgr
     Some((accept, upgrade, http::Request::from_parts(parts, ())))
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+/// The stream below an upgraded connection: as our own accept loop has it, or any.
+type Below = Either<StallGuard<TcpStream>, TokioIo<Upgraded>>;
 
 /// An old client has its frames looked at.
 fn stream(
@@ -112,11 +115,14 @@ fn stream(
     has_queries: bool,
     line: Option<Arc<Line>>,
     until_dropped: oneshot::Sender<Infallible>,
-) -> Box<dyn Stream> {
-    let stream = TokioIo::new(upgraded);
+) -> Either<Watched<Beating<Below>>, Beating<Below>> {
+    let (below, early) = match upgraded.downcast::<Connection>() {
+        Ok(parts) => (Either::Left(parts.io.into_inner()), parts.read_buf),
+        Err(upgraded) => (Either::Right(TokioIo::new(upgraded)), Bytes::new()),
+    };
     // A session that is not known has no line, and no future.
-    let stream = Beating::new(stream, line.unwrap_or_default(), until_dropped);
-    if has_queries { Box::new(Watched::new(stream)) } else { Box::new(stream) }
+    let stream = Beating::new(below, early, line.unwrap_or_default(), until_dropped);
+    if has_queries { Either::Left(Watched::new(stream)) } else { Either::Right(stream) }
 }
 
 /// The end of a session that polls. A WebSocket that breaks before its session has moved to it would leave the session

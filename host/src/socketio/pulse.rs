@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, oneshot};
 
@@ -58,6 +59,8 @@ const PING: &[u8] = &[0x89, 0x00];
 /// frames.
 pub(super) struct Beating<S> {
     stream: S,
+    /// What was read with the handshake.
+    early: Bytes,
     line: Arc<Line>,
     written: Frames,
     /// Bytes of a ping that are still to be sent.
@@ -66,8 +69,13 @@ pub(super) struct Beating<S> {
 }
 
 impl<S> Beating<S> {
-    pub(super) fn new(stream: S, line: Arc<Line>, until_dropped: oneshot::Sender<Infallible>) -> Self {
-        Self { stream, line, written: Frames::default(), owed: &[], _until_dropped: until_dropped }
+    pub(super) fn new(
+        stream: S,
+        early: Bytes,
+        line: Arc<Line>,
+        until_dropped: oneshot::Sender<Infallible>,
+    ) -> Self {
+        Self { stream, early, line, written: Frames::default(), owed: &[], _until_dropped: until_dropped }
     }
 }
 
@@ -94,6 +102,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Beating<S> {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.early.is_empty() {
+            let count = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early.split_to(count));
+            self.line.pulse.beat();
+            return Poll::Ready(Ok(()));
+        }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
@@ -200,7 +214,7 @@ mod tests {
             for asked_at in moments.into_iter().filter(|moment| *moment <= frame.len()) {
                 let line = Arc::<Line>::default();
                 let (server, mut client) = duplex(200_000);
-                let mut stream = Beating::new(server, Arc::clone(&line), oneshot::channel().0);
+                let mut stream = Beating::new(server, Bytes::new(), Arc::clone(&line), oneshot::channel().0);
                 let (first, rest) = frame.split_at(asked_at);
                 stream.write_all(first).await.unwrap();
                 drop(line.pulse.ask());
@@ -221,7 +235,7 @@ mod tests {
     async fn whatever_comes_is_a_sign_of_life() {
         let line = Arc::<Line>::default();
         let (server, mut client) = duplex(64);
-        let mut stream = Beating::new(server, Arc::clone(&line), oneshot::channel().0);
+        let mut stream = Beating::new(server, Bytes::new(), Arc::clone(&line), oneshot::channel().0);
         let heard = line.pulse.ask();
         client.write_all(&[0x8A, 0x80, 1, 2, 3, 4]).await.unwrap();
         stream.read_u8().await.unwrap();
@@ -229,10 +243,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_came_with_the_handshake_is_read_first() {
+        let (server, mut client) = duplex(64);
+        client.write_all(b"later").await.unwrap();
+        drop(client);
+        let early = Bytes::from_static(b"early, ");
+        let mut stream = Beating::new(server, early, Arc::default(), oneshot::channel().0);
+        let (mut first, mut rest) = ([0; 3], Vec::new());
+        stream.read_exact(&mut first).await.unwrap();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert_eq!([&first, &rest[..]].concat(), b"early, later");
+    }
+
+    #[tokio::test]
     async fn a_flush_that_has_got_everything_out_drains_the_line() {
         let line = Arc::<Line>::default();
         let (server, mut client) = duplex(64);
-        let mut stream = Beating::new(server, Arc::clone(&line), oneshot::channel().0);
+        let mut stream = Beating::new(server, Bytes::new(), Arc::clone(&line), oneshot::channel().0);
         line.flow.charge(super::super::flow::WINDOW);
         stream.write_all(&frame(10)).await.unwrap();
         assert!(!line.flow.take(0), "written, and perhaps only in part");

@@ -13,11 +13,6 @@ mod load;
 mod calls;
 mod upload;
 
-use cloverleaf::config::{Exposure, Options};
-use cloverleaf::serve::{self, Timeouts};
-use cloverleaf::services::Context;
-use cloverleaf::services::dfx::Dfx;
-use cloverleaf::timeline::Bus;
 use cloverleaf_core::dfx::{Request, Response, Status};
 use futures_util::{SinkExt, StreamExt};
 use load::{CONTENDERS, Server};
@@ -36,15 +31,6 @@ fn main() {
 
 async fn serve(which: &str) {
     match which {
-        "cloverleaf" => {
-            let context = Context { timeline: Bus::remembering(), exposure: Exposure::Loopback };
-            let dfx = Dfx::new(&Options::default().dfx, &context).expect("good options");
-            let router = dfx.at_root(dfx.routes());
-            let listener = load::listen().await;
-            serve::serve(listener, router, Timeouts::default(), std::future::pending())
-                .await
-                .expect("serves");
-        }
         "shuffling" => accept(calls::shuffle).await,
         _ => accept(echo).await,
     }

@@ -1,5 +1,5 @@
-//! What the benches of the Socket.IO services share: servers as processes of their own, clients of raw WebSocket frames,
-//! and rounds that take turns, because on a machine with neighbours only ratios of one run count.
+//! What the benches of the services share: servers as processes of their own (ours is the program itself), clients of
+//! raw WebSocket frames, and rounds that take turns, because on a machine with neighbours only ratios of one run count.
 //!
 //! Servers run on one core and the load on another, if `taskset` is there.
 
@@ -10,15 +10,14 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt;
-use cloverleaf::serve::{self, Timeouts};
-use cloverleaf::socketio;
 use futures_util::{SinkExt, StreamExt};
 use socketioxide::layer::SocketIoLayer;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async_with_config};
 
 /// What is compared. The first is ours, the second is the measure.
 pub(crate) const CONTENDERS: [&str; 3] = ["cloverleaf", "bare", "node"];
@@ -26,7 +25,10 @@ pub(crate) const CONTENDERS: [&str; 3] = ["cloverleaf", "bare", "node"];
 const SERVERS: &str = "0";
 const LOAD: &str = "1";
 
-/// Runs the bench, or one of its servers if that is what the arguments say.
+/// Bytes that a client reads at once.
+const READ_BUFFER: usize = 2048;
+
+/// Runs the bench, or one of the servers it is compared with if that is what the arguments say.
 pub(crate) fn main(compare: impl Future<Output = ()>, serve: impl AsyncFnOnce(&str)) {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     if let Some("--serve") = arguments.next().as_deref() {
@@ -51,12 +53,6 @@ pub(crate) async fn listen() -> TcpListener {
     listener
 }
 
-/// Serves nothing but Socket.IO, as `cloverleaf serve` does.
-pub(crate) async fn serve_ours(layer: SocketIoLayer) {
-    let router = socketio::attach(Router::new(), layer);
-    serve::serve(listen().await, router, Timeouts::default(), std::future::pending()).await.expect("serves");
-}
-
 /// Serves nothing but Socket.IO, as its documentation does.
 pub(crate) async fn serve_bare(layer: SocketIoLayer) {
     let listener = listen().await.tap_io(|stream| stream.set_nodelay(true).expect("a socket"));
@@ -76,7 +72,10 @@ impl Server {
         let program = std::env::current_exe().expect("this program");
         let mut line = vec![program.into_os_string(), "--serve".into(), name.into()];
         let mut folder = std::env::current_dir().expect("a folder");
-        if name == "node" {
+        if name == CONTENDERS[0] {
+            line =
+                [env!("CARGO_BIN_EXE_cloverleaf"), "serve", "--listen", "127.0.0.1:0"].map(Into::into).into();
+        } else if name == "node" {
             // Modules are found from where the script is.
             folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/peers/node").into();
             let script = folder.join(format!("{bench}-bench.cjs"));
@@ -90,10 +89,18 @@ impl Server {
         let pinned = [&["taskset".into(), "-c".into(), SERVERS.into()], &line[..]].concat();
         for line in [pinned, line] {
             let mut command = Command::new(&line[0]);
-            command.args(&line[1..]).current_dir(&folder).stdout(Stdio::piped()).kill_on_drop(true);
+            command
+                .args(&line[1..])
+                .current_dir(&folder)
+                .stdout(Stdio::piped())
+                .stderr(Stdio::null())
+                .kill_on_drop(true);
             let Ok(mut child) = command.spawn() else { continue };
             let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-            if let Ok(Some(port)) = lines.next_line().await {
+            // The port alone, or `listening on http://127.0.0.1:PORT`.
+            if let Ok(Some(line)) = lines.next_line().await
+                && let Some(port) = line.rsplit(':').next()
+            {
                 return Some(Self { child, port: port.parse().expect("a port") });
             }
         }
@@ -119,7 +126,9 @@ impl Socket {
     /// Joins a namespace, with something more in the query if need be: `&X-API-KEY=…`.
     pub(crate) async fn join(port: u16, namespace: &str, query: &str) -> Self {
         let url = format!("ws://127.0.0.1:{port}/socket.io/?EIO=4&transport=websocket{query}");
-        let (frames, _) = connect_async(url).await.expect("a connection");
+        // The whole buffer is cleared before every read: as large as it is by itself, that would be most of the load's work.
+        let config = WebSocketConfig::default().read_buffer_size(READ_BUFFER);
+        let (frames, _) = connect_async_with_config(url, Some(config), false).await.expect("a connection");
         let mut socket = Self { frames };
         socket.hear().await;
         socket.say(format!("40{namespace},")).await;

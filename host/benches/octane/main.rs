@@ -12,17 +12,17 @@
 mod load;
 mod telemetry;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use cloverleaf::app::App;
-use cloverleaf::config::Options;
 use cloverleaf::socketio;
 use futures_util::FutureExt;
 use load::{CONTENDERS, Server, Socket};
 use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::{Data, SocketRef};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinSet;
 
 const SUBSCRIBERS: usize = 1000;
@@ -30,23 +30,15 @@ const ROUNDS: usize = 5;
 const MESSAGES: usize = 200;
 /// How many messages are on their way at once.
 const IN_FLIGHT: [usize; 2] = [1, 16];
-const KEY: &str = "benchmark";
 
 fn main() {
     load::main(compare(), serve);
 }
 
-async fn serve(which: &str) {
-    if which == "bare" {
-        let (layer, io) = socketio::server();
-        bare(&io);
-        load::serve_bare(layer).await;
-    } else {
-        let mut options = Options::default();
-        options.octane.keys = vec![KEY.parse().expect("a key")];
-        let app = App::new(&options).await.expect("good options");
-        app.serve(load::listen().await, std::future::pending()).await.expect("serves");
-    }
+async fn serve(_: &str) {
+    let (layer, io) = socketio::server();
+    bare(&io);
+    load::serve_bare(layer).await;
 }
 
 /// Hello, world: what everybody says goes to everybody.
@@ -72,7 +64,7 @@ fn bare(io: &SocketIo) {
 
 /// A client that is in: `channels` is the last that is said on entry. The road has news of its own for `facility`.
 async fn join(server: &Server, name: &str) -> Socket {
-    let mut socket = Socket::join(server.port, "/octane", &format!("&X-API-KEY={KEY}")).await;
+    let mut socket = Socket::join(server.port, "/octane", "&X-API-KEY=benchmark").await;
     while !socket.hear().await.contains("\"channels\"") {}
     if name == "cloverleaf" {
         socket.say("42/octane,[\"leave\",{\"channel\":\"facility\"}]").await;
@@ -85,15 +77,34 @@ fn message(number: usize) -> String {
     format!("42/octane,[\"user_message\",{{\"number\":{number},\"padding\":\"{:-<64}\"}}]", "")
 }
 
-/// A subscriber that always reads, answers heartbeats, and reports each message after the one before it.
-async fn subscribe(mut socket: Socket, heard: mpsc::UnboundedSender<()>) {
-    let mut number = 0;
-    loop {
-        socket.expect(&message(number)).await;
-        number += 1;
-        if heard.send(()).is_err() {
-            return;
+/// How many messages all subscribers together have received.
+#[derive(Default)]
+struct Received {
+    count: AtomicUsize,
+    /// The count that is waited for.
+    expected: AtomicUsize,
+    complete: Notify,
+}
+
+impl Received {
+    fn add(&self) {
+        if self.count.fetch_add(1, Ordering::SeqCst) + 1 == self.expected.load(Ordering::SeqCst) {
+            self.complete.notify_one();
         }
+    }
+
+    /// To be called before what is expected can come.
+    fn expect(&self, more: usize) -> impl Future<Output = ()> {
+        self.expected.store(self.count.load(Ordering::SeqCst) + more, Ordering::SeqCst);
+        self.complete.notified()
+    }
+}
+
+/// A subscriber that always reads, answers heartbeats, and counts each message after the one before it.
+async fn subscribe(mut socket: Socket, received: Arc<Received>) {
+    for number in 0.. {
+        socket.expect(&message(number)).await;
+        received.add();
     }
 }
 
@@ -103,17 +114,17 @@ struct Contender {
     _clients: JoinSet<()>,
     _server: Server,
     speak: mpsc::UnboundedSender<Vec<String>>,
-    heard: mpsc::UnboundedReceiver<()>,
+    received: Arc<Received>,
     next: usize,
 }
 
 impl Contender {
     async fn start(name: &str) -> Option<Self> {
         let server = Server::start("octane", name).await?;
-        let (report, heard) = mpsc::unbounded_channel();
+        let received = Arc::<Received>::default();
         let mut clients = JoinSet::new();
         for _ in 0..SUBSCRIBERS {
-            clients.spawn(subscribe(join(&server, name).await, report.clone()));
+            clients.spawn(subscribe(join(&server, name).await, Arc::clone(&received)));
         }
         let (speak, mut spoken) = mpsc::unbounded_channel::<Vec<String>>();
         let mut publisher = join(&server, name).await;
@@ -129,18 +140,17 @@ impl Contender {
                 }
             }
         });
-        Some(Self { _clients: clients, _server: server, speak, heard, next: 0 })
+        Some(Self { _clients: clients, _server: server, speak, received, next: 0 })
     }
 
     /// Deliveries a second.
     async fn measure(&mut self, in_flight: usize) -> f64 {
         let started = Instant::now();
         for _ in 0..MESSAGES / in_flight {
+            let received = self.received.expect(in_flight * SUBSCRIBERS);
             self.speak.send((self.next..self.next + in_flight).map(message).collect()).expect("it speaks");
             self.next += in_flight;
-            for _ in 0..in_flight * SUBSCRIBERS {
-                self.heard.recv().await.expect("everybody still listens");
-            }
+            received.await;
         }
         (MESSAGES / in_flight * in_flight * SUBSCRIBERS) as f64 / started.elapsed().as_secs_f64()
     }

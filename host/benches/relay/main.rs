@@ -6,7 +6,7 @@
 //! ```
 //!
 //! One command at a time per pair. Every reply is compared with what it must be, so a lost, doubled or misdirected one
-//! ends the run. This relay publishes every command on a timeline that remembers, as `serve` does.
+//! ends the run. Ours is `cloverleaf serve` as it is: the simulated road runs, and every command is on the timeline.
 
 #[path = "../load/mod.rs"]
 mod load;
@@ -17,11 +17,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use cloverleaf::config::{Exposure, Options};
-use cloverleaf::services::Context;
-use cloverleaf::services::relay::Relay;
 use cloverleaf::socketio;
-use cloverleaf::timeline::Bus;
 use load::{CONTENDERS, Server, Socket};
 use serde::{Deserialize, Serialize};
 use socketioxide::SocketIo;
@@ -37,16 +33,10 @@ fn main() {
     load::main(compare(), serve);
 }
 
-async fn serve(which: &str) {
+async fn serve(_: &str) {
     let (layer, io) = socketio::server();
-    let context = Context { timeline: Bus::remembering(), exposure: Exposure::Loopback };
-    if which == "bare" {
-        bare(&io);
-        load::serve_bare(layer).await;
-    } else {
-        Relay::new(&Options::default().relay, &context).mount(&io);
-        load::serve_ours(layer).await;
-    }
+    bare(&io);
+    load::serve_bare(layer).await;
 }
 
 #[derive(Deserialize)]

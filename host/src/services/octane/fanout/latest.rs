@@ -1,7 +1,9 @@
 //! The newest value of each signal, for a slow reader.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
+
+use foldhash::HashMap;
 
 use crate::services::octane::state::Publication;
 

@@ -15,9 +15,9 @@
 
 mod latest;
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use foldhash::{HashMap, HashSet};
 use futures_util::FutureExt;
 use socketioxide::extract::SocketRef;
 use socketioxide::{BroadcastError, SocketError};
@@ -52,7 +52,7 @@ impl Fanout {
     pub(super) fn add(&mut self, client: ClientId, socket: &SocketRef) {
         // A socket that left and came again has the id it had. What was still done in its name is undone.
         socket.leave_all();
-        let peer = Peer { outlet: Outlet::new(socket), channels: HashSet::new(), apart: None };
+        let peer = Peer { outlet: Outlet::new(socket), channels: HashSet::default(), apart: None };
         self.peers.insert(client, peer);
     }
 

@@ -12,11 +12,12 @@ pub mod records;
 mod reports;
 mod session;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cloverleaf_core::tscbm;
+use foldhash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;

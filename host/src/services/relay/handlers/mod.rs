@@ -7,10 +7,10 @@ mod link;
 mod local;
 mod record;
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use foldhash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 use serde_json::json;
 use socketioxide::extract::SocketRef;

@@ -12,9 +12,10 @@ mod access;
 mod command;
 mod membership;
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::Duration;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::events::{Message, MonitorId, Payload, Reason, Request, Text, Times, reason};
 use command::Monitor;

@@ -89,7 +89,7 @@ fn driver(says: Vec<&'static str>, endless: bool) -> (Driver<Elm, Scripted, Tick
 /// The other end of a connection, then these.
 fn adapter(more: &[&'static str]) -> Vec<&'static str> {
     let mut says = vec!["ELM327 v1.5\r\r>"];
-    says.extend(["OK\r\r>"; 8]);
+    says.extend(["OK\r\r>"; 10]);
     says.extend(["?\r\r>", "12.3V\r\r>", "OK\r\r>", "7E8064100BE3FA813\r\r>", "A6\r\r>"]);
     says.extend(more);
     says

@@ -167,7 +167,7 @@ fn unescape(text: &str) -> Vec<u8> {
 /// The inputs of `& connected PROTOCOL [stn]`: an adapter with nothing to remark, and a car that answers.
 fn usual_connection(protocol: Protocol, stn: bool, settings: &Settings) -> Vec<&'static str> {
     let mut answers = vec![r"ELM327 v1.5\r\r>"];
-    answers.extend([r"OK\r\r>"; 8]);
+    answers.extend([r"OK\r\r>"; 10]);
     if settings.stn {
         answers.push(if stn { r"STN2256 v5.11.4\r\r>" } else { r"?\r\r>" });
     }

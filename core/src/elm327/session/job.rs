@@ -7,6 +7,7 @@ use crate::time::{Duration, Instant};
 
 use super::event::{answers, answers_service, is_pending};
 use super::exchange::{Exchange, Heard, Switch, What};
+use super::life::SETTINGS;
 use super::target::{Physical, change, functional, is_wide};
 use super::{Failure, Filter, Job, Lines, Notice, Session, Target, stn};
 
@@ -321,15 +322,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     pub(super) fn end_text(&mut self, now: Instant, result: Result<(), Failure>) {
         if matches!(&self.job, Some(Job::Command { text, .. }) if is_setting(text)) {
             self.target = None;
-            let restore = [
-                Command::Echo(false),
-                Command::Linefeeds(false),
-                Command::Spaces(false),
-                Command::Headers(true),
-                Command::ProtocolNumber,
-            ];
             self.headers = true;
-            self.todo.extend(restore);
+            self.todo.extend(SETTINGS);
+            let _ = self.todo.push_back(Command::ProtocolNumber);
             self.todo.extend(self.stn.restore().iter().copied());
         }
         self.end_job(now, result);

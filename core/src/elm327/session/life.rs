@@ -8,7 +8,7 @@ use crate::elm327::wire::{self, Status, is_banner};
 use crate::time::{Duration, Instant};
 
 use super::event::answers_service;
-use super::exchange::{Exchange, Heard, Switch, What};
+use super::exchange::{Heard, Switch, What};
 use super::stn::Stn;
 use super::target::Physical;
 use super::{Adapter, Failure, Link, Notice, Phase, Search, Session, Target};
@@ -40,6 +40,20 @@ const CANDIDATES: [Protocol; 9] = [
     Protocol::Iso9141,
     Protocol::KwpSlow,
     Protocol::KwpFast,
+];
+
+/// How every adapter is set, whatever it was set to before.
+pub(super) const SETTINGS: [Command; 10] = [
+    Command::Echo(false),
+    Command::Linefeeds(false),
+    Command::Spaces(false),
+    Command::Headers(true),
+    Command::Memory(false),
+    Command::LongMessages,
+    Command::Timing(Timing::Adaptive),
+    Command::Timeout(None),
+    Command::Formatting(true),
+    Command::ForgetEvents,
 ];
 
 impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
@@ -103,9 +117,18 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     pub(super) fn end_exchange(&mut self, now: Instant) {
-        if let Some(Exchange { what, heard, .. }) = self.exchange.take() {
-            self.handle_end(now, what, heard);
+        let Some(exchange) = self.exchange.take() else {
+            return;
+        };
+        let stopped = exchange.heard.fault == Some(Failure::Adapter(Status::Stopped));
+        if stopped && matches!(exchange.what, What::Command(_)) && self.attempts < ATTEMPTS {
+            // Its first character interrupted something, and the adapter took the others for a command: that has an
+            // answer, too.
+            self.attempts += 1;
+            self.interrupted = Some(exchange);
+            return self.resync(now, 2);
         }
+        self.handle_end(now, exchange.what, exchange.heard);
     }
 
     /// What follows an exchange.
@@ -224,17 +247,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         self.forget();
         self.attempts = 0;
         self.phase = Phase::Configuring;
-        let restore = [
-            Command::Echo(false),
-            Command::Linefeeds(false),
-            Command::Spaces(false),
-            Command::Headers(true),
-            Command::Memory(false),
-            Command::LongMessages,
-            Command::Timing(Timing::Adaptive),
-            Command::ForgetEvents,
-        ];
-        self.todo.extend(restore);
+        self.todo.extend(SETTINGS);
         if is_stn_set {
             self.todo.extend([Command::Reassemble(false), Command::ClearFlowPairs]);
         }

@@ -99,12 +99,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             _ => {}
         }
         let waits = |data, pending| !only_reads(data) || pending > 0;
-        if matches!(&self.job, Some(Job::Request { data, pending, .. }) if waits(data, *pending))
-            && !self.patient
-        {
-            // It will not be asked again, or asked for time, so the adapter must wait for as long as it can.
-            self.patient = true;
-            let _ = self.todo.push_back(self.stn.timeout(Some(LONGEST_TIMEOUT)));
+        if matches!(&self.job, Some(Job::Request { data, pending, .. }) if waits(data, *pending)) {
+            // It will not be asked again, or asked for time.
+            self.be_patient();
         }
         if self.headers == bare {
             self.headers = !bare;
@@ -115,6 +112,17 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         if self.stn.joins != join {
             self.stn.joins = join;
             let _ = self.todo.push_back(Command::Reassemble(join));
+        }
+    }
+
+    /// Has the adapter told to wait for as long as it can.
+    fn be_patient(&mut self) {
+        if let Some(Job::Request { target, .. }) = &self.job
+            && !self.patient
+        {
+            self.patient = true;
+            let own = target.timeout().unwrap_or(Duration::ZERO);
+            let _ = self.todo.push_back(self.stn.timeout(Some(own.max(LONGEST_TIMEOUT))));
         }
     }
 
@@ -251,9 +259,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 // The second time in a row this ECU is asked in the plain way, for which the adapter has to be set.
                 self.job_begun = false;
                 self.patient = false;
-            } else if !self.patient {
-                self.patient = true;
-                let _ = self.todo.push_back(self.stn.timeout(Some(LONGEST_TIMEOUT)));
+            } else {
+                self.be_patient();
             }
             self.last_line.clear();
             return self.proceed(now);

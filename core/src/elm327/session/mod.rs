@@ -326,9 +326,8 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             data,
             target: request.target,
             lines: request.lines.filter(|lines| (1..=15).contains(lines)),
-            timeout: request
-                .timeout
-                .unwrap_or(REQUEST_TIMEOUT + request.target.timeout().unwrap_or(Duration::ZERO)),
+            timeout: request.timeout.unwrap_or(REQUEST_TIMEOUT)
+                + request.target.timeout().unwrap_or(Duration::ZERO),
             bare: request.bare,
             pending: 0,
         };

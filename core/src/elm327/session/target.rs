@@ -17,7 +17,8 @@ pub struct Request<'a> {
     /// How many lines will answer, if that is known (1..=15): the adapter then returns at once instead of
     /// waiting for more. Too small a number cuts the answer short.
     pub lines: Option<u8>,
-    /// How long the adapter may be silent; by default one second.
+    /// How long the adapter may be silent, beyond what the target is known to take ([`Physical::timeout`]); by default
+    /// one second.
     pub timeout: Option<Duration>,
     /// Whether lines may come without headers, which is shorter. Only a request to one ECU on CAN whose answering
     /// address is known does without them; others keep theirs.

@@ -1,6 +1,6 @@
 //! What the owner asks for: preparing, performing and ending it.
 
-use crate::bus::{Message, Protocol};
+use crate::bus::Protocol;
 use crate::elm327::command::{Command, Text, baud_divisor, hex_digit};
 use crate::elm327::wire::{Status, is_echo};
 use crate::time::{Duration, Instant};
@@ -20,8 +20,9 @@ const OWN_TIMEOUT: Duration = Duration::from_millis(300);
 /// How much longer than the adapter we wait.
 const MARGIN: Duration = Duration::from_millis(200);
 
-/// The bytes of a message that its first frame carries (ISO 15765-2).
+/// The bytes of a message that its first frame carries, and those that a single frame does (ISO 15765-2).
 const FIRST_FRAME: usize = 6;
+const SINGLE_FRAME: usize = 7;
 
 /// How many lone carriage returns in a row may fail.
 const MISREPEATS: u8 = 2;
@@ -132,14 +133,15 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             return;
         };
         match job {
-            Job::Request { data, target, lines, timeout, pending, .. } => {
+            Job::Request { data, target, lines, timeout, pending, recounted, .. } => {
                 let (target, timeout) = (*target, *timeout);
                 let timeout = match self.patient {
                     true if *pending > 0 => timeout.max(LONGEST_TIMEOUT + LONGEST_TIMEOUT),
                     true => timeout.max(LONGEST_TIMEOUT + MARGIN),
                     false => timeout,
                 };
-                let digit = lines.filter(|_| !self.patient).map(|lines| self.stn.count(lines));
+                let count = |lines| if *recounted { lines } else { self.stn.count(lines) };
+                let digit = lines.filter(|_| !self.patient).map(count);
                 let line = match self.stn_header(target, data) {
                     Some(header) => {
                         stn::line(header, data, digit, target.timeout().filter(|_| !self.patient))
@@ -202,7 +204,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
     }
 
     pub(super) fn handle_request(&mut self, now: Instant, heard: &Heard) {
-        let Some(Job::Request { data, target, lines, .. }) = &self.job else {
+        let Some(Job::Request { data, target, .. }) = &self.job else {
             return self.proceed(now);
         };
         let (service, only_reads) = (hex_byte(data), only_reads(data));
@@ -229,14 +231,23 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             |message| self.protocol == Some(Protocol::J1939) || answers_service(&message, service);
         let alive = messages().any(is_answer);
         let lost = self.assembler.losses().next().is_some();
-        let counted = lines.is_some_and(|lines| self.stn.count(lines) < lines) && !self.patient;
-        if self.stn.joins && counted && heard.fault.is_none() {
-            // One message was asked for. Was it taken for one frame?
-            let is_first_frame = |message: Message<'_>| message.data.len() == FIRST_FRAME;
-            if lost || any && messages().all(is_first_frame) {
-                self.stn.counts_frames = true;
-                self.last_line.clear();
-                return self.proceed(now);
+        let longest = messages().map(|message| message.data.len()).max().unwrap_or(0);
+        if let Some(Job::Request { lines: Some(2..), recounted, .. }) = &mut self.job
+            && self.stn.joins
+            && !self.patient
+            && !all_pending
+            && heard.fault.is_none()
+        {
+            match (self.stn.counts_frames, *recounted) {
+                // One message was asked for. Was it taken for one frame?
+                (None, false) if lost || longest == FIRST_FRAME => {
+                    *recounted = true;
+                    self.last_line.clear();
+                    return self.proceed(now);
+                }
+                (None, false) if longest > SINGLE_FRAME => self.stn.counts_frames = Some(false),
+                (None, true) if any && !lost => self.stn.counts_frames = Some(longest > FIRST_FRAME),
+                _ => {}
             }
         }
         if self.repeated {

@@ -142,6 +142,8 @@ enum Job {
         bare: bool,
         /// How often the ECU has said that its answer is pending.
         pending: u8,
+        /// Whether it was asked again with a response count that means frames.
+        recounted: bool,
     },
     Command {
         text: Text,
@@ -330,6 +332,7 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                 + request.target.timeout().unwrap_or(Duration::ZERO),
             bare: request.bare,
             pending: 0,
+            recounted: false,
         };
         self.take_job(now, job);
         Ok(())

@@ -32,8 +32,8 @@ pub(super) struct Stn {
     pairs: Vec<Pair, PAIRS>,
     /// Whether it was told to join the frames of a message into one line (`STCSEGR`).
     pub(super) joins: bool,
-    /// Whether a response count means frames although it joins them. The manual says "responses".
-    pub(super) counts_frames: bool,
+    /// Whether a response count means frames although it joins them, once that is known. The manual says "responses".
+    pub(super) counts_frames: Option<bool>,
 }
 
 impl Stn {
@@ -44,7 +44,7 @@ impl Stn {
             proven: false,
             pairs: Vec::new(),
             joins: false,
-            counts_frames: false,
+            counts_frames: None,
         }
     }
 
@@ -128,7 +128,7 @@ impl Stn {
 
     /// The response count to ask for, of a message in so many frames.
     pub(super) fn count(&self, frames: u8) -> u8 {
-        if self.joins && !self.counts_frames { 1 } else { frames }
+        if self.joins && self.counts_frames != Some(true) { 1 } else { frames }
     }
 }
 

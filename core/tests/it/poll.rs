@@ -364,6 +364,35 @@ fn after_a_fault_of_the_link_values_are_back_at_once() {
 }
 
 #[test]
+fn lines_are_counted_as_the_bus_cuts_messages() {
+    let one = Physical { extended: Some(0x12), reply: Some(Address(0x612)), ..Physical::new(0x6F1) };
+    for (target, length, lines) in [
+        (Physical::new(0x7E0), 7, Some(1)),
+        (Physical::new(0x7E0), 8, Some(2)),
+        (Physical::new(0x7E0), 13, Some(2)),
+        (Physical::new(0x7E0), 14, Some(3)),
+        // With an address byte in each frame there is room for one byte less.
+        (one, 6, Some(1)),
+        (one, 7, Some(2)),
+        (one, 11, Some(2)),
+        (one, 12, Some(3)),
+        // Whoever hears this answers, perhaps several.
+        (Physical::new(0x7DF), 12, None),
+        (Physical::new(0x18DB_33F1), 12, None),
+    ] {
+        let mut poller = Poller::<8>::new(Tuning::of(Protocol::Can11Fast));
+        let item = Item { target: Target::Physical(target), ..Item::new(&[0x22, 0xF1, 0x90]).unwrap() };
+        poller.watch(Instant::ZERO, item).unwrap();
+        let Next::Ask(_) = poller.next(Instant::ZERO) else { panic!("nothing is due") };
+        let data = [&[0x62, 0xF1, 0x90][..], &vec![0x55; length - 3]].concat();
+        let message = Message { source: ENGINE, data: &data };
+        poller.handle_answer(Instant::ZERO, [message].into_iter(), 1, None, |_, _| {});
+        let Next::Ask(question) = poller.next(Instant::from_millis(100)) else { panic!("nothing is due") };
+        assert_eq!(question.request().lines, lines, "{length} bytes, {target:?}");
+    }
+}
+
+#[test]
 fn an_answer_that_becomes_longer_is_read_again() {
     let mut poller = Poller::<8>::new(Tuning::of(Protocol::Can11Fast));
     let mut now = Instant::ZERO;

@@ -25,7 +25,7 @@ pub use item::{Full, GROUP, Item, Key, REQUEST};
 use heapless::Vec;
 
 use crate::bus::Message;
-use crate::elm327::session::{Failure, Request, Target};
+use crate::elm327::session::{Failure, Physical, Request, Target};
 use crate::elm327::wire::Status;
 use crate::time::{Duration, Instant};
 
@@ -262,7 +262,10 @@ impl<const N: usize> Poller<N> {
             _ => None,
         };
         let computed = match target {
-            Target::Physical(_) if self.tuning.group > 1 => answer.map(frames),
+            // Where nobody is known to answer alone, several may.
+            Target::Physical(Physical { reply: Some(_), extended, .. }) if self.tuning.group > 1 => {
+                answer.map(|length| frames(length, extended.is_some()))
+            }
             _ => None,
         };
         computed.or(learned.map(|(lines, _)| lines)).filter(|lines| (1..=15).contains(lines))
@@ -283,10 +286,12 @@ impl<const N: usize> Poller<N> {
     }
 }
 
-/// How many CAN frames carry a message of so many bytes (ISO 15765-2: 7, or 6 and then 7 each).
-fn frames(length: usize) -> u8 {
-    match length {
-        0..=7 => 1,
-        _ => u8::try_from(1 + (length - 6).div_ceil(7)).unwrap_or(u8::MAX),
+/// How many CAN frames carry a message of so many bytes (ISO 15765-2: 7, or 6 and then 7 each; with an address byte in
+/// each frame, one less).
+fn frames(length: usize, extended: bool) -> u8 {
+    let room = 7 - usize::from(extended);
+    if length <= room {
+        return 1;
     }
+    u8::try_from(1 + (length + 1 - room).div_ceil(room)).unwrap_or(u8::MAX)
 }

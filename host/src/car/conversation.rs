@@ -331,13 +331,17 @@ impl Conversation {
         Ok(())
     }
 
-    /// Asks everyone, or the adapter, for a watched item and tells what came of it.
-    pub(super) async fn poll_other(&mut self, item: Item) -> Result<(), Ended> {
+    /// Asks everyone, or the adapter, for watched items of one request and tells what came of it.
+    pub(super) async fn poll_other(&mut self, items: Vec<Item>) -> Result<(), Ended> {
+        let Some(item) = items.first() else { return Ok(()) };
         let reply = match item.adapter_command() {
             Some(text) => self.command(text).await?.map(Reply::text),
             None => self.request_within(item.sessions(), &item.request(), item.target()).await?,
         };
-        self.publisher.reading(Reading::of(item, reply));
+        let time = Timestamp::now();
+        for item in items {
+            self.publisher.reading(Reading::of(item, time, reply.clone()));
+        }
         Ok(())
     }
 

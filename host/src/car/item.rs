@@ -116,6 +116,18 @@ impl Item {
         }
     }
 
+    /// Whether both are read from the answer to one request: signals of one command.
+    pub(super) fn shares_answer(&self, other: &Self) -> bool {
+        match (self.what, other.what) {
+            (What::Custom(one, _), What::Custom(another, _)) => {
+                one.request.data == another.request.data
+                    && one.request.target() == another.request.target()
+                    && one.sessions == another.sessions
+            }
+            _ => self == other,
+        }
+    }
+
     /// Whether no answer at all is an answer: lists of trouble codes.
     pub(super) fn may_be_silent(&self) -> bool {
         matches!(self.what, What::Standard(Command { ask: Ask::Service(0x03 | 0x07 | 0x0A), .. }))

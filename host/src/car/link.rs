@@ -229,7 +229,7 @@ impl Task {
             let result = match (job, turn) {
                 (Some(job), _) => conversation.work(job).await,
                 (None, Turn::Group(question)) => conversation.poll(&question, polling).await,
-                (None, Turn::Other(item)) => conversation.poll_other(item).await,
+                (None, Turn::Other(items)) => conversation.poll_other(items).await,
                 (None, Turn::Wait(due)) => self.attend(&mut conversation, due, &mut telling).await,
             };
             if let Err(ended) = result {

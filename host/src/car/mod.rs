@@ -264,7 +264,7 @@ impl Car {
             Some(text) => self.command(text).await.map(Reply::text),
             None => self.ask(item.request(), item.target(), item.sessions()).await,
         };
-        let reading = Reading::of(item.clone(), reply);
+        let reading = Reading::of(item.clone(), Timestamp::now(), reply);
         if let Err(error) = &reading.reply {
             return Err(error.clone());
         }

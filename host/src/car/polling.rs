@@ -1,5 +1,5 @@
 //! What is watched, turned into requests: the core's scheduler for what one control unit answers, and plain turns for
-//! what everyone or the adapter itself answers.
+//! what everyone or the adapter itself answers. Items of one request are asked for once.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -26,8 +26,8 @@ type Messages = Vec<(Address, Box<[u8]>)>;
 pub(super) enum Turn {
     /// One request for one or several items.
     Group(Question),
-    /// One item, of everyone or of the adapter.
-    Other(Item),
+    /// The items of one request to everyone, or to the adapter.
+    Other(Vec<Item>),
     /// Nothing before this moment.
     Wait(Option<Instant>),
 }
@@ -35,17 +35,23 @@ pub(super) enum Turn {
 /// The watched items of one connection to a car.
 pub(super) struct Polling {
     poller: Box<Poller<ITEMS>>,
-    items: HashMap<Key, Item>,
-    keys: HashMap<Item, (Key, Duration)>,
+    scheduled: HashMap<Key, Request>,
     others: Vec<Other>,
     /// Whether the last turn was one of those.
     other_before: bool,
     version: Option<u64>,
 }
 
-struct Other {
-    item: Item,
+/// The items, one or more, that are read from the answer to one request, and how often the most eager is wanted.
+#[derive(Clone, Debug)]
+struct Request {
+    items: Vec<Item>,
     period: time::Duration,
+}
+
+/// A request that is not the scheduler's business.
+struct Other {
+    request: Request,
     asked: Option<Instant>,
 }
 
@@ -55,8 +61,7 @@ impl Polling {
         let tuning = Tuning::of(protocol.unwrap_or(Protocol::Can11Fast));
         Self {
             poller: Box::new(Poller::new(tuning)),
-            items: HashMap::new(),
-            keys: HashMap::new(),
+            scheduled: HashMap::new(),
             others: Vec::new(),
             other_before: false,
             version: None,
@@ -70,36 +75,37 @@ impl Polling {
             return;
         }
         self.version = Some(version);
-        let mut wanted = watched.all();
-        wanted.retain(|item, _| supported.contains(item));
-        self.keys.retain(|item, (key, period)| {
-            let same = wanted.get(item) == Some(period);
-            if !same {
-                self.poller.unwatch(*key);
-                self.items.remove(key);
-            }
-            same
-        });
-        self.others.retain(|other| wanted.contains_key(&other.item));
-        for (item, period) in wanted {
-            if self.keys.contains_key(&item) {
-                continue;
-            }
-            let span = time::Duration::from_millis(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
-            let Some(polled) = polled(&item, span) else {
-                match self.others.iter_mut().find(|other| other.item == item) {
-                    Some(known) => known.period = span,
-                    None => self.others.push(Other { item, period: span, asked: None }),
+        let mut wanted = requests(watched.all().into_iter().filter(|(item, _)| supported.contains(item)));
+        self.scheduled.retain(|key, request| {
+            let same = |wanted: &Request| wanted.is_same(request) && wanted.period == request.period;
+            match wanted.iter().position(same) {
+                Some(at) => *request = wanted.swap_remove(at),
+                None => {
+                    self.poller.unwatch(*key);
+                    return false;
                 }
+            }
+            true
+        });
+        self.others.retain_mut(|other| {
+            let Some(at) = wanted.iter().position(|wanted| wanted.is_same(&other.request)) else {
+                return false;
+            };
+            other.request = wanted.swap_remove(at);
+            true
+        });
+        for request in wanted {
+            let Some(polled) = request.polled() else {
+                self.others.push(Other { request, asked: None });
                 continue;
             };
             match self.poller.watch(now, polled) {
-                Ok(key) => {
-                    self.items.insert(key, item.clone());
-                    self.keys.insert(item, (key, period));
-                }
+                Ok(key) => drop(self.scheduled.insert(key, request)),
                 Err(poll::Full) => {
-                    tracing::warn!("more than {ITEMS} items are watched; {} waits", item.name());
+                    tracing::warn!(
+                        "more than {ITEMS} requests are watched; {} waits",
+                        request.first().name()
+                    );
                 }
             }
         }
@@ -112,13 +118,13 @@ impl Polling {
         {
             return Turn::Group(question);
         }
-        let due = |other: &Other| other.asked.map_or(now, |asked| asked + other.period.max(EVERYONE));
+        let due = |other: &Other| other.asked.map_or(now, |asked| asked + other.request.period.max(EVERYONE));
         if let Some(other) =
             self.others.iter_mut().filter(|other| due(other) <= now).min_by_key(|other| other.asked)
         {
             other.asked = Some(now);
             self.other_before = true;
-            return Turn::Other(other.item.clone());
+            return Turn::Other(other.request.items.clone());
         }
         match self.poller.next(now) {
             Next::Ask(question) => Turn::Group(question),
@@ -152,34 +158,64 @@ impl Polling {
             }
             Err(failure) => self.poller.handle_failure(now, *failure, collect),
         }
-        let time = Timestamp::now();
-        let reading = |(key, outcome): (Key, Result<Messages, Failure>)| {
-            let item = self.items.get(&key)?.clone();
-            Some(Reading { item, time, reply: outcome.map(Reply::from).map_err(QueryError::Failed) })
-        };
-        outcomes.into_iter().filter_map(reading).collect()
+        let (time, fault) = (Timestamp::now(), result.ok().and_then(|answer| answer.fault));
+        let mut readings = Vec::new();
+        for (key, outcome) in outcomes {
+            let reply = outcome.map(|messages| Reply::from(messages).with_fault(fault));
+            let reply = reply.map_err(QueryError::Failed);
+            let items = self.scheduled.get(&key).into_iter().flat_map(|request| &request.items);
+            readings.extend(items.map(|item| Reading::of(item.clone(), time, reply.clone())));
+        }
+        readings
     }
+}
+
+impl Request {
+    fn first(&self) -> &Item {
+        &self.items[0]
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.first().shares_answer(other.first())
+    }
+
+    /// What the scheduler needs to know; none for what is not its business.
+    fn polled(&self) -> Option<poll::Item> {
+        let item = self.first();
+        let one_ecu = match item.what {
+            What::Standard(command) => command.ecu == Ecu::Engine,
+            // What needs a session of its own is asked on its own.
+            What::Custom(command, _) => command.sessions == Sessions::default(),
+        };
+        if !one_ecu {
+            return None;
+        }
+        let asked = poll::Item::new(&item.request())?;
+        Some(poll::Item {
+            length: item.command().and_then(Command::data_length),
+            group: item.command().is_some_and(|command| command.service() == Some(0x01)),
+            target: item.target(),
+            period: self.period,
+            ..asked
+        })
+    }
+}
+
+/// What is wanted, by request.
+fn requests(wanted: impl Iterator<Item = (Item, Duration)>) -> Vec<Request> {
+    let mut requests: Vec<Request> = Vec::new();
+    for (item, period) in wanted {
+        let period = time::Duration::from_millis(u64::try_from(period.as_millis()).unwrap_or(u64::MAX));
+        match requests.iter_mut().find(|request| request.first().shares_answer(&item)) {
+            Some(request) => {
+                request.items.push(item);
+                request.period = request.period.min(period);
+            }
+            None => requests.push(Request { items: vec![item], period }),
+        }
+    }
+    requests
 }
 
 /// What everyone answers is asked for no more often than this: it takes as long as the slowest answer.
 const EVERYONE: time::Duration = time::Duration::from_millis(250);
-
-/// What the scheduler needs to know; none for what is not its business.
-fn polled(item: &Item, period: time::Duration) -> Option<poll::Item> {
-    let one_ecu = match item.what {
-        What::Standard(command) => command.ecu == Ecu::Engine,
-        // What needs a session of its own is asked on its own.
-        What::Custom(command, _) => command.sessions == Sessions::default(),
-    };
-    if !one_ecu {
-        return None;
-    }
-    let asked = poll::Item::new(&item.request())?;
-    Some(poll::Item {
-        length: item.command().and_then(Command::data_length),
-        group: item.command().is_some_and(|command| command.service() == Some(0x01)),
-        target: item.target(),
-        period,
-        ..asked
-    })
-}

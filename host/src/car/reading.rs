@@ -35,6 +35,11 @@ impl Reply {
         self.messages.iter().map(|(source, data)| Message { source: *source, data })
     }
 
+    /// The same messages, and what went wrong beside them.
+    pub(super) fn with_fault(self, fault: Option<Failure>) -> Self {
+        Self { fault, ..self }
+    }
+
     /// What went wrong beside the messages: another control unit's was damaged or cut short.
     pub fn fault(&self) -> Option<Failure> {
         self.fault
@@ -64,15 +69,15 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// What came when this item was asked for, just now.
-    pub(super) fn of(item: Item, reply: Result<Reply, QueryError>) -> Self {
+    /// What came when this item was asked for.
+    pub(super) fn of(item: Item, time: Timestamp, reply: Result<Reply, QueryError>) -> Self {
         let reply = match reply {
             // No stored code is no answer on some cars.
             Err(error) if error.is_no_data() && item.may_be_silent() => Ok(Reply::default()),
             Ok(Reply { fault: Some(fault), .. }) if item.needs_all() => Err(QueryError::Failed(fault)),
             reply => reply,
         };
-        Self { item, time: Timestamp::now(), reply }
+        Self { item, time, reply }
     }
 
     /// The one value of a standard command: the engine's, if several control units answer.

@@ -87,6 +87,33 @@ async fn a_list_without_one_of_its_answers_is_none() {
     }
 }
 
+#[tokio::test]
+async fn a_watched_text_is_not_another_units() {
+    let adapter = adapter(|request| {
+        let answer = match request {
+            request if request.starts_with("0100") => "7E806410040000000",
+            request if request.starts_with("0900") => "7E806490040000000",
+            // The engine's VIN lacks its second frame, that of the gearbox is whole.
+            request if request.starts_with("0902") => {
+                "7E81014490201575030\r7E91014490201575030\r7E82253333932313234\r\
+                 7E9215A5A5A39395A54\r7E92253333932313234"
+            }
+            _ => "NO DATA",
+        };
+        Some(answer.to_owned())
+    });
+    let car = connect(adapter.parse().expect("an adapter"));
+    car.connected(TIMEOUT).await.expect("a car");
+    let mut readings = car.readings();
+    car.query(&item("VIN")).await.expect_err("the engine's is damaged");
+    let watcher = car.watcher();
+    watcher.watch([(item("VIN"), Duration::ZERO)]);
+    for _ in 0..3 {
+        let reading = timeout(TIMEOUT, readings.recv()).await.expect("a reading").expect("a link");
+        assert!(reading.clean().is_err(), "{reading:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_spoiled_answer_hides_nothing_that_the_car_supports() {
     let clean = connected(&Simulator::new(real())).await.state().supported;

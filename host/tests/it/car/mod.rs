@@ -452,3 +452,57 @@ async fn a_signal_is_asked_for_in_the_session_that_it_needs() {
     let turns = asked.chunks_exact(3);
     assert!(turns.clone().all(|turn| turn == ["1003", "221234", "1001"]), "{asked:?}");
 }
+
+#[tokio::test]
+async fn signals_of_one_command_are_asked_for_once() {
+    // One of them needs a session, the other does not.
+    for session in ["", r#", "din": "03""#] {
+        let (asked, requests) = std::sync::mpsc::channel();
+        let adapter = adapter(move |request| {
+            let _ = asked.send(request.to_owned());
+            let answer = match request {
+                "1003" => "7E8065003003201F4",
+                request if request.starts_with("221001") => "7E8056210010A14",
+                request if request.starts_with("0100") => "7E806410080100000",
+                _ => "NO DATA",
+            };
+            Some(answer.to_owned())
+        });
+        let set = format!(
+            r#"{{"commands": [{{"hdr": "7E0", "rax": "7E8", "cmd": {{"22": "1001"}}{session}, "signals": [
+                {{"id": "LEFT", "fmt": {{"len": 8, "unit": "celsius"}}}},
+                {{"id": "RIGHT", "fmt": {{"bix": 8, "len": 8, "unit": "celsius"}}}}]}}]}}"#
+        );
+        let signals = &*Box::leak(Box::new(Signals::from_text("set.json", &set).expect("a signal set")));
+        let adapter: Adapter = adapter.parse().expect("an adapter");
+        let options = car::Options { adapter, signals: Some(signals), ..car::Options::default() };
+        let car = Car::connect(options, Bus::new());
+        car.connected(TIMEOUT).await.expect("a car");
+        let mut readings = car.readings();
+        let watcher = car.watcher();
+        let signal = |name: &str| car.find(name).expect("the signal");
+        watcher.watch(["LEFT", "RIGHT"].map(|name| (signal(name), Duration::ZERO)));
+        let mut heard = std::collections::HashMap::<String, Vec<_>>::new();
+        for _ in 0..6 {
+            let reading = timeout(TIMEOUT, readings.recv()).await.expect("a reading").expect("a link");
+            let value = reading.clean().expect("a value");
+            heard.entry(reading.item.name().to_owned()).or_default().push((reading.time, value));
+        }
+        let quantity = |value| Value::Quantity { value, unit: "°C" };
+        let (left, right) = (&heard["LEFT"], &heard["RIGHT"]);
+        assert_eq!((left.len(), right.len()), (3, 3), "{heard:?}");
+        for ((at, left), (same, right)) in left.iter().zip(right) {
+            assert_eq!((at, left, right), (same, &quantity(10.0), &quantity(20.0)));
+        }
+        let asked = requests.try_iter().filter(|request| request.starts_with("221001")).count();
+        assert!((3..=4).contains(&asked), "asked {asked} times for 3 answers");
+
+        // One goes, the other stays.
+        watcher.watch([(signal("RIGHT"), Duration::ZERO)]);
+        let mut alone = 0;
+        while alone < 4 {
+            let reading = timeout(TIMEOUT, readings.recv()).await.expect("a reading").expect("a link");
+            alone = if reading.item == signal("RIGHT") { alone + 1 } else { 0 };
+        }
+    }
+}

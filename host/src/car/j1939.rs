@@ -108,21 +108,50 @@ impl Broadcast {
         object
     }
 
-    /// What it says, by topic: `SPN190` (engine speed), `DM1`, `DM2`, `VIN`.
-    fn values(&self) -> Vec<(String, timeline::Value)> {
+    /// What it says of each of its subjects.
+    fn values(&self) -> Vec<(Subject, timeline::Value)> {
         let quantity = |quantity: Quantity| timeline::Value::Quantity {
             value: quantity.to_f64(),
             unit: quantity.unit().symbol(),
         };
         let present = self.parameters.iter().filter_map(|(row, value)| Some((row.spn, (*value)?)));
-        let mut values: Vec<_> = present.map(|(spn, value)| (format!("SPN{spn}"), quantity(value))).collect();
+        let mut values: Vec<_> =
+            present.map(|(spn, value)| (Subject::Parameter(spn), quantity(value))).collect();
         if self.codes.is_some() {
-            let topic = if self.group == Pgn::ACTIVE_CODES { "DM1" } else { "DM2" };
-            values.push((topic.into(), timeline::Value::Json(self.to_json())));
+            let active = self.group == Pgn::ACTIVE_CODES;
+            let subject = if active { Subject::ActiveCodes } else { Subject::PreviousCodes };
+            values.push((subject, timeline::Value::Json(self.to_json())));
         }
-        let vin = self.identification.iter().map(|vin| ("VIN".into(), timeline::Value::Text(vin.clone())));
-        values.extend(vin);
+        let vin = self.identification.iter();
+        values.extend(vin.map(|vin| (Subject::Vin, timeline::Value::Text(vin.clone()))));
         values
+    }
+}
+
+/// What a value is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Subject {
+    /// A parameter, by its number.
+    Parameter(u32),
+    ActiveCodes,
+    PreviousCodes,
+    Vin,
+}
+
+impl Subject {
+    /// Its topic: `SPN190` (engine speed), `DM1`, `DM2`, `VIN`; of other units than the engine's with their address:
+    /// `SPN190@03`.
+    fn topic(self, sender: u8) -> String {
+        let topic = match self {
+            Self::Parameter(spn) => format!("SPN{spn}"),
+            Self::ActiveCodes => "DM1".into(),
+            Self::PreviousCodes => "DM2".into(),
+            Self::Vin => "VIN".into(),
+        };
+        match sender {
+            0 => topic,
+            sender => format!("{topic}@{sender:02X}"),
+        }
     }
 }
 
@@ -130,23 +159,26 @@ impl Broadcast {
 #[derive(Debug, Default)]
 pub(super) struct Telling {
     listener: Listener,
-    /// By sender and topic; there are 256 of the one and a table of the other.
-    told: HashMap<(u8, String), (Instant, timeline::Value)>,
+    /// By sender and subject; there are 256 of the one and a table of the other.
+    told: HashMap<(u8, Subject), (Instant, timeline::Value)>,
 }
 
 impl Telling {
     /// Takes a frame as [`Listener::hear`] does.
     pub(super) fn hear(&mut self, frame: &str, timeline: &Bus) {
         let Some(broadcast) = self.listener.hear(frame) else { return };
+        if !timeline.is_watched() {
+            return;
+        }
         let now = Instant::now();
-        for (topic, value) in broadcast.values() {
-            let key = (broadcast.sender, topic.clone());
+        for (subject, value) in broadcast.values() {
+            let key = (broadcast.sender, subject);
             let known = self.told.get(&key);
             if known.is_some_and(|(at, told)| now - *at < PERIOD || *told == value) {
                 continue;
             }
             self.told.insert(key, (now, value.clone()));
-            timeline.publish(Source::Car, topic, value);
+            timeline.publish(Source::Car, subject.topic(broadcast.sender), value);
         }
     }
 }
@@ -194,6 +226,38 @@ mod tests {
     fn heard(frames: &[&str]) -> Vec<String> {
         let mut listener = Listener::default();
         frames.iter().filter_map(|frame| listener.hear(frame)).map(|message| message.to_string()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_unit_has_topics_of_its_own_and_ten_values_a_second() {
+        let bus = Bus::new();
+        let mut telling = Telling::default();
+        // Nobody reads yet; nothing counts as told.
+        telling.hear("30F00400007D96802500FFFF", &bus);
+        let mut timeline = bus.subscribe();
+        let mut heard: HashMap<String, Vec<timeline::Value>> = HashMap::new();
+        for turn in 0..100_u32 {
+            // EEC1 of the engine and of another unit, every 20 ms: 1200 and 600 rpm and a little more each time.
+            for (sender, speed) in [(0x00, 0x2580), (0x03, 0x12C0)] {
+                let [high, low] = ((speed + turn) as u16).to_be_bytes();
+                telling.hear(&format!("30F004{sender:02X}FFFFFF{low:02X}{high:02X}FFFFFF"), &bus);
+            }
+            tokio::time::advance(Duration::from_millis(20)).await;
+        }
+        drop(bus);
+        while let Some(entry) = timeline.next().await {
+            let entry = entry.expect("in time");
+            heard.entry(entry.topic.clone()).or_default().push(entry.value.clone());
+        }
+        let first = |topic: &str| match heard[topic][0] {
+            timeline::Value::Quantity { value, unit: "rpm" } => value,
+            ref other => panic!("{topic}: {other:?}"),
+        };
+        assert_eq!((first("SPN190"), first("SPN190@03")), (1_200.0, 600.0));
+        // Two seconds.
+        let counts = ["SPN190", "SPN190@03"].map(|topic| heard[topic].len());
+        assert_eq!(counts, [20, 20]);
+        assert_eq!(heard.len(), 2, "{:?}", heard.keys());
     }
 
     #[test]

@@ -15,9 +15,9 @@ use embedded_io_async::{BufRead, Write};
 /// When the program ends: on a board of its own it has no reason to, in QEMU someone waits for it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Limits {
-    /// End well once so many values of each signal were read.
+    /// End well once so many values were read for each signal that is polled, all signals together.
     pub rounds: Option<u32>,
-    /// Give up after so long without a car, each time that one is looked for.
+    /// Give up after so long without a car, each time that one is looked for, or without a value.
     pub timeout: Option<Duration>,
 }
 
@@ -34,12 +34,14 @@ pub enum Trouble {
     Link,
     /// No car within [`Limits::timeout`]; this is as far as the link reached.
     NoCar(Link),
+    /// The car is there, but gave no value within [`Limits::timeout`].
+    NoValue,
 }
 
 /// Connects, names the car, reads its trouble codes, then reads values; all of it again whenever the link was lost.
 ///
 /// # Errors
-/// When the UART fails, or no car is found within the limits.
+/// When the UART fails, or no car is found or gives no value within the limits.
 pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, limits: Limits) -> Result<(), Trouble> {
     let settings = Settings { repeat: true, ..Settings::default() };
     let mut driver = Driver::new(Elm::new(settings), io, clock);
@@ -53,7 +55,7 @@ pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, limits: Limits
                 ask(&mut driver, command).await?;
             }
         }
-        poll(&mut driver, &mut left).await?;
+        poll(&mut driver, limits.timeout, &mut left).await?;
         if left == Some(0) {
             return Ok(());
         }
@@ -67,19 +69,20 @@ async fn find<RW: BufRead + Write, C: Clock>(
     timeout: Option<Duration>,
 ) -> Result<(), Trouble> {
     let end = timeout.map(|timeout| driver.now() + timeout);
-    while driver.machine.link() != Link::CarConnected {
-        let step = driver.run_to(end, |event| match event {
-            Event::Link(link) => ControlFlow::Break(Some(link)),
-            Event::Trouble(failure) => {
-                defmt::warn!("{}", Display2Format(&failure));
-                ControlFlow::Break(None)
+    if driver.machine.link() != Link::CarConnected {
+        let found = driver.run_to(end, |event| {
+            match event {
+                Event::Link(link) => defmt::info!("{=str}", link.as_str()),
+                Event::Trouble(failure) => defmt::warn!("{}", Display2Format(&failure)),
+                _ => {}
             }
-            _ => ControlFlow::Continue(()),
+            match event {
+                Event::Link(Link::CarConnected) | Event::Ready => ControlFlow::Break(()),
+                _ => ControlFlow::Continue(()),
+            }
         });
-        match step.await.map_err(|_| Trouble::Link)? {
-            Some(Some(link)) => defmt::info!("{=str}", link.as_str()),
-            Some(None) => {}
-            None => return Err(Trouble::NoCar(driver.machine.link())),
+        if found.await.map_err(|_| Trouble::Link)?.is_none() {
+            return Err(Trouble::NoCar(driver.machine.link()));
         }
     }
     defmt::info!("adapter: {=str}", driver.machine.adapter().banner.as_str());
@@ -99,7 +102,9 @@ async fn ask<RW: BufRead + Write, C: Clock>(
         Request::new(&request),
         |_| {},
         |_, result| match result {
-            Ok(answer) => answer.messages().for_each(|message| log(command, message)),
+            Ok(answer) => answer.messages().for_each(|message| {
+                log(command, message);
+            }),
             Err(failure) => defmt::warn!("{=str}: {}", command.name, Display2Format(&failure)),
         },
     );
@@ -113,6 +118,7 @@ async fn ask<RW: BufRead + Write, C: Clock>(
 /// Reads values until there are enough or the car is gone. What was learned of a car is forgotten with it.
 async fn poll<RW: BufRead + Write, C: Clock>(
     driver: &mut Driver<Elm, RW, C>,
+    timeout: Option<Duration>,
     left: &mut Option<u32>,
 ) -> Result<(), Trouble> {
     let mut poller = Poller::<8>::new(Tuning::of(driver.machine.protocol().unwrap_or(Protocol::Can11Fast)));
@@ -126,12 +132,16 @@ async fn poll<RW: BufRead + Write, C: Clock>(
             let _ = commands.push((key, command));
         }
     }
+    let mut end = timeout.map(|timeout| driver.now() + timeout);
     while *left != Some(0) {
+        if end.is_some_and(|end| end <= driver.now()) {
+            return Err(Trouble::NoValue);
+        }
         let question = match poller.next(driver.now()) {
             Next::Ask(question) => question,
             Next::Wait(due) => {
                 // What the car lacks is put off; the session may have something to say meanwhile.
-                let step = driver.run_to(due, |event| match event {
+                let step = driver.run_to(due.into_iter().chain(end).min(), |event| match event {
                     Event::Link(_) => ControlFlow::Break(()),
                     _ => ControlFlow::Continue(()),
                 });
@@ -139,12 +149,12 @@ async fn poll<RW: BufRead + Write, C: Clock>(
                 continue;
             }
         };
+        let mut values = 0;
         let mut on_outcome = |key, outcome: Outcome<'_>| {
             let command = commands.iter().find(|(known, _)| *known == key).map(|(_, command)| *command);
             if let (Outcome::Answer(message), Some(command)) = (outcome, command) {
-                log(command, message);
+                values += u32::from(log(command, message));
             }
-            *left = left.map(|left| left.saturating_sub(1));
         };
         let asked = driver.ask(
             question.request(),
@@ -163,14 +173,20 @@ async fn poll<RW: BufRead + Write, C: Clock>(
             // The link has gone.
             return Ok(());
         }
+        if values > 0 {
+            *left = left.map(|left| left.saturating_sub(values));
+            end = timeout.map(|timeout| driver.now() + timeout);
+        }
     }
     Ok(())
 }
 
-/// A value, or why there is none, in one line.
-fn log(command: &'static Command, message: Message<'_>) {
+/// Logs a value, or why there is none, in one line; whether there is one.
+fn log(command: &'static Command, message: Message<'_>) -> bool {
     let source = Display2Format(&message.source);
-    match obd2::decode(command, message) {
+    let value = obd2::decode(command, message);
+    let decoded = value.is_ok();
+    match value {
         Ok(Value::Codes(codes)) => {
             let count = codes.iter().count();
             defmt::info!("{=str} of {}: {=usize}", command.name, source, count);
@@ -193,4 +209,5 @@ fn log(command: &'static Command, message: Message<'_>) {
         Ok(_) => defmt::info!("{=str} of {}", command.name, source),
         Err(error) => defmt::warn!("{=str} of {}: {}", command.name, source, Display2Format(&error)),
     }
+    decoded
 }

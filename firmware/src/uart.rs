@@ -1,7 +1,7 @@
 //! The UART of Arm's Cortex-M System Design Kit (CMSDK), driven by interrupts.
 //!
 //! Bytes received go to a ring of [`RX`] bytes; when that is full, further ones are dropped and counted
-//! ([`Uart::dropped`]). Bytes to send go to a ring of [`TX`] bytes; when that is full, the writer waits.
+//! ([`Uart::dropped`]), and the next read logs how many. Bytes to send go to a ring of [`TX`] bytes; when that is full, the writer waits.
 //!
 //! Source: Arm Cortex-M System Design Kit TRM, 4.3 "APB UART"; addresses and interrupts: AN386.
 
@@ -120,6 +120,8 @@ pub struct Uart {
     chunk: [u8; CHUNK],
     start: usize,
     end: usize,
+    /// How many dropped bytes were logged.
+    logged: u32,
 }
 
 impl Uart {
@@ -130,7 +132,7 @@ impl Uart {
         port.write(INTCLEAR, INT_TX | INT_RX);
         port.write(CTRL, CTRL_ALL);
         board::enable_uart(port);
-        Self { port, chunk: [0; CHUNK], start: 0, end: 0 }
+        Self { port, chunk: [0; CHUNK], start: 0, end: 0, logged: 0 }
     }
 
     /// How many bytes came while there was no room for them.
@@ -163,6 +165,11 @@ impl BufRead for Uart {
             })
             .await;
             self.start = 0;
+            let dropped = self.dropped();
+            if dropped != self.logged {
+                defmt::warn!("{=u32} received bytes were lost", dropped.wrapping_sub(self.logged));
+                self.logged = dropped;
+            }
         }
         Ok(self.chunk.get(self.start..self.end).unwrap_or_default())
     }

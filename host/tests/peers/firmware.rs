@@ -13,7 +13,11 @@ use crate::support::{self, Peer};
 fn chip(port: u16) -> Peer {
     let built = "../target/thumbv7em-none-eabihf/firmware/cloverleaf-firmware";
     let elf = Path::new(env!("CARGO_MANIFEST_DIR")).join(built);
-    assert!(elf.exists(), "{} is missing: run `cargo fw`, which builds it", elf.display());
+    assert!(
+        elf.exists(),
+        "{} is missing: run `CLOVERLEAF_ROUNDS=10 cargo fw`, which builds it",
+        elf.display()
+    );
     let mut command = Command::new("qemu-run");
     command.args(["--machine", "mps2-an386", "-l", "{s}", "--arg"]);
     command.arg(format!("serial=tcp:127.0.0.1:{port},reconnect=1")).arg(elf);
@@ -73,7 +77,7 @@ async fn firmware_finds_the_car_again_when_the_adapter_was_gone() {
         let (mut asked, mut answered) = ([0; 256], [0; 256]);
         // It asks for codes, then polls; with the third shared request or so the cable is cut.
         let mut commands = 0;
-        while commands < 25 {
+        while commands < 27 {
             tokio::select! {
                 count = chip.read(&mut asked) => {
                     let bytes = &asked[..count.expect("a chip")];

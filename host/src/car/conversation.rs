@@ -345,7 +345,7 @@ impl Conversation {
         Ok(())
     }
 
-    /// Tells the frames on the bus until nobody takes them.
+    /// Tells the frames on the bus until nobody takes them or the connection is closed.
     async fn monitor(
         &mut self,
         filter: Filter,
@@ -358,13 +358,15 @@ impl Conversation {
         }
         let mut lost = 0;
         let publisher = &self.publisher;
-        let untaken = async {
-            frames.closed().await;
-            None
+        let over = async {
+            tokio::select! {
+                () = frames.closed() => Ok(None),
+                ended = closed(&mut self.open) => Err(ended),
+            }
         };
         let heard = self
             .wire
-            .run_until(untaken, |event| {
+            .run_until(over, |event| {
                 publisher.note(&event);
                 match event {
                     Event::Frame(hex) => {
@@ -378,11 +380,11 @@ impl Conversation {
                         lost += 1;
                         Continue(())
                     }
-                    Event::Done(result) => Break(Some(result)),
+                    Event::Done(result) => Break(Ok(Some(result))),
                     _ => Continue(()),
                 }
             })
-            .await?;
+            .await??;
         match heard {
             Some(Ok(())) => {}
             // There is room for it, or else nobody reads.

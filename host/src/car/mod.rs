@@ -242,13 +242,14 @@ impl Car {
         state.supported.as_ref().is_some_and(|supported| supported.contains(item))
     }
 
-    /// Waits until a car is connected and what it supports is known.
+    /// Waits until a car is connected and what it supports is known. On SAE J1939, where nobody says so, until the bus is
+    /// listened to.
     ///
     /// # Errors
     /// [`QueryError::NotConnected`] with the latest reason when that takes longer than `timeout`.
     pub async fn connected(&self, timeout: Duration) -> Result<(), QueryError> {
         let mut states = self.states();
-        let connected = |state: &State| state.link == Link::CarConnected && state.supported.is_some();
+        let connected = |state: &State| state.supported.is_some();
         match tokio::time::timeout(timeout, states.wait_for(connected)).await {
             Ok(Ok(_)) => Ok(()),
             _ => Err(QueryError::NotConnected(self.state().trouble)),

@@ -146,6 +146,7 @@ async fn what_a_lorry_says_is_on_the_timeline() {
     let bus = Bus::new();
     let mut timeline = bus.subscribe();
     let car = Car::connect(car::Options { adapter, protocol, ..car::Options::default() }, bus);
+    car.connected(TIMEOUT).await.expect("a bus");
     let mut heard = std::collections::HashMap::<String, u32>::new();
     let told = async |timeline: &mut timeline::Subscriber| loop {
         let entry = timeline.next().await.expect("open").expect("in time");
@@ -274,6 +275,19 @@ async fn monitoring_tells_frames_until_nobody_takes_them() {
     }
     drop(frames);
     car.query(&item("RPM")).await.expect("questions are answered again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_closed_also_while_someone_monitors() {
+    let car = connected(&Simulator::new(real())).await;
+    let mut frames = car.monitor(Filter::All).unwrap();
+    timeout(TIMEOUT, frames.recv()).await.unwrap().unwrap().unwrap();
+    car.close();
+    reaches(&car, Link::NotConnected).await;
+    let rest = async { while frames.recv().await.is_some() {} };
+    timeout(TIMEOUT, rest).await.expect("an end of the frames");
+    car.open();
+    car.connected(TIMEOUT).await.expect("open again");
 }
 
 #[tokio::test(start_paused = true)]

@@ -189,7 +189,7 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
         on_event: &mut impl FnMut(Instant, M::Event<'_>) -> ControlFlow<T>,
     ) -> Result<ControlFlow<T, Option<Instant>>, Error<RW::Error>> {
         let mut transmitted = false;
-        let deadline = loop {
+        let ended = loop {
             match self.machine.poll() {
                 Output::Transmit(bytes) => {
                     self.io.write_all(bytes).await.map_err(Error::Write)?;
@@ -197,16 +197,16 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
                 }
                 Output::Event(event) => {
                     if let ControlFlow::Break(answer) = on_event(self.clock.now(), event) {
-                        return Ok(ControlFlow::Break(answer));
+                        break ControlFlow::Break(answer);
                     }
                 }
-                Output::Wait(deadline) => break deadline,
+                Output::Wait(deadline) => break ControlFlow::Continue(deadline),
             }
         };
         if transmitted {
             self.io.flush().await.map_err(Error::Write)?;
         }
-        Ok(ControlFlow::Continue(deadline))
+        Ok(ended)
     }
 }
 

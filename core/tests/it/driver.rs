@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use cloverleaf_core::driver::{Clock, Driver, Error};
 use cloverleaf_core::elm327::session::{Event, Failure, Refused, Request, Session, Settings};
+use cloverleaf_core::machine::{Machine, Output};
 use cloverleaf_core::time::Instant;
 use embassy_futures::block_on;
 use embedded_io_async::{BufRead, ErrorType, Read, Write};
@@ -177,4 +178,57 @@ fn a_link_that_closes_is_an_error() {
     let mut driver = Driver::new(Elm::new(Settings::default()), Closed, Ticking::default());
     assert_eq!(block_on(driver.run(|_| ControlFlow::<()>::Continue(()))), Err(Error::Closed));
     assert_eq!(block_on(driver.settle(|_| {})), Err(Error::Closed));
+}
+
+#[test]
+fn what_was_sent_is_on_its_way_when_an_event_ends_a_run() {
+    /// Greets, and tells so.
+    struct Greeter(u8);
+    impl Machine for Greeter {
+        type Event<'a> = ();
+        fn handle_input(&mut self, _: Instant, bytes: &[u8]) -> usize {
+            bytes.len()
+        }
+        fn handle_timeout(&mut self, _: Instant) {}
+        fn poll(&mut self) -> Output<'_, ()> {
+            self.0 += 1;
+            match self.0 {
+                1 => Output::Transmit(b"hello"),
+                2 => Output::Event(()),
+                _ => Output::Wait(None),
+            }
+        }
+    }
+    /// Keeps what is written until it is flushed.
+    #[derive(Default)]
+    struct Buffered(Vec<u8>, Rc<RefCell<Vec<u8>>>);
+    impl ErrorType for Buffered {
+        type Error = Infallible;
+    }
+    impl Write for Buffered {
+        async fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
+            self.0.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        async fn flush(&mut self) -> Result<(), Infallible> {
+            self.1.borrow_mut().append(&mut self.0);
+            Ok(())
+        }
+    }
+    impl BufRead for Buffered {
+        async fn fill_buf(&mut self) -> Result<&[u8], Infallible> {
+            core::future::pending().await
+        }
+        fn consume(&mut self, _: usize) {}
+    }
+    impl Read for Buffered {
+        async fn read(&mut self, _: &mut [u8]) -> Result<usize, Infallible> {
+            unreachable!("the driver borrows")
+        }
+    }
+    let link = Buffered::default();
+    let sent = link.1.clone();
+    let mut driver = Driver::new(Greeter(0), link, Ticking::default());
+    assert_eq!(block_on(driver.run(ControlFlow::Break)), Ok(()));
+    assert_eq!(*sent.borrow(), b"hello");
 }

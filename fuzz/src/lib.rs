@@ -13,6 +13,7 @@ mod json;
 #[path = "../../core/tests/it/laws.rs"]
 mod laws;
 mod obd2_decode;
+mod phoenix_client;
 mod phoenix_frame;
 mod tscbm;
 
@@ -23,5 +24,6 @@ pub use elm327_reply::elm327_reply;
 pub use elm327_session::elm327_session;
 pub use json::json;
 pub use obd2_decode::obd2_decode;
+pub use phoenix_client::phoenix_client;
 pub use phoenix_frame::phoenix_frame;
 pub use tscbm::tscbm;

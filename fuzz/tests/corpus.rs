@@ -13,6 +13,7 @@ const TARGETS: &[Target] = &[
     ("elm327_session", cloverleaf_fuzz::elm327_session),
     ("json", cloverleaf_fuzz::json),
     ("obd2_decode", cloverleaf_fuzz::obd2_decode),
+    ("phoenix_client", cloverleaf_fuzz::phoenix_client),
     ("phoenix_frame", cloverleaf_fuzz::phoenix_frame),
     ("tscbm", cloverleaf_fuzz::tscbm),
 ];

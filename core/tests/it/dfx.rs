@@ -8,6 +8,8 @@ use cloverleaf_core::dfx::{
 use cloverleaf_core::machine::{Machine, Output};
 use cloverleaf_core::time::{Duration, Instant};
 
+use crate::laws::{Ask, Link, Step, hold};
+
 const MEASUREMENT: &str = "155e020e-f43d-4add-921b-456f06763401";
 const CALL: Id = Id::new(*b"abcdefghij");
 const SUBSCRIPTION: Id = Id::new(*b"RESULTS001");
@@ -360,6 +362,37 @@ fn a_session_sends_answers_and_times_out() {
     assert_eq!(session.poll(), Output::Event(reply));
     session.handle_timeout(at(5000));
     assert_eq!(session.poll(), Output::Wait(None));
+}
+
+#[test]
+fn a_session_keeps_the_laws_of_machines() {
+    type Two = Session<'static, [Slot; 2]>;
+    let ask = |ask: fn(&mut Two, Instant)| Step::Ask(Box::new(ask) as Ask<Two>);
+    let call = |action| {
+        Step::Ask(Box::new(move |session: &mut Two, now| {
+            session.request(now, action, b"{}", Duration::from_secs(1)).unwrap();
+        }) as Ask<Two>)
+    };
+    let script = [
+        call(Action::STATUS),
+        Step::Input(b"0100000000200{}".to_vec()),
+        call(Action::STATUS),
+        ask(|session, _| {
+            session.subscribe().unwrap();
+        }),
+        Step::Pass(Duration::from_secs(2)),
+        Step::Input(b"no frame".to_vec()),
+        Step::Input(b"rslt000002200[1]".to_vec()),
+        Step::Input(b"0100000001200{}".to_vec()),
+        Step::Input(vec![b'2'; 100]),
+    ];
+    let buffer = || Box::leak(Box::new([0; 64]));
+    let make = || Session::new([Slot::default(); 2], buffer(), buffer());
+    let said = hold(Link::Messages, make, &script, |event| format!("{event:?}"));
+    let told = |word: &str| said.iter().filter(|output| output.contains(word)).count();
+    for word in ["Reply", "TimedOut", "Malformed", "Result", "Unknown", "TooLong"] {
+        assert_eq!(told(word), 1, "{word}: {said:#?}");
+    }
 }
 
 #[test]

@@ -28,7 +28,6 @@ pub(crate) enum Link {
     /// In pieces of any size.
     Stream,
     /// In whole messages.
-    #[allow(dead_code, reason = "not every binary that includes this file has such a machine")]
     Messages,
 }
 

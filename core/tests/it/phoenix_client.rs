@@ -6,6 +6,8 @@ use cloverleaf_core::phoenix::session::{Client, Event};
 use cloverleaf_core::phoenix::wire::{Body, Version};
 use cloverleaf_core::time::{Duration, Instant};
 
+use crate::laws::{Ask, Link, Step, hold};
+
 type Small = Client<2, 2, 64, 512, 256>;
 
 const fn at(millis: u64) -> Instant {
@@ -88,6 +90,47 @@ fn a_channel_is_joined_used_and_left() {
     let reply = r#"["1","3","room:a","phx_reply",{"status":"ok","response":{}}]"#;
     assert_eq!(hear(&mut client, at(5), reply), ["closed room:a"]);
     assert_eq!(hear(&mut client, at(5), r#"["1","1","room:a","phx_close",{}]"#), [""; 0]);
+}
+
+#[test]
+fn the_client_keeps_the_laws_of_machines() {
+    let ask = |ask: fn(&mut Small, Instant)| Step::Ask(Box::new(ask) as Ask<Small>);
+    let hear = |message: &str| Step::Input(message.into());
+    let pass = |millis| Step::Pass(Duration::from_millis(millis));
+    let script = [
+        ask(|client, now| client.join(now, "room:a", b"{}").unwrap()),
+        ask(|client, now| client.connected(now)),
+        hear(r#"["1","1","room:a","phx_reply",{"status":"ok","response":{}}]"#),
+        ask(|client, now| assert_eq!(client.push(now, "room:a", "echo", b"[1]"), Ok(2))),
+        hear("garbage"),
+        hear(r#"[null,null,"room:a","shout",{}]"#),
+        pass(10_000),
+        hear(r#"["1","1","room:a","phx_error",{}]"#),
+        pass(1_000),
+        hear(r#"["3","3","room:a","phx_reply",{"status":"ok","response":{}}]"#),
+        // Two heartbeats, the second without an answer.
+        pass(20_000),
+        hear(r#"[null,"4","phoenix","phx_reply",{"status":"ok","response":{}}]"#),
+        pass(60_000),
+        ask(|client, now| client.disconnected(now)),
+        ask(|client, now| client.leave(now, "room:a").unwrap()),
+    ];
+    let said = hold(Link::Messages, || Small::new(Version::V2), &script, |event| describe(&event));
+    let expected = [
+        r#"> [\"1\",\"1\",\"room:a\",\"phx_join\",{}]"#,
+        "= joined room:a {}",
+        r#"> [\"1\",\"2\",\"room:a\",\"echo\",[1]]"#,
+        "= room:a shout {}",
+        "= unanswered 2",
+        "= failed room:a",
+        r#"> [\"3\",\"3\",\"room:a\",\"phx_join\",{}]"#,
+        "= joined room:a {}",
+        r#"> [null,\"4\",\"phoenix\",\"heartbeat\",{}]"#,
+        r#"> [null,\"5\",\"phoenix\",\"heartbeat\",{}]"#,
+        "= dead",
+        "= closed room:a",
+    ];
+    assert_eq!(said, expected);
 }
 
 #[test]

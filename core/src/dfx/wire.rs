@@ -87,8 +87,6 @@ impl Status {
     pub const UNAUTHORIZED: Self = Self(401);
     /// No such measurement.
     pub const NOT_FOUND: Self = Self(404);
-    /// The measurement does not take this now.
-    pub const NOT_ALLOWED: Self = Self(405);
     /// Faster than the measurement may go.
     pub const TOO_MANY_REQUESTS: Self = Self(429);
     /// The server failed.

@@ -1,9 +1,8 @@
-//! Reads of ISO 14229 (UDS) and of ISO 14230's local identifiers: building requests, matching replies.
+//! Reads of ISO 14229 (UDS): building requests, matching replies.
 //!
 //! | request | answer | meaning |
 //! |---|---|---|
 //! | `22 hh ll` | `62 hh ll data` | data by identifier |
-//! | `21 nn` | `61 nn data` | data by local identifier (KWP) |
 //! | `19 02 mm` | `59 02 av (code code code status)*` | trouble codes whose status matches the mask |
 //! | `19 01 mm` | `59 01 av format hi lo` | how many there are |
 
@@ -15,11 +14,6 @@ use super::{DecodeError, Dtc, Request, reply};
 pub fn read_data(identifier: u16) -> Request {
     let [high, low] = identifier.to_be_bytes();
     Request::from_slice(&[0x22, high, low]).unwrap_or_default()
-}
-
-/// The request for the data of a local identifier (service 21).
-pub fn read_local_data(identifier: u8) -> Request {
-    Request::from_slice(&[0x21, identifier]).unwrap_or_default()
 }
 
 /// The request for the trouble codes whose status has any bit of the mask (service 19, sub-function 02).
@@ -38,14 +32,6 @@ pub fn count_codes(mask: u8) -> Request {
 /// [`DecodeError`] if the message answers something else, or declines.
 pub fn data(identifier: u16, message: &[u8]) -> Result<&[u8], DecodeError> {
     reply::payload(&read_data(identifier), message)
-}
-
-/// The data of a local identifier from the answer to [`read_local_data`].
-///
-/// # Errors
-/// [`DecodeError`] if the message answers something else, or declines.
-pub fn local_data(identifier: u8, message: &[u8]) -> Result<&[u8], DecodeError> {
-    reply::payload(&read_local_data(identifier), message)
 }
 
 /// The number of codes from the answer to [`count_codes`].

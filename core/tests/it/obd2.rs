@@ -216,6 +216,8 @@ fn readiness_lists_every_test_of_the_engine() {
 #[test]
 fn uds_reads_match_their_identifier() {
     assert_eq!(obd2::uds::read_data(0xF190), [0x22, 0xF1, 0x90]);
+    assert_eq!(obd2::uds::read_codes(0x08), [0x19, 0x02, 0x08]);
+    assert_eq!(obd2::uds::count_codes(0xFF), [0x19, 0x01, 0xFF]);
     assert_eq!(obd2::uds::data(0xF190, &[0x62, 0xF1, 0x90, 1, 2]), Ok(&[1, 2][..]));
     assert!(matches!(
         obd2::uds::data(0xF190, &[0x62, 0xF1, 0x91, 1]),

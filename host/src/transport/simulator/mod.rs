@@ -127,13 +127,6 @@ pub enum Fault {
     },
 }
 
-impl Fault {
-    /// Whether the adapter hears no control unit at all, and says so.
-    pub fn leaves_nobody(self) -> bool {
-        matches!(self, Self::NoData | Self::Slow(_))
-    }
-}
-
 /// A running simulation; clones share the car.
 #[derive(Clone, Debug)]
 pub struct Simulator {

@@ -81,7 +81,7 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
         &mut self,
         on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,
     ) -> Result<T, Error<RW::Error>> {
-        self.run_until(pending(), on_event).await
+        self.run_or(pending(), on_event).await
     }
 
     /// Runs until `on_event` breaks, or until `interrupt` is ready *while the machine waits*: an interrupt
@@ -89,7 +89,7 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub async fn run_until<T>(
+    pub async fn run_or<T>(
         &mut self,
         interrupt: impl Future<Output = T>,
         mut on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,

@@ -109,7 +109,7 @@ fn deadlines_are_kept_while_there_is_always_something_to_read() {
 #[test]
 fn an_interrupt_is_heard_while_there_is_always_something_to_read() {
     let (mut driver, _) = driver(Vec::new(), true);
-    let answer = block_on(driver.run_until(async { "enough" }, |_| ControlFlow::Continue(())));
+    let answer = block_on(driver.run_or(async { "enough" }, |_| ControlFlow::Continue(())));
     assert_eq!(answer, Ok("enough"));
 }
 

@@ -112,7 +112,7 @@ impl Conversation {
         let publisher = &self.publisher;
         let closed = async { Err(closed(&mut self.open).await) };
         self.wire
-            .run_until(closed, |event| {
+            .run_or(closed, |event| {
                 publisher.note(&event);
                 if let Event::Trouble(failure) = event
                     && let Some(ended) = fatal(failure)
@@ -136,7 +136,7 @@ impl Conversation {
     ) -> Result<Step, Ended> {
         let publisher = &self.publisher;
         self.wire
-            .run_until(something_to_do(jobs, watched, self.clock, due, &mut self.open), |event| {
+            .run_or(something_to_do(jobs, watched, self.clock, due, &mut self.open), |event| {
                 publisher.note(&event);
                 match event {
                     Event::Trouble(failure) => fatal(failure).map_or(Continue(()), |ended| Break(Err(ended))),
@@ -163,7 +163,7 @@ impl Conversation {
             Ok(()) => {
                 let interrupt = something_to_do(jobs, watched, self.clock, due, &mut self.open);
                 self.wire
-                    .run_until(async { Some(interrupt.await) }, |event| {
+                    .run_or(async { Some(interrupt.await) }, |event| {
                         publisher.note(&event);
                         match event {
                             Event::Frame(hex) => on_frame(&text(hex)),
@@ -366,7 +366,7 @@ impl Conversation {
         };
         let heard = self
             .wire
-            .run_until(over, |event| {
+            .run_or(over, |event| {
                 publisher.note(&event);
                 match event {
                     Event::Frame(hex) => {

@@ -106,7 +106,7 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
     ///
     /// # Errors
     /// As [`run`](Self::run).
-    pub async fn run_to<T>(
+    pub async fn run_until<T>(
         &mut self,
         end: Option<Instant>,
         mut on_event: impl FnMut(M::Event<'_>) -> ControlFlow<T>,

@@ -70,7 +70,7 @@ async fn find<RW: BufRead + Write, C: Clock>(
 ) -> Result<(), Trouble> {
     let end = timeout.map(|timeout| driver.now() + timeout);
     if driver.machine.link() != Link::CarConnected {
-        let found = driver.run_to(end, |event| {
+        let found = driver.run_until(end, |event| {
             match event {
                 Event::Link(link) => defmt::info!("{=str}", link.as_str()),
                 Event::Trouble(failure) => defmt::warn!("{}", Display2Format(&failure)),
@@ -141,7 +141,7 @@ async fn poll<RW: BufRead + Write, C: Clock>(
             Next::Ask(question) => question,
             Next::Wait(due) => {
                 // What the car lacks is put off; the session may have something to say meanwhile.
-                let step = driver.run_to(due.into_iter().chain(end).min(), |event| match event {
+                let step = driver.run_until(due.into_iter().chain(end).min(), |event| match event {
                     Event::Link(_) => ControlFlow::Break(()),
                     _ => ControlFlow::Continue(()),
                 });

@@ -69,7 +69,7 @@ impl<M: Machine, RW: BufRead + Write, C: Clock> Driver<M, RW, C> {
     }
 
     /// The link itself, to change how it is set; what it has to say is read by the driver alone.
-    pub const fn io(&mut self) -> &mut RW {
+    pub const fn io_mut(&mut self) -> &mut RW {
         &mut self.io
     }
 

@@ -409,7 +409,7 @@ impl Conversation {
             });
             match step.await? {
                 Ok(rate) => {
-                    let port = self.wire.io().inner_mut().get_mut();
+                    let port = self.wire.io_mut().inner_mut().get_mut();
                     port.set_baud(rate).map_err(|error| Ended::Lost(error.to_string()))?;
                 }
                 Err(result) => {

@@ -98,9 +98,9 @@ fn a_set_of_phases_knows_only_one_to_sixteen() {
 #[test]
 fn sets_of_phases_combine() {
     let (ring, side) = (Phases::of(&[1, 2, 3, 4]), Phases::of(&[1, 2, 5, 6]));
-    assert_eq!(ring.and(side), Phases::of(&[1, 2]));
-    assert_eq!(ring.or(side), Phases::of(&[1, 2, 3, 4, 5, 6]));
-    assert_eq!(ring.without(side), Phases::of(&[3, 4]));
+    assert_eq!(ring.intersection(side), Phases::of(&[1, 2]));
+    assert_eq!(ring.union(side), Phases::of(&[1, 2, 3, 4, 5, 6]));
+    assert_eq!(ring.difference(side), Phases::of(&[3, 4]));
 }
 
 #[test]

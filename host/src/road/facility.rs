@@ -411,7 +411,8 @@ impl Intersection {
 
     /// The groups of phases that can be green together, numbered from 1.
     pub fn stages(&self) -> Vec<Phases> {
-        let pairs = [[1, 5], [2, 6], [3, 7], [4, 8]].map(|pair| Phases::of(&pair).and(self.phases()));
+        let pairs =
+            [[1, 5], [2, 6], [3, 7], [4, 8]].map(|pair| Phases::of(&pair).intersection(self.phases()));
         pairs.into_iter().filter(|pair| !pair.is_empty()).collect()
     }
 }

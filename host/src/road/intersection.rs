@@ -175,7 +175,7 @@ impl Intersection {
 }
 
 fn add(phases: Phases, phase: u8) -> Phases {
-    phases.or(Phases::of(&[phase]))
+    phases.union(Phases::of(&[phase]))
 }
 
 /// When a controller says it is, near `now`.

@@ -140,7 +140,7 @@ fn every_phase_with_demand_is_served() {
         controller.call_vehicle(Phases::from_bits(0xFF));
         controller.step();
         let green = (1..=8).filter(|phase| controller.colour(*phase) == Colour::Green);
-        served = green.fold(served, |served, phase| served.or(Phases::of(&[phase])));
+        served = green.fold(served, |served, phase| served.union(Phases::of(&[phase])));
     }
     assert_eq!(served.bits(), 0xFF);
 }

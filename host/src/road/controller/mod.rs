@@ -101,7 +101,7 @@ impl Controller {
             walk_elapsed: 0,
         };
         Self {
-            phases: phases.and(Phases::from_bits(0xFF)),
+            phases: phases.intersection(Phases::from_bits(0xFF)),
             timing,
             rings: [ring(2), ring(6)],
             crossing: false,
@@ -121,12 +121,12 @@ impl Controller {
 
     /// The phases that have pedestrians.
     pub fn pedestrian_phases(&self) -> Phases {
-        self.phases.and(STRAIGHT)
+        self.phases.intersection(STRAIGHT)
     }
 
     /// A vehicle stands on or passes the detector of each of these phases.
     pub fn call_vehicle(&mut self, phases: Phases) {
-        self.vehicle_calls = self.vehicle_calls.or(phases.and(self.phases));
+        self.vehicle_calls = self.vehicle_calls.union(phases.intersection(self.phases));
         for ring in &mut self.rings {
             if phases.has(ring.phase) {
                 ring.gap = 0;
@@ -136,7 +136,7 @@ impl Controller {
 
     /// Someone pressed the pedestrian button of each of these phases.
     pub fn call_pedestrian(&mut self, phases: Phases) {
-        self.pedestrian_calls = self.pedestrian_calls.or(phases.and(self.pedestrian_phases()));
+        self.pedestrian_calls = self.pedestrian_calls.union(phases.intersection(self.pedestrian_phases()));
     }
 
     /// Vehicle calls not yet served.
@@ -151,7 +151,7 @@ impl Controller {
 
     /// Gives the intersection to these phases until it is called again with an empty set.
     pub fn preempt(&mut self, dwell: Phases) {
-        self.preempted = dwell.and(self.phases);
+        self.preempted = dwell.intersection(self.phases);
     }
 
     /// Lets a tenth of a second pass.
@@ -237,7 +237,7 @@ impl Controller {
     fn effective(&self) -> Commands {
         let mut commands = self.commands;
         if !self.preempted.is_empty() {
-            let others = self.phases.without(self.preempted);
+            let others = self.phases.difference(self.preempted);
             commands.omit = others;
             commands.force_off = others;
             commands.hold = self.preempted;

@@ -31,20 +31,24 @@ pub(super) struct Ring {
 impl Controller {
     /// The phases that want green and may have it.
     fn demand(&self, commands: &Commands) -> Phases {
-        let pedestrians = self.pedestrian_calls.without(commands.omit_pedestrian);
-        self.vehicle_calls.or(pedestrians).or(commands.hold).and(self.phases).without(commands.omit)
+        let pedestrians = self.pedestrian_calls.difference(commands.omit_pedestrian);
+        self.vehicle_calls
+            .union(pedestrians)
+            .union(commands.hold)
+            .intersection(self.phases)
+            .difference(commands.omit)
     }
 
     /// The phases that are green, or still clearing from it.
     fn shown(&self) -> Phases {
         let shown = self.rings.iter().filter(|ring| ring.interval != Interval::Red);
-        shown.fold(Phases::default(), |shown, ring| shown.or(Phases::of(&[ring.phase])))
+        shown.fold(Phases::default(), |shown, ring| shown.union(Phases::of(&[ring.phase])))
     }
 
     pub(super) fn step_pedestrian(&mut self, index: usize, commands: &Commands) {
         let ring = self.rings[index];
         let timing = *self.timing(ring.phase);
-        let contested = !self.demand(commands).without(self.shown()).is_empty();
+        let contested = !self.demand(commands).difference(self.shown()).is_empty();
         let rest = !contested || commands.hold.has(ring.phase);
         let called = self.pedestrian_calls.has(ring.phase)
             && !commands.omit_pedestrian.has(ring.phase)
@@ -61,7 +65,7 @@ impl Controller {
             self.rings[index].walk_elapsed = 0;
         }
         if next == Walk::Walk {
-            self.pedestrian_calls = self.pedestrian_calls.without(Phases::of(&[ring.phase]));
+            self.pedestrian_calls = self.pedestrian_calls.difference(Phases::of(&[ring.phase]));
         }
     }
 
@@ -81,14 +85,14 @@ impl Controller {
 
     pub(super) fn step_greens(&mut self, commands: &Commands) {
         let demand = self.demand(commands);
-        let waiting = demand.without(self.shown());
+        let waiting = demand.difference(self.shown());
         for ring in &mut self.rings {
             ring.contested = if waiting.is_empty() { 0 } else { ring.contested.saturating_add(1) };
         }
         for ring in self.rings {
             if ring.interval == Interval::Green {
                 // A green serves its vehicles; it calls again when the next one comes.
-                self.vehicle_calls = self.vehicle_calls.without(Phases::of(&[ring.phase]));
+                self.vehicle_calls = self.vehicle_calls.difference(Phases::of(&[ring.phase]));
             }
         }
         let [one, two] = [self.wish(0, demand, commands), self.wish(1, demand, commands)];
@@ -205,7 +209,7 @@ impl Controller {
             walk_elapsed: 0,
         };
         if called {
-            self.pedestrian_calls = self.pedestrian_calls.without(Phases::of(&[phase]));
+            self.pedestrian_calls = self.pedestrian_calls.difference(Phases::of(&[phase]));
         }
     }
 }

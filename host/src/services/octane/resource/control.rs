@@ -47,10 +47,15 @@ pub fn control(road: &mut Road, kind: Kind, id: &str, patch: &RawValue) -> Resul
             for (phase, color) in [asked.left.map(|it| (left, it.color)), along].into_iter().flatten() {
                 let (phase, commands) = (PhaseSet::of(&[phase]), &mut intersection.controller.commands);
                 let green = color == Color::Green;
-                commands.hold = if green { commands.hold.or(phase) } else { commands.hold.without(phase) };
-                commands.force_off =
-                    if green { commands.force_off.without(phase) } else { commands.force_off.or(phase) };
-                commands.omit = if green { commands.omit.without(phase) } else { commands.omit.or(phase) };
+                commands.hold =
+                    if green { commands.hold.union(phase) } else { commands.hold.difference(phase) };
+                commands.force_off = if green {
+                    commands.force_off.difference(phase)
+                } else {
+                    commands.force_off.union(phase)
+                };
+                commands.omit =
+                    if green { commands.omit.difference(phase) } else { commands.omit.union(phase) };
             }
             Ok(())
         }

@@ -97,7 +97,7 @@ impl View<'_> {
         let controller = &intersection.controller;
         let commands = controller.commands;
         let (vehicles, pedestrians) =
-            (controller.vehicle_calls(), controller.pedestrian_calls().or(message.pedestrian_latched));
+            (controller.vehicle_calls(), controller.pedestrian_calls().union(message.pedestrian_latched));
         let phases = intersection.site.phases().iter().map(|phase| {
             let times = message.block(phase).copied().unwrap_or_default().vehicle;
             PhaseState {
@@ -174,7 +174,7 @@ impl View<'_> {
         let shown = message.zip(intersection.updated().map(|at| self.date(at)));
         let state = |phase: u8| {
             let (message, updated) = shown.as_ref()?;
-            let called = intersection.controller.pedestrian_calls().or(message.pedestrian_latched);
+            let called = intersection.controller.pedestrian_calls().union(message.pedestrian_latched);
             let walk = match (message.walk.has(phase), message.pedestrian_clear.has(phase)) {
                 (true, _) => Walk::Walk,
                 (false, true) => Walk::Clear,

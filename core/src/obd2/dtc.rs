@@ -3,7 +3,7 @@
 
 use core::fmt;
 
-use super::runs::{Detail, Run};
+use super::dtc_ranges::{Detail, DtcRange};
 
 /// A trouble code of SAE J2012 as two bytes on the wire: letter, digit and three hexadecimal digits.
 ///
@@ -55,7 +55,7 @@ impl Dtc {
 
     /// Whether [`describe`](Self::describe) knows more of it than its system and group.
     pub fn is_known(self) -> bool {
-        Run::of(self).is_some()
+        DtcRange::of(self).is_some()
     }
 
     /// What the structure of the code says, in words.
@@ -119,14 +119,14 @@ impl fmt::Display for Description {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let origin = if self.0.is_standard() { "SAE" } else { "manufacturer" };
         write!(f, "{}, {origin}", self.0.system())?;
-        let Some(run) = Run::of(self.0) else {
+        let Some(range) = DtcRange::of(self.0) else {
             return match self.0.group() {
                 Some(group) => write!(f, ": {group}"),
                 None => Ok(()),
             };
         };
-        write!(f, ": {}", run.subject)?;
-        match run.detail(self.0) {
+        write!(f, ": {}", range.subject)?;
+        match range.detail(self.0) {
             Some(Detail::Word(word)) => write!(f, ", {word}"),
             Some(Detail::Cylinder(number)) => write!(f, ", cylinder {number}"),
             Some(Detail::Letter(letter)) => write!(f, " {letter}"),

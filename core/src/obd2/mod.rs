@@ -3,13 +3,13 @@
 mod command;
 mod decode;
 mod dtc;
+mod dtc_ranges;
 mod enumeration;
 mod error;
 pub mod j1939;
 mod layout;
 mod monitor;
 pub mod reply;
-mod runs;
 mod scaling;
 mod signal;
 mod status;

@@ -1,23 +1,23 @@
 //! What trouble codes are about, by range, in our own words.
 //!
 //! The standard numbers related faults in a row: five codes of one sensor circuit, six of an oxygen sensor, one
-//! per cylinder. A row here is such a run, and the place within it says the rest.
+//! per cylinder. A row here is such a range, and the place within it says the rest.
 
 use super::Dtc;
 
-/// A run of codes about one thing.
-pub(super) struct Run {
+/// A range of codes about one thing.
+pub(super) struct DtcRange {
     /// The first code.
     first: Dtc,
     /// The last code.
     last: Dtc,
     /// What they are about.
     pub(super) subject: &'static str,
-    /// How the place within the run continues it.
+    /// How the place within the range continues it.
     order: Order,
 }
 
-/// How a run is ordered.
+/// How a range is ordered.
 enum Order {
     /// No rule.
     Plain,
@@ -35,15 +35,15 @@ enum Order {
     Letter,
 }
 
-impl Run {
-    /// The run that a code belongs to.
+impl DtcRange {
+    /// The range that a code belongs to.
     pub(super) fn of(code: Dtc) -> Option<&'static Self> {
-        let after = RUNS.partition_point(|run| run.first <= code);
-        let run = RUNS.get(after.checked_sub(1)?)?;
-        (code <= run.last).then_some(run)
+        let after = RANGES.partition_point(|range| range.first <= code);
+        let range = RANGES.get(after.checked_sub(1)?)?;
+        (code <= range.last).then_some(range)
     }
 
-    /// What the place of the code within its run says.
+    /// What the place of the code within its range says.
     pub(super) fn detail(&self, code: Dtc) -> Option<Detail> {
         // Codes count in decimal digits: P0109 is followed by P0110.
         let place = decimal(code).checked_sub(decimal(self.first))?;
@@ -63,7 +63,7 @@ impl Run {
     }
 }
 
-/// The continuation of a run's subject.
+/// The continuation of a range's subject.
 pub(super) enum Detail {
     /// A word or two.
     Word(&'static str),
@@ -79,11 +79,11 @@ const fn decimal(code: Dtc) -> u16 {
 }
 
 /// Makes the rows; the numbers are written as the digits of the code.
-macro_rules! runs {
+macro_rules! ranges {
     ($($letter:ident $first:literal $last:literal $order:ident $subject:literal;)*) => {
-        static RUNS: &[Run] = &[$(Run {
-            first: runs!(@code $letter $first),
-            last: runs!(@code $letter $last),
+        static RANGES: &[DtcRange] = &[$(DtcRange {
+            first: ranges!(@code $letter $first),
+            last: ranges!(@code $letter $last),
             subject: $subject,
             order: Order::$order,
         }),*];
@@ -93,7 +93,7 @@ macro_rules! runs {
 }
 
 #[rustfmt::skip]
-runs! {
+ranges! {
 //    first  last   order    subject
     P 0x0001 0x0004 Plain    "fuel volume regulator";
     P 0x0005 0x0008 Plain    "fuel shut-off valve or engine position";
@@ -277,11 +277,11 @@ runs! {
 
 #[cfg(test)]
 mod tests {
-    use super::RUNS;
+    use super::RANGES;
 
     #[test]
     fn runs_are_in_order_and_do_not_overlap() {
-        assert!(RUNS.iter().all(|run| run.first <= run.last));
-        assert!(RUNS.is_sorted_by(|run, next| run.last < next.first));
+        assert!(RANGES.iter().all(|range| range.first <= range.last));
+        assert!(RANGES.is_sorted_by(|range, next| range.last < next.first));
     }
 }

@@ -15,7 +15,7 @@ use cloverleaf::timeline::{Bus, Value};
 async fn main() -> anyhow::Result<()> {
     let adapter = std::env::args().nth(1).unwrap_or_else(|| "sim".into()).parse()?;
     let car = Car::connect(Options { adapter, ..Options::default() }, Bus::new());
-    car.connected(Duration::from_secs(30)).await?;
+    car.wait_connected(Duration::from_secs(30)).await?;
     let rpm = car.find("RPM").context("the standard has it")?;
     loop {
         match car.query(&rpm).await?.clean()? {

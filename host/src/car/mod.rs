@@ -247,7 +247,7 @@ impl Car {
     ///
     /// # Errors
     /// [`QueryError::NotConnected`] with the latest reason when that takes longer than `timeout`.
-    pub async fn connected(&self, timeout: Duration) -> Result<(), QueryError> {
+    pub async fn wait_connected(&self, timeout: Duration) -> Result<(), QueryError> {
         let mut states = self.states();
         let connected = |state: &State| state.supported.is_some();
         match tokio::time::timeout(timeout, states.wait_for(connected)).await {

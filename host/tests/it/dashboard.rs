@@ -195,7 +195,7 @@ async fn how_the_car_is_connected_is_on_the_timeline() {
 async fn what_somebody_asks_of_the_car_is_on_the_timeline_in_clean_json() {
     let bus = Bus::remembering();
     let car = Car::connect(car::Options::default(), bus.clone());
-    car.connected(Duration::from_secs(60)).await.unwrap();
+    car.wait_connected(Duration::from_secs(60)).await.unwrap();
     for (name, value) in [
         ("VIN", Json::is_string as fn(&Json) -> bool),
         ("GET_DTC", Json::is_array),

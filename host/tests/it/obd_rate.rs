@@ -94,7 +94,7 @@ async fn rate(stn: bool, signals: &[(&str, u32)], baud: u32, delay: Duration) ->
     let simulator = Simulator::new(Options { stn, baud, delay: delay / 2, warm, ..Options::default() });
     let adapter = Adapter::Simulated(simulator);
     let car = Car::connect(car::Options { adapter, ..car::Options::default() }, Bus::new());
-    car.connected(Duration::from_secs(60)).await.expect("a car");
+    car.wait_connected(Duration::from_secs(60)).await.expect("a car");
     let watcher = car.watcher();
     watcher.watch(
         signals

@@ -104,7 +104,7 @@ async fn ours(port: &str) -> (Value, Duration) {
     let adapter = port.parse().unwrap();
     let begun = Instant::now();
     let car = Car::connect(car::Options { adapter, ..car::Options::default() }, Bus::new());
-    car.connected(Duration::from_secs(30)).await.expect("a car");
+    car.wait_connected(Duration::from_secs(30)).await.expect("a car");
     let connected = begun.elapsed();
     let mut values = serde_json::Map::new();
     for (name, ..) in ANSWERS {

@@ -233,7 +233,7 @@ impl Inner {
         }
         let inner = self.clone();
         tokio::spawn(async move {
-            let connected = inner.car.connected(CONNECT).await.is_ok();
+            let connected = inner.car.wait_connected(CONNECT).await.is_ok();
             inner.connecting.store(false, Ordering::Release);
             broadcast(&inner.lock(), "connect_obd", &connected);
         });

@@ -108,7 +108,7 @@ async fn a_watched_text_is_not_another_units() {
         Some(answer.to_owned())
     });
     let car = connect(adapter.parse().expect("an adapter"));
-    car.connected(TIMEOUT).await.expect("a car");
+    car.wait_connected(TIMEOUT).await.expect("a car");
     let mut readings = car.readings();
     car.query(&item("VIN")).await.expect_err("the engine's is damaged");
     let watcher = car.watcher();

@@ -31,7 +31,7 @@ fn connect(adapter: Adapter) -> Car {
 
 async fn connected(simulator: &Simulator) -> Car {
     let car = connect(Adapter::Simulated(simulator.clone()));
-    car.connected(TIMEOUT).await.expect("a car");
+    car.wait_connected(TIMEOUT).await.expect("a car");
     car
 }
 
@@ -97,7 +97,7 @@ async fn what_is_watched_is_published_round_after_round() {
     let mut timeline = bus.subscribe();
     let options = car::Options { adapter: Adapter::Simulated(simulator), ..car::Options::default() };
     let car = Car::connect(options, bus);
-    car.connected(TIMEOUT).await.unwrap();
+    car.wait_connected(TIMEOUT).await.unwrap();
     let watcher = car.watcher();
     watcher.watch(["RPM", "SPEED", "VIN", "ELM_VOLTAGE"].map(|name| (item(name), Duration::ZERO)));
     let mut counts = std::collections::HashMap::new();
@@ -146,7 +146,7 @@ async fn what_a_lorry_says_is_on_the_timeline() {
     let bus = Bus::new();
     let mut timeline = bus.subscribe();
     let car = Car::connect(car::Options { adapter, protocol, ..car::Options::default() }, bus);
-    car.connected(TIMEOUT).await.expect("a bus");
+    car.wait_connected(TIMEOUT).await.expect("a bus");
     let mut heard = std::collections::HashMap::<String, u32>::new();
     let told = async |timeline: &mut timeline::Subscriber| loop {
         let entry = timeline.next().await.expect("open").expect("in time");
@@ -202,7 +202,7 @@ async fn the_adapter_is_changed_to_a_faster_serial_rate_where_cable_and_chip_all
         simulator.inject(fault);
         let adapter = Adapter::Simulated(simulator.clone());
         let car = Car::connect(car::Options { adapter, adapter_baud, ..car::Options::default() }, Bus::new());
-        car.connected(TIMEOUT).await.expect("a car");
+        car.wait_connected(TIMEOUT).await.expect("a car");
         (a_hundred_values(&car).await, car, simulator)
     };
     let (slow, ..) = rate(None, Fault::None).await;
@@ -218,7 +218,7 @@ async fn the_adapter_is_changed_to_a_faster_serial_rate_where_cable_and_chip_all
     // The chip restarts at its own rate; the link finds it there, and changes it again.
     simulator.brown_out();
     reaches(&car, Link::NotConnected).await;
-    car.connected(TIMEOUT).await.expect("a car again");
+    car.wait_connected(TIMEOUT).await.expect("a car again");
     assert!(a_hundred_values(&car).await < slow * 3 / 4);
 }
 
@@ -287,7 +287,7 @@ async fn a_connection_is_closed_also_while_someone_monitors() {
     let rest = async { while frames.recv().await.is_some() {} };
     timeout(TIMEOUT, rest).await.expect("an end of the frames");
     car.open();
-    car.connected(TIMEOUT).await.expect("open again");
+    car.wait_connected(TIMEOUT).await.expect("open again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -300,7 +300,7 @@ async fn a_closed_connection_stays_closed_until_it_is_opened() {
     assert_eq!(car.state().link, Link::NotConnected);
     car.query(&item("RPM")).await.unwrap_err();
     car.open();
-    car.connected(TIMEOUT).await.expect("open again");
+    car.wait_connected(TIMEOUT).await.expect("open again");
 }
 
 #[tokio::test]
@@ -330,12 +330,12 @@ async fn an_adapter_that_sleeps_is_woken_by_the_next_connection() {
         }
     });
     let car = connect(format!("tcp://{address}").parse().unwrap());
-    car.connected(TIMEOUT).await.expect("a car");
+    car.wait_connected(TIMEOUT).await.expect("a car");
     car.sleep().await.expect("asleep");
     let mut states = car.states();
     timeout(TIMEOUT, states.wait_for(|state| state.closed)).await.expect("closed").expect("a link");
     car.open();
-    car.connected(TIMEOUT).await.expect("awake");
+    car.wait_connected(TIMEOUT).await.expect("awake");
     car.query(&item("RPM")).await.expect("an answer");
     serving.abort();
 }
@@ -350,12 +350,12 @@ async fn a_network_adapter_is_found_lost_and_found_again() {
         async move { simulator.listen(listener).await }
     });
     let car = connect(format!("tcp://{address}").parse().unwrap());
-    car.connected(TIMEOUT).await.unwrap();
+    car.wait_connected(TIMEOUT).await.unwrap();
     assert_eq!(car.state().port, format!("tcp://{address}"));
     simulator.inject(Fault::Unplug);
     reaches(&car, Link::NotConnected).await;
     simulator.inject(Fault::None);
-    car.connected(TIMEOUT).await.unwrap();
+    car.wait_connected(TIMEOUT).await.unwrap();
     serving.abort();
 }
 
@@ -369,7 +369,7 @@ async fn a_serial_adapter_is_a_path() {
     let simulator = Simulator::new(Options { timing: Timing::None, ..real() });
     let serving = tokio::spawn(async move { simulator.attach(ours).await });
     let car = connect(path.parse().unwrap());
-    car.connected(TIMEOUT).await.unwrap();
+    car.wait_connected(TIMEOUT).await.unwrap();
     assert_eq!(car.state().port, path);
     let reading = car.query(&item("VIN")).await.unwrap();
     assert_eq!(reading.clean().unwrap(), Value::Text("1CLVRLEA3TM000042".into()));
@@ -450,7 +450,7 @@ async fn a_signal_is_asked_for_in_the_session_that_it_needs() {
     let adapter: Adapter = adapter.parse().expect("an adapter");
     let options = car::Options { adapter, signals: Some(signals), ..car::Options::default() };
     let car = Car::connect(options, Bus::new());
-    car.connected(TIMEOUT).await.expect("a car");
+    car.wait_connected(TIMEOUT).await.expect("a car");
     let secret = car.find("SECRET").expect("the signal");
     let expected = Value::Quantity { value: 42.0, unit: "°C" };
     assert_eq!(car.query(&secret).await.expect("an answer").clean(), Ok(expected.clone()));
@@ -491,7 +491,7 @@ async fn signals_of_one_command_are_asked_for_once() {
         let adapter: Adapter = adapter.parse().expect("an adapter");
         let options = car::Options { adapter, signals: Some(signals), ..car::Options::default() };
         let car = Car::connect(options, Bus::new());
-        car.connected(TIMEOUT).await.expect("a car");
+        car.wait_connected(TIMEOUT).await.expect("a car");
         let mut readings = car.readings();
         let watcher = car.watcher();
         let signal = |name: &str| car.find(name).expect("the signal");

@@ -77,7 +77,7 @@ async fn main() -> anyhow::Result<()> {
             };
             // What clients watch comes by here as well.
             if reading.item.name() == "RPM"
-                && let Ok(Value::Quantity { value, .. }) = reading.clean()
+                && let Ok(Value::Quantity { value, .. }) = reading.to_timeline()
             {
                 let shift = value >= SHIFT_AT;
                 if SHIFT.swap(shift, Ordering::Relaxed) != shift

@@ -18,7 +18,7 @@ async fn main() -> anyhow::Result<()> {
     car.wait_connected(Duration::from_secs(30)).await?;
     let rpm = car.find("RPM").context("the standard has it")?;
     loop {
-        match car.query(&rpm).await?.clean()? {
+        match car.query(&rpm).await?.to_timeline()? {
             Value::Quantity { value, unit } => println!("{value} {unit}"),
             other => println!("{other:?}"),
         }

@@ -59,5 +59,5 @@ async fn query(car: &Car, name: &str) -> Result<Value, OrderError> {
         return Err(OrderError::NotReading(name.to_owned()));
     }
     let reading = car.query(&item).await?;
-    Ok(serde_json::to_value(reading.clean()?).unwrap_or_default())
+    Ok(serde_json::to_value(reading.to_timeline()?).unwrap_or_default())
 }

@@ -117,7 +117,7 @@ impl Reading {
             }
             What::Standard(command) => obd2::answers(command, reply.messages())
                 .map(|answer| {
-                    let value = answer.value.map(|value| value::clean(&value, self.item.descriptions));
+                    let value = answer.value.map(|value| value::to_timeline(&value, self.item.descriptions));
                     (answer.source, value.map_err(Into::into))
                 })
                 .collect(),
@@ -128,7 +128,7 @@ impl Reading {
     /// Puts the value, if there is one, on the timeline.
     pub(super) fn publish(&self, timeline: &timeline::Bus) {
         if timeline.is_watched()
-            && let Ok(value) = self.clean()
+            && let Ok(value) = self.to_timeline()
         {
             timeline.publish_at(self.time, timeline::Source::Car, self.item.name(), value);
         }
@@ -138,7 +138,7 @@ impl Reading {
     ///
     /// # Errors
     /// When there is none.
-    pub fn clean(&self) -> Result<timeline::Value, QueryError> {
+    pub fn to_timeline(&self) -> Result<timeline::Value, QueryError> {
         if let Some(codes) = self.codes() {
             let described = |(_, code)| value::described(code, self.item.descriptions);
             let codes: Vec<_> = codes.into_iter().map(described).collect();
@@ -154,7 +154,7 @@ impl Reading {
             let none = QueryError::Failed(Failure::Adapter(Status::NoData));
             return self.by_ecu().into_iter().min_by_key(rank).ok_or(none)?.1;
         }
-        self.value().map(|value| value::clean(&value, self.item.descriptions))
+        self.value().map(|value| value::to_timeline(&value, self.item.descriptions))
     }
 }
 
@@ -179,8 +179,8 @@ fn codes_by_ecu(
             (None, codes) => ecus.push((message.source, codes)),
         }
     }
-    let clean = |codes: Vec<serde_json::Value>| timeline::Value::Json(codes.into());
-    ecus.into_iter().map(|(source, codes)| (source, codes.map(clean))).collect()
+    let listed = |codes: Vec<serde_json::Value>| timeline::Value::Json(codes.into());
+    ecus.into_iter().map(|(source, codes)| (source, codes.map(listed))).collect()
 }
 
 /// What a signal is that the car has no value for now: it answers, and says so.
@@ -286,19 +286,20 @@ mod tests {
                 r#"{"value":3.0,"unit":"km"}"#,
             ),
         ] {
-            let clean = reading(name, messages).clean().unwrap_or_else(|error| panic!("{name}: {error}"));
-            assert_eq!(serde_json::to_string(&clean).expect("JSON"), expected, "{name} {messages:X?}");
+            let value =
+                reading(name, messages).to_timeline().unwrap_or_else(|error| panic!("{name}: {error}"));
+            assert_eq!(serde_json::to_string(&value).expect("JSON"), expected, "{name} {messages:X?}");
         }
     }
 
     #[test]
     fn a_refusal_of_a_signal_says_why_and_another_ecu_says_nothing() {
-        let refused = reading("MEADOW_ODO", &[(0x7E8, &[0x7F, 0x22, 0x31])]).clean();
+        let refused = reading("MEADOW_ODO", &[(0x7E8, &[0x7F, 0x22, 0x31])]).to_timeline();
         assert_eq!(
             refused.expect_err("refused").to_string(),
             "service 22 declined: request out of range (31)"
         );
-        let other = reading("MEADOW_ODO", &[(0x7E9, &[0x62, 0x10, 0x01, 0, 0, 1])]).clean();
+        let other = reading("MEADOW_ODO", &[(0x7E9, &[0x62, 0x10, 0x01, 0, 0, 1])]).to_timeline();
         assert_eq!(other, Err(QueryError::Failed(Failure::Adapter(Status::NoData))));
     }
 

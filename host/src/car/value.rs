@@ -7,43 +7,43 @@ use super::descriptions::Descriptions;
 use crate::timeline;
 
 /// A decoded value for the timeline, the dashboard and the command line.
-pub fn clean(value: &Value<'_>, descriptions: &Descriptions) -> timeline::Value {
-    use timeline::Value as Clean;
+pub fn to_timeline(value: &Value<'_>, descriptions: &Descriptions) -> timeline::Value {
+    use timeline::Value as Shown;
     match value {
         Value::Quantity(quantity) => {
-            Clean::Quantity { value: quantity.to_f64(), unit: quantity.unit().symbol() }
+            Shown::Quantity { value: quantity.to_f64(), unit: quantity.unit().symbol() }
         }
-        Value::Flag(flag) => Clean::Bool(*flag),
-        Value::State(state) => Clean::Text(state.to_string()),
+        Value::Flag(flag) => Shown::Bool(*flag),
+        Value::State(state) => Shown::Text(state.to_string()),
         Value::FuelSystems(systems) => {
             let present = systems.iter().filter(|system| system.raw != 0);
-            Clean::Json(present.map(ToString::to_string).collect())
+            Shown::Json(present.map(ToString::to_string).collect())
         }
         Value::Sensors(sensors) => {
-            Clean::Json(sensors.iter().map(|(bank, sensor)| format!("B{bank}S{sensor}")).collect())
+            Shown::Json(sensors.iter().map(|(bank, sensor)| format!("B{bank}S{sensor}")).collect())
         }
         Value::Supported(supported) => {
-            Clean::Json(supported.identifiers().map(|id| format!("{id:02X}")).collect())
+            Shown::Json(supported.identifiers().map(|id| format!("{id:02X}")).collect())
         }
-        Value::Status(status) => Clean::Json(readiness(*status)),
-        Value::Code(None) => Clean::Json(serde_json::Value::Null),
-        Value::Code(Some(code)) => Clean::Text(code.to_string()),
-        Value::Codes(codes) => Clean::Json(codes.iter().map(|code| described(code, descriptions)).collect()),
-        Value::Tests(tests) => Clean::Json(tests.iter().map(|test| result(&test)).collect()),
+        Value::Status(status) => Shown::Json(readiness(*status)),
+        Value::Code(None) => Shown::Json(serde_json::Value::Null),
+        Value::Code(Some(code)) => Shown::Text(code.to_string()),
+        Value::Codes(codes) => Shown::Json(codes.iter().map(|code| described(code, descriptions)).collect()),
+        Value::Tests(tests) => Shown::Json(tests.iter().map(|test| result(&test)).collect()),
         Value::Text(text) => {
             let mut texts: Vec<_> =
                 text.iter().map(|text| String::from_utf8_lossy(text).replace('\0', "")).collect();
-            if texts.len() == 1 { Clean::Text(texts.remove(0)) } else { Clean::Json(json!(texts)) }
+            if texts.len() == 1 { Shown::Text(texts.remove(0)) } else { Shown::Json(json!(texts)) }
         }
-        Value::Numbers(numbers) => Clean::Text(numbers.to_string()),
+        Value::Numbers(numbers) => Shown::Text(numbers.to_string()),
         Value::Signals(signals) => {
             let present = signals.iter().filter_map(|(signal, reading)| Some((signal, reading?)));
             let signals: Map<_, _> =
                 present.map(|(signal, reading)| (signal.id.to_owned(), signal_value(&reading))).collect();
-            Clean::Json(signals.into())
+            Shown::Json(signals.into())
         }
-        Value::Done => Clean::Bool(true),
-        other => Clean::Text(other.to_string()),
+        Value::Done => Shown::Bool(true),
+        other => Shown::Text(other.to_string()),
     }
 }
 
@@ -130,7 +130,7 @@ mod tests {
             let command = Command::named(name).expect("a command");
             let value = decode(command, Message { source: Address(0x7E8), data: &data }).expect("a value");
             assert_eq!(
-                serde_json::to_string(&clean(&value, Descriptions::composed())).unwrap(),
+                serde_json::to_string(&to_timeline(&value, Descriptions::composed())).unwrap(),
                 expected,
                 "{name}"
             );

@@ -108,7 +108,7 @@ async fn rate(stn: bool, signals: &[(&str, u32)], baud: u32, delay: Duration) ->
     let mut values = 0;
     loop {
         match timeout_at(end, readings.recv()).await {
-            Ok(Ok(reading)) => values += u64::from(reading.clean().is_ok()),
+            Ok(Ok(reading)) => values += u64::from(reading.to_timeline().is_ok()),
             Ok(Err(RecvError::Lagged(lost))) => panic!("{lost} readings were not counted"),
             Ok(Err(RecvError::Closed)) => panic!("the link ended"),
             Err(_) => return values as f64 / SECONDS as f64,

@@ -25,7 +25,7 @@ use self::answers::{Heard, Reply, Subject};
 use self::lines::{Lines, formats};
 use super::descriptions::Descriptions;
 use super::signals::{Command, Request, RequestError, Signal, Signals};
-use super::value::clean;
+use super::value::to_timeline;
 use crate::timeline;
 
 /// The most messages that one reply can hold; what comes after them is not looked at.
@@ -57,7 +57,7 @@ pub fn clean_shape(
     value: &obd2::Value<'_>,
     descriptions: &Descriptions,
 ) -> (Json, Option<&'static str>) {
-    match clean(value, descriptions) {
+    match to_timeline(value, descriptions) {
         timeline::Value::Quantity { value, unit } => {
             (json!(value), Some(unit).filter(|unit| !unit.is_empty()))
         }

@@ -98,7 +98,7 @@ impl Query {
                 }
             }
             reading => {
-                let value = reading.and_then(|reading| reading.clean()).map_err(Failed::from);
+                let value = reading.and_then(|reading| reading.to_timeline()).map_err(Failed::from);
                 self.print(item, None, value.as_ref())?;
                 failed = value.err();
             }
@@ -187,7 +187,7 @@ impl Vin {
     pub(super) async fn run(self) -> anyhow::Result<ExitCode> {
         let car = self.connection.open().await?;
         let vin = find(&car, "VIN")?;
-        let value = car.query(&vin).await.and_then(|reading| reading.clean()).map_err(Failed::from)?;
+        let value = car.query(&vin).await.and_then(|reading| reading.to_timeline()).map_err(Failed::from)?;
         if self.connection.json {
             say!("{}", json!({ "vin": value }))?;
         } else {

@@ -11,7 +11,7 @@ use super::ask::{flat, human};
 use super::connection::{Connection, bar, find, told};
 use super::{Failed, say};
 use crate::car::Car;
-use crate::car::value::clean;
+use crate::car::value::to_timeline;
 
 /// Show the trouble codes: stored, pending and permanent
 #[derive(Debug, clap::Args)]
@@ -51,7 +51,7 @@ pub(super) async fn codes(car: &Car) -> Result<Vec<(&'static str, Value)>, Faile
         [("stored", "GET_DTC"), ("pending", "GET_CURRENT_DTC"), ("permanent", "GET_PERMANENT_DTC")]
     {
         let Some(item) = car.find(name) else { continue };
-        let value = told(car.query(&item).await.and_then(|reading| reading.clean()))?;
+        let value = told(car.query(&item).await.and_then(|reading| reading.to_timeline()))?;
         all.push((kind, json!(value)));
     }
     Ok(all)
@@ -138,7 +138,7 @@ impl FreezeFrame {
             let request = command.request_with(self.frame);
             let Some(reply) = told(car.request(&request, Target::Functional).await)? else { continue };
             if let Some(Ok(value)) = obd2::answer(command, reply.messages()).map(|answer| answer.value) {
-                frame.push((command, clean(&value, car.descriptions())));
+                frame.push((command, to_timeline(&value, car.descriptions())));
             }
         }
         progress.finish_and_clear();

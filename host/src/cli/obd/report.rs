@@ -23,7 +23,7 @@ impl Scan {
         let car = self.connection.open().await?;
         let state = car.state();
         let vin = find(&car, "VIN")?;
-        let vin = told(car.query(&vin).await.and_then(|reading| reading.clean()))?;
+        let vin = told(car.query(&vin).await.and_then(|reading| reading.to_timeline()))?;
         let codes = codes(&car).await?;
         let supported: Vec<_> = state.supported.iter().flat_map(|supported| supported.commands()).collect();
         let names: Vec<_> = supported.iter().map(|command| command.name).collect();

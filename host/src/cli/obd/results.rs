@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::connection::{Connection, bar, find, told};
 use super::{Failed, say};
-use crate::car::value::clean;
+use crate::car::value::to_timeline;
 use crate::timeline;
 
 /// Show the results of the on-board monitors (service 06)
@@ -38,7 +38,7 @@ impl Monitors {
             progress.inc(1);
             let Some(reply) = told(car.request(&[0x06, mid], Target::Functional).await)? else { continue };
             for obd2::Answer { source, value } in obd2::answers(command, reply.messages()) {
-                let value = value.map(|value| clean(&value, car.descriptions()));
+                let value = value.map(|value| to_timeline(&value, car.descriptions()));
                 let Ok(timeline::Value::Json(Value::Array(tests))) = value else { continue };
                 for test in tests {
                     progress.suspend(|| self.print(&name(mid, command), &source.to_string(), test))?;
@@ -102,7 +102,7 @@ impl Readiness {
             if !car.supports(&item) {
                 continue;
             }
-            if let Some(value) = told(car.query(&item).await.and_then(|reading| reading.clean()))? {
+            if let Some(value) = told(car.query(&item).await.and_then(|reading| reading.to_timeline()))? {
                 let mut status = json!(value);
                 if let (Some(status), "this_drive") = (status.as_object_mut(), title) {
                     status.remove("mil");

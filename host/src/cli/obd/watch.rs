@@ -78,7 +78,7 @@ impl Command {
 
 fn line(reading: &Reading, json: bool) -> std::io::Result<()> {
     let name = reading.item.name();
-    let value = reading.clean();
+    let value = reading.to_timeline();
     let mut out = std::io::stdout().lock();
     if json {
         let mut line = match value {
@@ -115,7 +115,7 @@ impl Table {
 
     fn show(&mut self, reading: &Reading) -> std::io::Result<()> {
         if let Some(row) = self.index.get(reading.item.name()).and_then(|number| self.rows.get_mut(*number)) {
-            row.1 = reading.clean().map_or_else(|error| format!("– ({error})"), |value| human(&value));
+            row.1 = reading.to_timeline().map_or_else(|error| format!("– ({error})"), |value| human(&value));
             row.2 += 1;
         }
         if self.drawn.is_some_and(|drawn| drawn.elapsed() < Self::REDRAW) {

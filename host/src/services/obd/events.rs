@@ -170,7 +170,7 @@ fn shaped(reading: &Reading) -> Option<(Shape, String)> {
         return Some((Json::Array(codes).into(), LIST.into()));
     }
     if let What::Custom(..) = reading.item.what {
-        return match reading.clean().ok()? {
+        return match reading.to_timeline().ok()? {
             timeline::Value::Quantity { value, unit } => Some((json!(value).into(), unit.into())),
             timeline::Value::Text(text) => Some((json!(text).into(), TEXT.into())),
             timeline::Value::Bool(flag) => Some((json!(flag).into(), BOOL.into())),
@@ -225,7 +225,7 @@ pub fn shape(
         }
         Value::Text(text) => (json!(text.as_bytes()), BYTES),
         Value::Numbers(numbers) => (json!(format!("{:08x}", numbers.iter().next()?)), TEXT),
-        Value::Signals(_) => match crate::car::value::clean(value, descriptions) {
+        Value::Signals(_) => match crate::car::value::to_timeline(value, descriptions) {
             timeline::Value::Json(signals) => (signals, DICT),
             _ => return None,
         },

@@ -41,7 +41,7 @@ async fn each_fault_is_an_error_within_two_seconds_and_never_a_value() {
                 let begun = Instant::now();
                 let answer = car.query(&item(name)).await;
                 let took = begun.elapsed();
-                let value = answer.and_then(|reading| reading.clean());
+                let value = answer.and_then(|reading| reading.to_timeline());
                 let silent = name == "GET_DTC" && leaves_nobody(fault);
                 assert!(value.is_err() || silent, "{:?} {fault:?} {name} gave {value:?}", options.protocol);
                 assert!(took <= Duration::from_secs(2), "{fault:?} {name} took {took:?}");
@@ -58,7 +58,7 @@ async fn nobody_waits_for_a_car_that_falls_asleep() {
         simulator.ignition(false);
         for _ in 0..20 {
             let begun = Instant::now();
-            let value = car.query(&item("RPM")).await.and_then(|reading| reading.clean());
+            let value = car.query(&item("RPM")).await.and_then(|reading| reading.to_timeline());
             assert!(value.is_err(), "{protocol:?}: {value:?}");
             assert!(begun.elapsed() <= Duration::from_secs(2), "{protocol:?} took {:?}", begun.elapsed());
             tokio::time::sleep(Duration::from_millis(500)).await;
@@ -115,7 +115,7 @@ async fn a_watched_text_is_not_another_units() {
     watcher.watch([(item("VIN"), Duration::ZERO)]);
     for _ in 0..3 {
         let reading = timeout(TIMEOUT, readings.recv()).await.expect("a reading").expect("a link");
-        assert!(reading.clean().is_err(), "{reading:?}");
+        assert!(reading.to_timeline().is_err(), "{reading:?}");
     }
 }
 
@@ -217,7 +217,7 @@ async fn polling_resumes_by_itself_after_every_fault() {
         let mut readings = car.readings();
         tokio::time::sleep(Duration::from_secs(18)).await;
         while let Ok(reading) = readings.try_recv() {
-            assert!(reading.clean().is_err(), "{fault:?}: {reading:?}");
+            assert!(reading.to_timeline().is_err(), "{fault:?}: {reading:?}");
         }
         simulator.inject(Fault::None);
         reaches(&car, Link::CarConnected).await;

@@ -49,7 +49,7 @@ async fn reaches(car: &Car, link: Link) {
 async fn value(readings: &mut tokio::sync::broadcast::Receiver<std::sync::Arc<Reading>>) -> Value {
     loop {
         let reading = timeout(TIMEOUT, readings.recv()).await.expect("a reading").expect("a link");
-        if let Ok(value) = reading.clean() {
+        if let Ok(value) = reading.to_timeline() {
             return value;
         }
     }
@@ -81,7 +81,7 @@ async fn every_bus_gives_the_same_car() {
         let text = async |name: &str| {
             let reading =
                 car.query(&item(name)).await.unwrap_or_else(|error| panic!("{protocol:?} {name}: {error}"));
-            serde_json::to_value(reading.clean().unwrap()).unwrap()
+            serde_json::to_value(reading.to_timeline().unwrap()).unwrap()
         };
         assert_eq!(text("VIN").await, "1CLVRLEA3TM000042", "{protocol:?}");
         assert_eq!(text("GET_DTC").await[0]["code"], "P0133", "{protocol:?}");
@@ -372,7 +372,7 @@ async fn a_serial_adapter_is_a_path() {
     car.wait_connected(TIMEOUT).await.unwrap();
     assert_eq!(car.state().port, path);
     let reading = car.query(&item("VIN")).await.unwrap();
-    assert_eq!(reading.clean().unwrap(), Value::Text("1CLVRLEA3TM000042".into()));
+    assert_eq!(reading.to_timeline().unwrap(), Value::Text("1CLVRLEA3TM000042".into()));
 
     // A second program is told that the port is taken.
     let second = connect(path.parse().unwrap());
@@ -453,7 +453,7 @@ async fn a_signal_is_asked_for_in_the_session_that_it_needs() {
     car.wait_connected(TIMEOUT).await.expect("a car");
     let secret = car.find("SECRET").expect("the signal");
     let expected = Value::Quantity { value: 42.0, unit: "°C" };
-    assert_eq!(car.query(&secret).await.expect("an answer").clean(), Ok(expected.clone()));
+    assert_eq!(car.query(&secret).await.expect("an answer").to_timeline(), Ok(expected.clone()));
 
     let mut readings = car.readings();
     let watcher = car.watcher();
@@ -499,7 +499,7 @@ async fn signals_of_one_command_are_asked_for_once() {
         let mut heard = std::collections::HashMap::<String, Vec<_>>::new();
         for _ in 0..6 {
             let reading = timeout(TIMEOUT, readings.recv()).await.expect("a reading").expect("a link");
-            let value = reading.clean().expect("a value");
+            let value = reading.to_timeline().expect("a value");
             heard.entry(reading.item.name().to_owned()).or_default().push((reading.time, value));
         }
         let quantity = |value| Value::Quantity { value, unit: "°C" };

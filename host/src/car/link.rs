@@ -12,7 +12,7 @@ use cloverleaf_core::time::{self, back_off};
 use serde_json::json;
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::conversation::{Conversation, Ended, Step};
+use super::adapter_connection::{AdapterConnection, Ended, Step};
 use super::j1939::Telling;
 use super::polling::{Polling, Turn};
 use super::reading::Reading;
@@ -35,7 +35,7 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    /// What every part of a conversation has to say about the link.
+    /// What every part of a connection has to say about the link.
     pub(super) fn note(&self, event: &Event<'_, 16, 4096>) {
         match event {
             Event::Link(link) => {
@@ -187,50 +187,50 @@ impl Task {
         self.publisher.state.send_modify(|state| state.port.clone_from(&port.name));
         let faster = self.options.adapter_baud.filter(|rate| port.baud.is_some_and(|baud| baud != *rate));
         let from = port.baud;
-        let mut conversation =
-            Conversation::new(port, self.options.protocol, self.publisher.clone(), self.open.clone());
+        let mut connection =
+            AdapterConnection::new(port, self.options.protocol, self.publisher.clone(), self.open.clone());
         let mut switch = from.zip(faster);
         let mut polling = None;
         let mut polled = false;
         let mut telling = Telling::default();
         loop {
-            if let Err(ended) = conversation.settle().await {
+            if let Err(ended) = connection.settle().await {
                 return ended;
             }
             let supported = self.publisher.state.borrow().supported.clone();
             let Some(supported) = supported else {
                 polling = None;
-                let result = if conversation.can_discover() {
+                let result = if connection.can_discover() {
                     *failures = 0;
                     match switch.take() {
-                        Some((from, to)) => conversation.switch_baud(from, to).await,
-                        None => conversation.discover().await,
+                        Some((from, to)) => connection.switch_baud(from, to).await,
+                        None => connection.discover().await,
                     }
                 } else {
-                    self.attend(&mut conversation, None, &mut telling).await
+                    self.attend(&mut connection, None, &mut telling).await
                 };
                 match result {
                     Ok(()) => continue,
                     Err(ended) => return ended,
                 }
             };
-            let protocol = conversation.protocol();
+            let protocol = connection.protocol();
             let polling = polling.get_or_insert_with(|| Polling::new(protocol));
-            let now = conversation.now();
+            let now = connection.now();
             polling.follow(now, &self.watched, &supported);
             // By turns, so that neither queries nor watched items starve.
             let job = if polled { self.jobs.try_recv().ok() } else { None };
             polled = job.is_none();
             let turn = match job {
                 Some(_) => Turn::Wait(None),
-                None if conversation.is_ready() => polling.next(now),
+                None if connection.is_ready() => polling.next(now),
                 None => Turn::Wait(None),
             };
             let result = match (job, turn) {
-                (Some(job), _) => conversation.work(job).await,
-                (None, Turn::Group(question)) => conversation.poll(&question, polling).await,
-                (None, Turn::Other(items)) => conversation.poll_other(items).await,
-                (None, Turn::Wait(due)) => self.attend(&mut conversation, due, &mut telling).await,
+                (Some(job), _) => connection.work(job).await,
+                (None, Turn::Group(question)) => connection.poll(&question, polling).await,
+                (None, Turn::Other(items)) => connection.poll_other(items).await,
+                (None, Turn::Wait(due)) => self.attend(&mut connection, due, &mut telling).await,
             };
             if let Err(ended) = result {
                 return ended;
@@ -241,22 +241,22 @@ impl Task {
     /// Waits for whatever comes first, and does a query if that is it. Where nobody can be asked, it listens meanwhile.
     async fn attend(
         &mut self,
-        conversation: &mut Conversation,
+        connection: &mut AdapterConnection,
         due: Option<time::Instant>,
         telling: &mut Telling,
     ) -> Result<(), Ended> {
         let (jobs, watched) = (&mut self.jobs, &*self.watched);
-        let step = match conversation.protocol() {
-            Some(Protocol::J1939) if conversation.is_ready() => {
+        let step = match connection.protocol() {
+            Some(Protocol::J1939) if connection.is_ready() => {
                 let timeline = &self.publisher.timeline;
                 // Whoever only listens does not notice that the adapter is gone: its prompt is asked for now and then.
-                let due = due.into_iter().chain([conversation.now() + CHECK]).min();
-                conversation.listen(jobs, watched, due, |frame| telling.hear(frame, timeline)).await
+                let due = due.into_iter().chain([connection.now() + CHECK]).min();
+                connection.listen(jobs, watched, due, |frame| telling.hear(frame, timeline)).await
             }
-            _ => conversation.wait(jobs, watched, due).await,
+            _ => connection.wait(jobs, watched, due).await,
         };
         match step? {
-            Step::Job(job) => conversation.work(job).await,
+            Step::Job(job) => connection.work(job).await,
             Step::Look => Ok(()),
         }
     }

@@ -6,7 +6,7 @@
 //! [timeline](crate::timeline) and to everyone who [listens](Car::readings). On SAE J1939, where nobody answers, it listens
 //! to the bus meanwhile ([`j1939`]).
 
-mod conversation;
+mod adapter_connection;
 pub mod decode;
 pub mod descriptions;
 mod item;

@@ -27,9 +27,9 @@ use crate::transport::{Port, Stream};
 
 /// The answers of a car to one request: of up to 16 control units, 4 kB together.
 type Elm = Session<16, 4096>;
-type Wire = Driver<Elm, FromTokio<BufStream<Stream>>, TokioClock>;
+type ElmDriver = Driver<Elm, FromTokio<BufStream<Stream>>, TokioClock>;
 
-/// Why a conversation ended.
+/// Why a connection ended.
 #[derive(Debug)]
 pub(super) enum Ended {
     /// Someone closed the connection.
@@ -46,7 +46,7 @@ impl From<driver::Error<std::io::Error>> for Ended {
     }
 }
 
-/// Why the conversation is over, if it is: these failures are not got over at this rate, on this port.
+/// Why the connection is over, if it is: these failures are not got over at this rate, on this port.
 fn fatal(failure: Failure) -> Option<Ended> {
     match failure {
         Failure::Mute => Some(Ended::Lost(failure.to_string())),
@@ -62,14 +62,14 @@ pub(super) enum Step {
 }
 
 /// One connection to an adapter.
-pub(super) struct Conversation {
-    wire: Wire,
+pub(super) struct AdapterConnection {
+    driver: ElmDriver,
     clock: TokioClock,
     publisher: Arc<Publisher>,
     open: watch::Receiver<bool>,
 }
 
-impl Conversation {
+impl AdapterConnection {
     pub(super) fn new(
         port: Port,
         protocol: Option<Protocol>,
@@ -78,17 +78,17 @@ impl Conversation {
     ) -> Self {
         let clock = TokioClock::start();
         let settings = Settings { protocol, repeat: true, ..Settings::default() };
-        let mut wire = Driver::new(Elm::new(settings), FromTokio::new(BufStream::new(port.stream)), clock);
-        wire.machine.connect(wire.now());
-        Self { wire, clock, publisher, open }
+        let mut driver = Driver::new(Elm::new(settings), FromTokio::new(BufStream::new(port.stream)), clock);
+        driver.machine.connect(driver.now());
+        Self { driver, clock, publisher, open }
     }
 
     pub(super) fn link(&self) -> Link {
-        self.wire.machine.link()
+        self.driver.machine.link()
     }
 
     pub(super) fn protocol(&self) -> Option<Protocol> {
-        self.wire.machine.protocol()
+        self.driver.machine.protocol()
     }
 
     /// Whether what there is to learn of the car can be learned now. On J1939 that is nothing: nobody answers there.
@@ -97,11 +97,11 @@ impl Conversation {
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.wire.machine.is_ready()
+        self.driver.machine.is_ready()
     }
 
     pub(super) fn now(&self) -> time::Instant {
-        self.wire.now()
+        self.driver.now()
     }
 
     /// Runs the session until `on_event` has an answer, telling the publisher of everything.
@@ -111,7 +111,7 @@ impl Conversation {
     ) -> Result<T, Ended> {
         let publisher = &self.publisher;
         let closed = async { Err(closed(&mut self.open).await) };
-        self.wire
+        self.driver
             .run_or(closed, |event| {
                 publisher.note(&event);
                 if let Event::Trouble(failure) = event
@@ -135,7 +135,7 @@ impl Conversation {
         due: Option<time::Instant>,
     ) -> Result<Step, Ended> {
         let publisher = &self.publisher;
-        self.wire
+        self.driver
             .run_or(something_to_do(jobs, watched, self.clock, due, &mut self.open), |event| {
                 publisher.note(&event);
                 match event {
@@ -156,13 +156,13 @@ impl Conversation {
         mut on_frame: impl FnMut(&str),
     ) -> Result<Step, Ended> {
         self.settle().await?;
-        let begun = self.wire.machine.monitor(self.wire.now(), Filter::All);
+        let begun = self.driver.machine.monitor(self.driver.now(), Filter::All);
         let publisher = &self.publisher;
         let heard = match begun {
             Err(_) => None,
             Ok(()) => {
                 let interrupt = something_to_do(jobs, watched, self.clock, due, &mut self.open);
-                self.wire
+                self.driver
                     .run_or(async { Some(interrupt.await) }, |event| {
                         publisher.note(&event);
                         match event {
@@ -194,7 +194,7 @@ impl Conversation {
 
     /// Ends monitoring.
     async fn stop_listening(&mut self) -> Result<(), Ended> {
-        self.wire.machine.stop(self.wire.now());
+        self.driver.machine.stop(self.driver.now());
         self.run(|event| match event {
             Event::Done(_) => Break(()),
             _ => Continue(()),
@@ -204,7 +204,7 @@ impl Conversation {
 
     /// Lets the session finish what it is saying, so that it takes a request.
     pub(super) async fn settle(&mut self) -> Result<(), Ended> {
-        Ok(self.wire.settle(|event| self.publisher.note(&event)).await?)
+        Ok(self.driver.settle(|event| self.publisher.note(&event)).await?)
     }
 
     /// One exchange with the car; `on_reply` takes what comes of it.
@@ -214,7 +214,7 @@ impl Conversation {
         on_reply: impl FnMut(time::Instant, Result<Answer<'_, 16, 4096>, Failure>) -> T,
     ) -> Result<Result<T, Refused>, Ended> {
         tokio::select! {
-            reply = self.wire.ask(request, |event| self.publisher.note(event), on_reply) => Ok(reply?),
+            reply = self.driver.ask(request, |event| self.publisher.note(event), on_reply) => Ok(reply?),
             ended = closed(&mut self.open) => Err(ended),
         }
     }
@@ -259,7 +259,7 @@ impl Conversation {
     /// A line to the adapter.
     async fn command(&mut self, text: &str) -> Result<Result<Vec<String>, QueryError>, Ended> {
         self.settle().await?;
-        if let Err(refused) = self.wire.machine.command(self.wire.now(), text.as_bytes(), None) {
+        if let Err(refused) = self.driver.machine.command(self.driver.now(), text.as_bytes(), None) {
             return Ok(Err(self.refusal(refused)));
         }
         let mut lines = Vec::new();
@@ -284,7 +284,7 @@ impl Conversation {
     /// The adapter's low power.
     async fn sleep(&mut self) -> Result<Result<(), QueryError>, Ended> {
         self.settle().await?;
-        if let Err(refused) = self.wire.machine.sleep(self.wire.now()) {
+        if let Err(refused) = self.driver.machine.sleep(self.driver.now()) {
             return Ok(Err(self.refusal(refused)));
         }
         let done = self.run(|event| match event {
@@ -352,7 +352,7 @@ impl Conversation {
         frames: mpsc::Sender<Result<Frame, QueryError>>,
     ) -> Result<(), Ended> {
         self.settle().await?;
-        if let Err(refused) = self.wire.machine.monitor(self.wire.now(), filter) {
+        if let Err(refused) = self.driver.machine.monitor(self.driver.now(), filter) {
             let _ = frames.try_send(Err(self.refusal(refused)));
             return Ok(());
         }
@@ -365,7 +365,7 @@ impl Conversation {
             }
         };
         let heard = self
-            .wire
+            .driver
             .run_or(over, |event| {
                 publisher.note(&event);
                 match event {
@@ -397,7 +397,7 @@ impl Conversation {
     /// Changes the serial rate, at both ends. Where that fails, both stay at the old one: no reason to end anything.
     pub(super) async fn switch_baud(&mut self, from: u32, to: u32) -> Result<(), Ended> {
         self.settle().await?;
-        if let Err(refused) = self.wire.machine.switch_baud(self.wire.now(), from, to) {
+        if let Err(refused) = self.driver.machine.switch_baud(self.driver.now(), from, to) {
             tracing::warn!(from, to, %refused, "the adapter keeps its serial rate");
             return Ok(());
         }
@@ -409,7 +409,7 @@ impl Conversation {
             });
             match step.await? {
                 Ok(rate) => {
-                    let port = self.wire.io_mut().inner_mut().get_mut();
+                    let port = self.driver.io_mut().inner_mut().get_mut();
                     port.set_baud(rate).map_err(|error| Ended::Lost(error.to_string()))?;
                 }
                 Err(result) => {
@@ -429,7 +429,7 @@ impl Conversation {
     /// the link was lost.
     pub(super) async fn discover(&mut self) -> Result<(), Ended> {
         let mut supported = Supported::default();
-        let services: &[u8] = match self.wire.machine.protocol() {
+        let services: &[u8] = match self.driver.machine.protocol() {
             Some(Protocol::J1939) => &[],
             Some(protocol) if !protocol.is_can() => &[0x01, 0x09, 0x05],
             _ => &[0x01, 0x09, 0x06],
@@ -446,7 +446,7 @@ impl Conversation {
                 }
             }
         }
-        let machine = &self.wire.machine;
+        let machine = &self.driver.machine;
         self.publisher.state.send_modify(|state| {
             state.protocol = machine.protocol();
             state.banner = machine.adapter().banner.to_string();

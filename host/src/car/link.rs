@@ -143,7 +143,7 @@ impl Task {
                     Ended::Lost(trouble) => trouble,
                     Ended::NotAnAdapter(trouble) => {
                         // Perhaps it is one, at another serial rate than the one we were told.
-                        adapter = adapter.at_any_rate();
+                        adapter = adapter.with_unknown_baud();
                         trouble
                     }
                 },

@@ -51,7 +51,7 @@ pub enum Adapter {
 impl Adapter {
     /// The same adapter at a serial rate that must be found out, because the known one is wrong.
     #[must_use]
-    pub fn at_any_rate(self) -> Self {
+    pub fn with_unknown_baud(self) -> Self {
         match self {
             Self::Serial { path, .. } => Self::Serial { path, baud: None },
             Self::Auto { .. } => Self::Auto { baud: None },
@@ -61,7 +61,7 @@ impl Adapter {
 
     /// The same adapter at this serial rate; no change where there is no serial port.
     #[must_use]
-    pub fn at(self, rate: Option<u32>) -> Self {
+    pub fn with_baud(self, rate: Option<u32>) -> Self {
         match self {
             Self::Serial { path, baud } => Self::Serial { path, baud: rate.or(baud) },
             Self::Auto { baud } => Self::Auto { baud: rate.or(baud) },
@@ -71,9 +71,9 @@ impl Adapter {
 
     /// The same adapter on this bus: the simulated car has what is asked for, a real one has what it has.
     #[must_use]
-    pub fn on(self, bus: Option<Protocol>) -> Self {
+    pub fn with_protocol(self, bus: Option<Protocol>) -> Self {
         match (self, bus) {
-            (Self::Simulated(simulator), Some(bus)) => Self::Simulated(simulator.on(bus)),
+            (Self::Simulated(simulator), Some(bus)) => Self::Simulated(simulator.with_protocol(bus)),
             (other, _) => other,
         }
     }

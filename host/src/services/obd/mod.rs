@@ -134,7 +134,7 @@ impl CarOptions {
         let signals = &*Box::leak(Box::new(self.knowledge.signals()?));
         let descriptions = &*Box::leak(Box::new(self.knowledge.descriptions()?));
         Ok(car::Options {
-            adapter: self.adapter.clone().at(self.baud).on(self.protocol),
+            adapter: self.adapter.clone().with_baud(self.baud).with_protocol(self.protocol),
             adapter_baud: self.adapter_baud,
             protocol: self.protocol,
             signals: Some(signals),

@@ -150,7 +150,7 @@ impl Simulator {
     }
 
     /// A car like this one, with another bus.
-    pub(super) fn on(self, protocol: Protocol) -> Self {
+    pub(super) fn with_protocol(self, protocol: Protocol) -> Self {
         Self::new(Options { protocol, ..self.options })
     }
 

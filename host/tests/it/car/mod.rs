@@ -142,7 +142,7 @@ async fn the_cores_example_finds_the_car() {
 #[tokio::test(start_paused = true)]
 async fn what_a_lorry_says_is_on_the_timeline() {
     let protocol = Some(Protocol::J1939);
-    let adapter = Adapter::Simulated(Simulator::new(real())).on(protocol);
+    let adapter = Adapter::Simulated(Simulator::new(real())).with_protocol(protocol);
     let bus = Bus::new();
     let mut timeline = bus.subscribe();
     let car = Car::connect(car::Options { adapter, protocol, ..car::Options::default() }, bus);

@@ -29,7 +29,7 @@ type Elm = Session<8, 512>;
 
 /// Why the program ended early.
 #[derive(Clone, Copy, Debug, defmt::Format)]
-pub enum Trouble {
+pub enum Error {
     /// The UART failed or closed.
     Link,
     /// No car within [`Limits::timeout`]; this is as far as the link reached.
@@ -42,7 +42,7 @@ pub enum Trouble {
 ///
 /// # Errors
 /// When the UART fails, or no car is found or gives no value within the limits.
-pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, limits: Limits) -> Result<(), Trouble> {
+pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, limits: Limits) -> Result<(), Error> {
     let settings = Settings { repeat: true, ..Settings::default() };
     let mut driver = Driver::new(Elm::new(settings), io, clock);
     let mut left = limits.rounds.map(|rounds| rounds.saturating_mul(SIGNALS.len() as u32));
@@ -67,7 +67,7 @@ pub async fn run<RW: BufRead + Write, C: Clock>(io: RW, clock: C, limits: Limits
 async fn find<RW: BufRead + Write, C: Clock>(
     driver: &mut Driver<Elm, RW, C>,
     timeout: Option<Duration>,
-) -> Result<(), Trouble> {
+) -> Result<(), Error> {
     let end = timeout.map(|timeout| driver.now() + timeout);
     if driver.machine.link() != Link::CarConnected {
         let found = driver.run_until(end, |event| {
@@ -81,8 +81,8 @@ async fn find<RW: BufRead + Write, C: Clock>(
                 _ => ControlFlow::Continue(()),
             }
         });
-        if found.await.map_err(|_| Trouble::Link)?.is_none() {
-            return Err(Trouble::NoCar(driver.machine.link()));
+        if found.await.map_err(|_| Error::Link)?.is_none() {
+            return Err(Error::NoCar(driver.machine.link()));
         }
     }
     defmt::info!("adapter: {=str}", driver.machine.adapter().banner.as_str());
@@ -96,7 +96,7 @@ async fn find<RW: BufRead + Write, C: Clock>(
 async fn ask<RW: BufRead + Write, C: Clock>(
     driver: &mut Driver<Elm, RW, C>,
     command: &'static Command,
-) -> Result<(), Trouble> {
+) -> Result<(), Error> {
     let request = command.request();
     let asked = driver.ask(
         Request::new(&request),
@@ -108,7 +108,7 @@ async fn ask<RW: BufRead + Write, C: Clock>(
             Err(failure) => defmt::warn!("{=str}: {}", command.name, Display2Format(&failure)),
         },
     );
-    if let Err(refused) = asked.await.map_err(|_| Trouble::Link)? {
+    if let Err(refused) = asked.await.map_err(|_| Error::Link)? {
         // The link has gone meanwhile: polling will notice.
         defmt::debug!("{=str}: {}", command.name, Display2Format(&refused));
     }
@@ -120,7 +120,7 @@ async fn poll<RW: BufRead + Write, C: Clock>(
     driver: &mut Driver<Elm, RW, C>,
     timeout: Option<Duration>,
     left: &mut Option<u32>,
-) -> Result<(), Trouble> {
+) -> Result<(), Error> {
     let mut poller = Poller::<8>::new(Tuning::of(driver.machine.protocol().unwrap_or(Protocol::Can11Fast)));
     let mut commands = heapless::Vec::<_, 8>::new();
     for command in SIGNALS.into_iter().filter_map(Command::named) {
@@ -135,7 +135,7 @@ async fn poll<RW: BufRead + Write, C: Clock>(
     let mut end = timeout.map(|timeout| driver.now() + timeout);
     while *left != Some(0) {
         if end.is_some_and(|end| end <= driver.now()) {
-            return Err(Trouble::NoValue);
+            return Err(Error::NoValue);
         }
         let question = match poller.next(driver.now()) {
             Next::Ask(question) => question,
@@ -145,7 +145,7 @@ async fn poll<RW: BufRead + Write, C: Clock>(
                     Event::Link(_) => ControlFlow::Break(()),
                     _ => ControlFlow::Continue(()),
                 });
-                step.await.map_err(|_| Trouble::Link)?;
+                step.await.map_err(|_| Error::Link)?;
                 continue;
             }
         };
@@ -169,7 +169,7 @@ async fn poll<RW: BufRead + Write, C: Clock>(
                 }
             },
         );
-        if asked.await.map_err(|_| Trouble::Link)?.is_err() {
+        if asked.await.map_err(|_| Error::Link)?.is_err() {
             // The link has gone.
             return Ok(());
         }

@@ -81,7 +81,7 @@ impl Value {
     /// Something with a structure of its own that is written when somebody first reads it, which may be never: whoever
     /// publishes is not held up.
     pub fn later(value: impl Serialize + Send + Sync + 'static) -> Self {
-        Self::Written(Written { json: OnceLock::new(), value: Some(Arc::new(value)) })
+        Self::Written(Written::later(value))
     }
 }
 
@@ -93,16 +93,30 @@ impl From<Box<RawValue>> for Value {
 
 impl From<Arc<RawValue>> for Value {
     fn from(json: Arc<RawValue>) -> Self {
-        Self::Written(Written { json: json.into(), value: None })
+        Self::Written(json.into())
     }
 }
 
-/// JSON that is written once and passed on as it is.
+/// JSON that is written once, by whichever of its clones is read first, and passed on as it is.
 #[derive(Clone)]
-pub struct Written {
+pub struct Written(Arc<Writing>);
+
+struct Writing {
     json: OnceLock<Arc<RawValue>>,
     /// What it is made of, if it is not written from the beginning.
-    value: Option<Arc<dyn Write + Send + Sync>>,
+    value: Option<Box<dyn Write + Send + Sync>>,
+}
+
+impl From<Box<RawValue>> for Written {
+    fn from(json: Box<RawValue>) -> Self {
+        Arc::<RawValue>::from(json).into()
+    }
+}
+
+impl From<Arc<RawValue>> for Written {
+    fn from(json: Arc<RawValue>) -> Self {
+        Self(Arc::new(Writing { json: json.into(), value: None }))
+    }
 }
 
 /// What can be written as JSON.
@@ -118,10 +132,16 @@ impl<T: Serialize> Write for T {
 }
 
 impl Written {
-    fn json(&self) -> &RawValue {
-        self.json.get_or_init(|| {
-            self.value.as_ref().map_or_else(|| RawValue::NULL.to_owned(), |value| value.write()).into()
-        })
+    /// JSON that is written when somebody first reads it.
+    pub fn later(value: impl Serialize + Send + Sync + 'static) -> Self {
+        Self(Arc::new(Writing { json: OnceLock::new(), value: Some(Box::new(value)) }))
+    }
+
+    /// The JSON.
+    pub fn json(&self) -> &Arc<RawValue> {
+        let Writing { json, value } = &*self.0;
+        let write = || value.as_ref().map_or_else(|| RawValue::NULL.to_owned(), |value| value.write());
+        json.get_or_init(|| write().into())
     }
 }
 
@@ -250,6 +270,8 @@ impl Subscriber {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[tokio::test]
@@ -286,6 +308,22 @@ mod tests {
         assert!(present.is_empty() && bus.is_watched());
         drop(reader);
         assert!(!bus.is_watched());
+    }
+
+    #[test]
+    fn what_nobody_reads_is_not_written_and_what_many_read_is_written_once() {
+        struct Counted(Arc<AtomicUsize>);
+        impl Serialize for Counted {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_u64(self.0.fetch_add(1, Ordering::Relaxed) as u64)
+            }
+        }
+        let count = Arc::new(AtomicUsize::new(0));
+        let written = Written::later(Counted(Arc::clone(&count)));
+        let value = Value::Written(written.clone());
+        assert_eq!(count.load(Ordering::Relaxed), 0);
+        assert_eq!((serde_json::to_string(&value).unwrap().as_str(), written.json().get()), ("0", "0"));
+        assert_eq!(count.load(Ordering::Relaxed), 1);
     }
 
     #[test]

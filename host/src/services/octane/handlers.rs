@@ -150,11 +150,8 @@ impl Octane {
                 Output::Publish(publication) => {
                     if publication.record {
                         let topic = publication.signal.as_deref().unwrap_or(publication.event);
-                        self.timeline.publish(
-                            Source::Road,
-                            topic,
-                            Value::from(Arc::clone(&publication.data)),
-                        );
+                        let value = Value::Written(publication.data.clone());
+                        self.timeline.publish(Source::Road, topic, value);
                     }
                     inner.fanout.publish(publication);
                 }

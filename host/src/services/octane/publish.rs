@@ -3,14 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::json;
 
 use super::channel::Channel;
 use super::events::{AnyState, Id, V2x};
-use super::resource::Kind;
-use super::state::{Output, Publication, State, publication, raw, value};
+use super::resource::{Kind, Resource};
+use super::state::{Output, Publication, State, publication};
 use super::view::{View, radio_number};
 use crate::road::intersection::Intersection;
+use crate::timeline::Written;
 
 /// Beacons and pedestrians are told of every so many tenths of a second.
 const BEACONS_EVERY: u64 = 2;
@@ -71,7 +73,7 @@ impl State {
 
     fn publish_changes(&mut self, kind: Kind, outputs: &mut Vec<Output>) {
         let mut changed = Vec::new();
-        for resource in (View { timeless: true, ..self.view() }).resources(kind) {
+        for resource in (View { comparing: true, ..self.view() }).resources(kind) {
             let (key, told) = ((kind, resource.id.clone()), (resource.state, resource.stale));
             if self.published.states.get(&key) != Some(&told) {
                 changed.push(resource.id);
@@ -81,14 +83,22 @@ impl State {
         if changed.is_empty() {
             return;
         }
-        for item in self.view().resources(kind).iter().filter(|it| changed.contains(&it.id)) {
-            outputs.extend(self.update(kind, &value(item)));
-        }
+        let resources = self.view().resources(kind).into_iter();
+        outputs.extend(self.updates(kind, resources.filter(|it| changed.contains(&it.id))));
+    }
+
+    /// What resources are like; nothing of those whose source has not said anything yet.
+    fn updates(
+        &self,
+        kind: Kind,
+        resources: impl Iterator<Item = Resource<AnyState>>,
+    ) -> impl Iterator<Item = Output> {
+        resources.filter_map(move |it| Some(self.update(kind, it.id, it.state?, it.stale)))
     }
 
     fn publish_intersections(&self, outputs: &mut Vec<Output>) {
-        let items = self.view().items(Kind::Intersection);
-        outputs.extend(items.iter().filter_map(|item| self.update(Kind::Intersection, item)));
+        let resources = self.view().resources(Kind::Intersection);
+        outputs.extend(self.updates(Kind::Intersection, resources.into_iter()));
     }
 
     /// That a controller falls silent, and that it speaks again, is told to everybody on `facility` once.
@@ -118,12 +128,12 @@ impl State {
         if let Some(channels) = self.rsu_listeners(intersection, "parsed")
             && let Some(spat) = view.spat(intersection)
         {
-            outputs.push(telemetry(channels, "v2x_SPaT", name, &spat));
+            outputs.push(telemetry(channels, "v2x_SPaT", name, spat));
         }
         if let Some(channels) = self.rsu_listeners(intersection, "raw")
             && let Some(raw) = view.spat_raw(intersection)
         {
-            outputs.push(telemetry(channels, "v2x_raw", name, &raw));
+            outputs.push(telemetry(channels, "v2x_raw", name, raw));
         }
     }
 
@@ -134,12 +144,8 @@ impl State {
     fn publish_vehicles(&self, outputs: &mut Vec<Output>) {
         for (vehicle, position) in self.road.vehicles().filter(|(it, _)| self.is_on(&it.id)) {
             if let Some(channels) = self.listeners("obu", &[&vehicle.id], "parsed") {
-                outputs.push(telemetry(
-                    channels,
-                    "v2x_BSM",
-                    &vehicle.id,
-                    &self.view().bsm(vehicle, position),
-                ));
+                let bsm = self.view().bsm(vehicle, position);
+                outputs.push(telemetry(channels, "v2x_BSM", &vehicle.id, bsm));
             }
         }
     }
@@ -150,7 +156,7 @@ impl State {
             if self.is_on(&psm.id)
                 && let Some(channels) = self.listeners("vru", &[&psm.id], "parsed")
             {
-                outputs.push(telemetry(channels, "v2x_PSM", &psm.id, &psm));
+                outputs.push(telemetry(channels, "v2x_PSM", &psm.id.clone(), psm));
             }
         }
     }
@@ -159,13 +165,14 @@ impl State {
         if self.has_audience(&Channel::known("v2x")) {
             let view = self.view();
             let heard = self.posted_radios().filter(|radio| !radio.stale);
-            outputs.extend(view.radios().chain(heard).filter_map(|radio| self.radio_update(&radio)));
+            outputs.extend(view.radios().chain(heard).filter_map(|radio| self.radio_update(radio)));
         }
     }
 
     /// What a radio is like. The original knows no updates of pedestrians.
-    pub(super) fn radio_update(&self, radio: &V2x) -> Option<Output> {
-        (radio.r#type != "VRU").then(|| self.update(Kind::V2x, &value(radio))).flatten()
+    pub(super) fn radio_update(&self, radio: V2x) -> Option<Output> {
+        let (id, stale) = (radio.id.clone(), radio.stale);
+        (radio.r#type != "VRU").then(|| self.update(Kind::V2x, id, radio, stale))
     }
 
     /// The channels of an intersection's radio that anybody has joined: it goes by its name and by its number.
@@ -185,10 +192,8 @@ impl State {
     fn publish_beacons(&self, outputs: &mut Vec<Output>) {
         let view = self.view();
         for (beacon, position) in self.road.beacons() {
-            let update =
-                json!({"id": beacon.id, "serviced": view.now(), "state": view.beacon(beacon, position)});
-            let signal = Some(format!("beacon/{}", beacon.id));
-            outputs.push(publication(&["beacon"], "beacon_update", &update, signal));
+            let state = view.beacon(beacon, position);
+            outputs.push(self.update(Kind::Beacon, Id::Name(beacon.id.clone()), state, false));
         }
     }
 
@@ -198,19 +203,24 @@ impl State {
         for (number, alert, onset) in self.road.alerts() {
             let alert = view.alert(number, alert, onset);
             if !self.published.alerts.contains(&number) {
-                outputs.push(publication(&["weather"], "weather_alert", &alert, None));
+                outputs.push(publication(&["weather"], "weather_alert", alert.clone(), None));
                 let message = format!("{}: {}", alert.state.event, alert.description);
                 outputs.push(self.notify(message, "WEATHER"));
                 let update = json!({"id": alert.id, "serviced": view.now(), "state": alert.state});
                 let signal = Some(format!("weather/{number}"));
-                outputs.push(publication(&["weather"], "weather_alert_update", &update, signal));
+                outputs.push(publication(&["weather"], "weather_alert_update", update, signal));
             }
         }
         self.published.alerts = raised;
     }
 }
 
-fn telemetry(channels: Vec<Channel>, event: &'static str, id: &str, data: &impl serde::Serialize) -> Output {
-    let signal = Some(format!("{event}/{id}").into());
-    Output::Publish(Publication { channels, except: None, event, data: raw(data), signal, record: false })
+fn telemetry(
+    channels: Vec<Channel>,
+    event: &'static str,
+    id: &str,
+    data: impl Serialize + Send + Sync + 'static,
+) -> Output {
+    let (signal, data) = (Some(format!("{event}/{id}").into()), Written::later(data));
+    Output::Publish(Publication { channels, except: None, event, data, signal, record: false })
 }

@@ -64,7 +64,7 @@ impl Bench {
                 Output::Acknowledge => lines.push("ack".into()),
                 Output::Publish(Publication { channels, except, event, data, .. }) => {
                     let except = except.map_or_else(String::new, |client| format!(" but {client}"));
-                    lines.push(format!("publish {channels:?}{except} {event} {data}"));
+                    lines.push(format!("publish {channels:?}{except} {event} {}", data.json()));
                 }
                 Output::Join { client, channel } => lines.push(format!("join {client} {channel:?}")),
                 Output::Leave { client, channel } => lines.push(format!("leave {client} {channel:?}")),
@@ -112,7 +112,7 @@ impl Bench {
                 if let Output::Publish(publication) = output
                     && publication.event == event
                 {
-                    said.push(serde_json::from_str(publication.data.get()).unwrap());
+                    said.push(serde_json::from_str(publication.data.json().get()).unwrap());
                 }
             }
         }

@@ -105,7 +105,7 @@ fn said() -> BTreeMap<&'static str, Vec<Value>> {
     let mut keep = |outputs: Vec<Output>| {
         for output in outputs {
             if let Output::Publish(publication) = output {
-                let data = serde_json::from_str(publication.data.get()).unwrap();
+                let data = serde_json::from_str(publication.data.json().get()).unwrap();
                 said.entry(publication.event).or_default().push(data);
             }
         }

@@ -67,7 +67,7 @@ impl Latest {
 }
 
 fn bytes(signal: &str, value: &Publication) -> usize {
-    signal.len() + value.data.get().len()
+    signal.len() + value.data.json().get().len()
 }
 
 #[cfg(test)]
@@ -92,7 +92,7 @@ mod tests {
     fn all(latest: &mut Latest) -> Vec<usize> {
         let mut lengths = Vec::new();
         while let Some(value) = latest.first() {
-            lengths.push(value.data.get().len());
+            lengths.push(value.data.json().get().len());
             latest.pop();
         }
         lengths
@@ -122,7 +122,7 @@ mod tests {
         for (signal, bytes) in [("z", 10), ("a", 20), ("a", 21), ("m", 30), ("z", 11)] {
             latest.remember(&signal.into(), &value("v2x", bytes));
         }
-        let first = latest.first().unwrap().data.get().len();
+        let first = latest.first().unwrap().data.json().get().len();
         latest.pop();
         latest.remember(&"z".into(), &value("v2x", 12));
         assert_eq!((first, all(&mut latest)), (11, vec![21, 30, 12]));

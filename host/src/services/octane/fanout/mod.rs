@@ -124,7 +124,10 @@ impl Fanout {
 
     /// Says something to everybody on some channels, once to each.
     pub(super) fn publish(&mut self, publication: Publication) {
-        let bytes = publication.data.get().len();
+        if !publication.channels.iter().any(|channel| self.members.contains_key(channel)) {
+            return; // and it need not even be written
+        }
+        let bytes = publication.data.json().get().len();
         let (mut is_heard, mut late) = (false, Vec::new());
         for (at, channel) in publication.channels.iter().enumerate() {
             for (client, line) in self.members.get(channel).into_iter().flatten() {
@@ -156,7 +159,10 @@ impl Fanout {
                 (Some(signal), Some(Peer { apart: Some(latest), .. })) => {
                     latest.remember(signal, &publication);
                 }
-                _ => self.send(client, Message::Event(publication.event, Arc::clone(&publication.data))),
+                _ => {
+                    let data = Arc::clone(publication.data.json());
+                    self.send(client, Message::Event(publication.event, data));
+                }
             }
         }
     }
@@ -178,7 +184,7 @@ impl Fanout {
             },
         };
         // Within one process a broadcast is ready at once.
-        let sent = to.emit(publication.event, &*publication.data).now_or_never();
+        let sent = to.emit(publication.event, &**publication.data.json()).now_or_never();
         if let Some(Err(BroadcastError::Socket(errors))) = sent
             && errors.iter().any(|error| matches!(error, SocketError::InternalChannelFull))
         {
@@ -209,7 +215,7 @@ impl Fanout {
         }
         if let Some(latest) = &mut peer.apart {
             while let Some(value) = latest.first() {
-                if !peer.outlet.try_send(value.event, &value.data) {
+                if !peer.outlet.try_send(value.event, value.data.json()) {
                     return false;
                 }
                 latest.pop();

@@ -30,7 +30,7 @@ impl View<'_> {
     pub fn resources(&self, kind: Kind) -> Vec<Resource<AnyState>> {
         let road = self.road;
         let plain = |id: Id, name: &str, place: Place, state: AnyState| {
-            self.resource(kind, id, name, place, Some(state), Further::Nothing {})
+            self.resource(kind, id, || name.to_owned(), place, Some(state), Further::Nothing {})
         };
         match kind {
             Kind::Intersection => road.intersections.values().map(|it| self.intersection_item(it)).collect(),
@@ -76,7 +76,8 @@ impl View<'_> {
                     let state = AnyState::Switch(self.switch(*road.sensors.get(&site.id)?));
                     let further = Further::Sensor { r#type: sensor_kind(site.kind) };
                     let id = Id::Name(site.id.clone());
-                    Some(self.resource(kind, id, &site.name, site.place, Some(state), further))
+                    let name = || site.name.clone();
+                    Some(self.resource(kind, id, name, site.place, Some(state), further))
                 });
                 sensors.collect()
             }
@@ -128,8 +129,8 @@ impl View<'_> {
             stages,
         };
         let state = self.intersection(intersection).map(AnyState::Intersection);
-        let id = self.id(site.id);
-        let item = self.resource(Kind::Intersection, id, &site.name, site.place, state, further);
+        let (kind, id) = (Kind::Intersection, self.id(site.id));
+        let item = self.resource(kind, id, || site.name.clone(), site.place, state, further);
         Resource { stale: self.is_silent(intersection), ..item }
     }
 
@@ -142,7 +143,8 @@ impl View<'_> {
         let further = Further::Robot { types: ["path"], scenarios: self.scenarios(robot) };
         let place = robot.position().place;
         let state = Some(AnyState::Robot(self.robot(robot)));
-        self.resource(Kind::Robot, self.id(robot.site.id), &robot.site.name, place, state, further)
+        let (id, name) = (self.id(robot.site.id), || robot.site.name.clone());
+        self.resource(Kind::Robot, id, name, place, state, further)
     }
 
     fn at_intersections<S>(
@@ -154,10 +156,11 @@ impl View<'_> {
         let mut items = Vec::new();
         for intersection in self.road.intersections.values() {
             for (id, state) in parts(intersection) {
-                let name = format!("{} {id}", intersection.site.name);
-                let further = Further::Part { intersection: self.id(intersection.site.id) };
-                let (id, place, state) = (self.id(id), intersection.site.place, state.map(&any));
-                let item = self.resource(kind, id, &name, place, state, further);
+                let site = &intersection.site;
+                let further = Further::Part { intersection: self.id(site.id) };
+                let (number, state) = (self.id(id), state.map(&any));
+                let name = || format!("{} {id}", site.name);
+                let item = self.resource(kind, number, name, site.place, state, further);
                 items.push(Resource { stale: self.is_silent(intersection), ..item });
             }
         }
@@ -168,14 +171,17 @@ impl View<'_> {
         &self,
         kind: Kind,
         id: Id,
-        name: &str,
+        name: impl FnOnce() -> String,
         place: Place,
         state: Option<AnyState>,
         further: Further,
     ) -> Resource<AnyState> {
-        let uri = format!("/api/{}/{id}", kind.name());
-        let Place { latitude, longitude } = place;
-        let (name, url) = (name.to_owned(), uri.clone());
+        let (name, uri) = if self.comparing {
+            (String::new(), String::new())
+        } else {
+            (name(), format!("/api/{}/{id}", kind.name()))
+        };
+        let (url, Place { latitude, longitude }) = (uri.clone(), place);
         Resource { id, name, uri, url, latitude, longitude, state, stale: false, further }
     }
 }

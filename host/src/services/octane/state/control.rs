@@ -1,11 +1,12 @@
 //! What is asked of resources, and what everybody hears of it.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::{Output, State, publication, value};
-use crate::services::octane::events::{Facility, Update};
+use crate::services::octane::events::{Facility, Id, Update};
 use crate::services::octane::keys::Grant;
 use crate::services::octane::resource::{self, ControlError, Kind, Patch};
 
@@ -87,7 +88,7 @@ impl State {
     pub fn reset_facility(&mut self) -> Vec<Output> {
         self.road.reset();
         let facility = self.view().facility();
-        let said = |event| publication(&["facility"], event, &facility, None);
+        let said = |event| publication(&["facility"], event, facility.clone(), None);
         vec![said("facility_request"), said("facility_update")]
     }
 
@@ -101,18 +102,17 @@ impl State {
         self.view().facility()
     }
 
-    /// The `*_update` of a resource as REST describes it; none before its source has said anything.
-    pub(in crate::services::octane) fn update(&self, kind: Kind, item: &Value) -> Option<Output> {
-        // A radio's update carries all of it, as the original's does.
-        let state = match kind {
-            Kind::V2x => item.clone(),
-            _ => item.get("state").filter(|state| !state.is_null())?.clone(),
-        };
-        let id = resource::id_of(item)?;
+    /// The `*_update` of a resource.
+    pub(in crate::services::octane) fn update<S: Serialize + Send + Sync + 'static>(
+        &self,
+        kind: Kind,
+        id: Id,
+        state: S,
+        stale: bool,
+    ) -> Output {
         let signal = Some(format!("{}/{id}", kind.name()));
-        let stale = item.get("stale").is_some();
         let update = Update { id, serviced: self.view().now(), state, stale };
-        Some(publication(&[kind.name()], kind.update(), &update, signal))
+        publication(&[kind.name()], kind.update(), update, signal)
     }
 
     /// What everybody hears after a request: the resource with what was asked of it, then with what it is like.
@@ -125,9 +125,14 @@ impl State {
         {
             state.extend(asked.iter().map(|(name, value)| (name.clone(), value.clone())));
         }
-        let request = publication(&[kind.name()], kind.request(), &request, None);
-        let update = self.update(kind, &item);
-        [Some(request), update].into_iter().flatten().collect()
+        let mut outputs = vec![publication(&[kind.name()], kind.request(), request, None)];
+        let stale = item.get("stale").is_some();
+        // A radio's update carries all of it, as the original's does.
+        let state = if kind == Kind::V2x { item.clone() } else { item["state"].clone() };
+        if let Some(id) = resource::id_of(&item).filter(|_| !state.is_null()) {
+            outputs.push(self.update(kind, id, state, stale));
+        }
+        outputs
     }
 
     /// The dates of a key and whose it is, as a session.

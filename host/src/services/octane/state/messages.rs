@@ -76,7 +76,7 @@ impl State {
     /// Tells everybody on `facility` something.
     pub fn notify(&self, message: String, kind: &str) -> Output {
         let message = FacilityMessage { message, r#type: kind.to_owned(), time: self.view().now() };
-        publication(&["facility"], "facility_message", &message, None)
+        publication(&["facility"], "facility_message", message, None)
     }
 
     /// Tells everybody on `user` something.

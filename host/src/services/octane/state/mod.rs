@@ -29,6 +29,7 @@ use super::publish::Published;
 use super::resource::Kind;
 use super::view::{IdsAs, PhasesAs, View};
 use crate::road::Road;
+use crate::timeline::Written;
 use records::Records;
 pub use reports::{MAX_ID, MAX_POSTED, MAX_REPORT, Radio};
 use reports::{Posted, PostedRadio};
@@ -162,8 +163,8 @@ pub struct Publication {
     pub except: Option<ClientId>,
     /// The event.
     pub event: &'static str,
-    /// Its argument.
-    pub data: Arc<RawValue>,
+    /// Its argument, which is written as JSON when somebody first reads it.
+    pub data: Written,
     /// For telemetry, whose: to a slow reader a newer value of the same signal replaces an older one. Messages have
     /// none, and are never replaced.
     pub signal: Option<Arc<str>>,
@@ -233,7 +234,7 @@ impl State {
             phases_as: self.settings.phases_as,
             ids_as: self.settings.ids_as,
             silent_after: self.settings.silent_after,
-            timeless: false,
+            comparing: false,
         }
     }
 
@@ -274,10 +275,11 @@ fn emit(client: ClientId, event: &'static str, data: &impl Serialize) -> Output 
 pub(super) fn publication(
     channels: &[&str],
     event: &'static str,
-    data: &impl Serialize,
+    data: impl Serialize + Send + Sync + 'static,
     signal: Option<String>,
 ) -> Output {
     let channels = channels.iter().filter_map(|name| Channel::parse(name)).collect();
     let signal = signal.map(Arc::from);
-    Output::Publish(Publication { channels, except: None, event, data: raw(data), signal, record: true })
+    let data = Written::later(data);
+    Output::Publish(Publication { channels, except: None, event, data, signal, record: true })
 }

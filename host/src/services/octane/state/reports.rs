@@ -113,7 +113,7 @@ impl State {
         }
         self.posted.insert(id.to_owned(), Posted { state: state.clone(), heard: now, stale: false });
         let update = json!({"id": id, "serviced": date, "state": state});
-        Ok(publication(&["beacon"], "beacon_update", &update, Some(format!("beacon/{id}"))))
+        Ok(publication(&["beacon"], "beacon_update", update, Some(format!("beacon/{id}"))))
     }
 
     /// A report of a beacon that changes only some of what was reported before.
@@ -240,7 +240,7 @@ impl State {
         let posted = PostedRadio { state, heard: now, stale: false };
         let radio = is_new.then(|| self.posted_radio(&key, &posted));
         self.posted_radios.insert(key, posted);
-        radio.map(|radio| publication(&["v2x"], "v2x_new", &radio, None))
+        radio.map(|radio| publication(&["v2x"], "v2x_new", radio, None))
     }
 
     pub(in crate::services::octane) fn posted_radios(&self) -> impl Iterator<Item = V2x> {
@@ -267,7 +267,7 @@ impl State {
                 posted.stale = true;
                 let update = json!({"id": id, "serviced": serviced, "state": posted.state, "stale": true});
                 let signal = Some(format!("beacon/{id}"));
-                outputs.push(publication(&["beacon"], "beacon_update", &update, signal));
+                outputs.push(publication(&["beacon"], "beacon_update", update, signal));
             }
         }
         let mut fallen = Vec::new();
@@ -280,7 +280,7 @@ impl State {
         if self.has_audience(&Channel::known("v2x")) {
             let radios =
                 fallen.iter().filter_map(|key| Some(self.posted_radio(key, self.posted_radios.get(key)?)));
-            outputs.extend(radios.filter_map(|radio| self.radio_update(&radio)));
+            outputs.extend(radios.filter_map(|radio| self.radio_update(radio)));
         }
     }
 }

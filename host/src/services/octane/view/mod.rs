@@ -58,8 +58,9 @@ pub struct View<'a> {
     pub ids_as: IdsAs,
     /// Seconds after which a silent source is marked.
     pub silent_after: f64,
-    /// Leaves out dates and the time that is left, which change although nothing has happened.
-    pub timeless: bool,
+    /// For comparisons: leaves out what changes although nothing has happened, dates and the time that is left, and what
+    /// never changes, names and paths.
+    pub comparing: bool,
 }
 
 impl View<'_> {
@@ -70,7 +71,7 @@ impl View<'_> {
 
     /// A moment on the facility's clock.
     pub fn date(&self, at: Timestamp) -> Date {
-        Date { at: if self.timeless { Timestamp::UNIX_EPOCH } else { at }, offset: self.road.offset() }
+        Date { at: if self.comparing { Timestamp::UNIX_EPOCH } else { at }, offset: self.road.offset() }
     }
 
     /// Now on the facility's clock.
@@ -80,7 +81,7 @@ impl View<'_> {
 
     /// How long something lasts at least or at most.
     fn seconds_left(&self, tenths: u16) -> f64 {
-        if self.timeless { 0.0 } else { seconds(tenths) }
+        if self.comparing { 0.0 } else { seconds(tenths) }
     }
 
     /// A number as an id.

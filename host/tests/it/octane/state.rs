@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloverleaf::services::octane::keys::Keys;
 use cloverleaf::services::octane::resource::Kind;
 use cloverleaf::services::octane::state::{
-    ClientId, Input, MAX_CHANNELS, MAX_ID, MAX_POSTED, MAX_REPORT, PARTING, Settings,
+    ClientId, Input, MAX_CHANNELS, MAX_ID, MAX_POSTED, MAX_REPORT, DISCONNECT_DELAY, Settings,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -54,7 +54,7 @@ fn a_bad_key_is_told_why_before_the_end() {
             "{auth}"
         );
         assert_eq!(bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#), [] as [&str; 0], "over is over");
-        assert_eq!(bench.wait(PARTING - Duration::from_millis(1)), [] as [&str; 0], "time to hear it");
+        assert_eq!(bench.wait(DISCONNECT_DELAY - Duration::from_millis(1)), [] as [&str; 0], "time to hear it");
         assert_eq!(bench.wait(Duration::from_millis(1)), ["bye 1"]);
         assert_eq!(bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#), [] as [&str; 0], "gone is gone");
     }
@@ -69,7 +69,7 @@ fn without_a_key_a_client_stays_for_the_grace_and_no_longer() {
         bench.wait(Duration::from_secs(1)),
         [r#"emit 1 auth_fail {"message":"No API key within the time allowed"}"#]
     );
-    assert_eq!(bench.wait(PARTING), ["bye 1"]);
+    assert_eq!(bench.wait(DISCONNECT_DELAY), ["bye 1"]);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_clock_that_is_set_neither_shortens_the_grace_nor_keeps_who_has_to_go() {
         "set back"
     );
     bench.now.wall -= day;
-    assert_eq!(bench.wait(PARTING), ["bye 1"], "and once more");
+    assert_eq!(bench.wait(DISCONNECT_DELAY), ["bye 1"], "and once more");
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_key_that_ends_takes_its_client_along() {
     assert_eq!(bench.wait(Duration::from_secs(9)), [] as [&str; 0]);
     assert_eq!(bench.wait(Duration::from_secs(1)), [r#"emit 1 auth_fail {"message":"API key has expired"}"#]);
     assert_eq!(bench.event(1, "user_message", "1"), [] as [&str; 0], "and is not heard any more");
-    assert_eq!(bench.wait(PARTING), ["bye 1"]);
+    assert_eq!(bench.wait(DISCONNECT_DELAY), ["bye 1"]);
 }
 
 #[test]

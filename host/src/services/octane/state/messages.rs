@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::reports::Radio;
-use super::session::Standing;
+use super::session::Authentication;
 use super::{ClientId, Moment, Output, Publication, State, emit, publication, raw};
 use crate::services::octane::channel::Channel;
 use crate::services::octane::events::{Credentials, FacilityMessage, Id, Refused};
@@ -24,7 +24,7 @@ impl State {
         outputs: &mut Vec<Output>,
     ) {
         let Some(session) = self.sessions.get(&client) else { return };
-        if matches!(session.standing, Standing::Parting { .. }) {
+        if matches!(session.authentication, Authentication::Refused { .. }) {
             return;
         }
         if name == "auth" {
@@ -32,7 +32,7 @@ impl State {
             self.judge(now, client, shown.as_ref().ok().map(|it| it.key.as_str()), outputs);
             return outputs.push(Output::Acknowledge);
         }
-        if matches!(session.standing, Standing::Waiting { .. }) {
+        if matches!(session.authentication, Authentication::Pending { .. }) {
             if !self.keys.is_open() {
                 return; // dropped, and the client stays: its key may be on its way
             }
@@ -67,8 +67,8 @@ impl State {
     }
 
     fn may(&self, client: ClientId, act: Act) -> bool {
-        match self.sessions.get(&client).map(|session| &session.standing) {
-            Some(Standing::In(grant)) => grant.scopes.allow(act),
+        match self.sessions.get(&client).map(|session| &session.authentication) {
+            Some(Authentication::Granted(grant)) => grant.scopes.allow(act),
             _ => false,
         }
     }

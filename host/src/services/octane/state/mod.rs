@@ -34,7 +34,7 @@ use records::Records;
 pub use reports::{MAX_ID, MAX_POSTED, MAX_REPORT, Radio};
 use reports::{Posted, PostedRadio};
 use session::Session;
-pub use session::{MAX_CHANNELS, PARTING};
+pub use session::{DISCONNECT_DELAY, MAX_CHANNELS};
 
 /// A client, by a number that is never used again.
 pub type ClientId = u64;

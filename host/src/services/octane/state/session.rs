@@ -18,24 +18,24 @@ pub const MAX_CHANNELS: usize = 256;
 ///
 /// python-socketio takes no notice of an end that comes before its `connect()` has returned, and its handler of
 /// `connect`, which sends the key, runs before that: told at once, such a client would wait for ever.
-pub const PARTING: Duration = Duration::from_millis(300);
+pub const DISCONNECT_DELAY: Duration = Duration::from_millis(300);
 
 /// What is known of a client.
 #[derive(Debug)]
 pub(super) struct Session {
-    pub(super) standing: Standing,
+    pub(super) authentication: Authentication,
     channels: BTreeSet<Channel>,
 }
 
-/// Whether a client is in. How long it may wait is counted by [`Moment::elapsed`].
+/// How far the authentication of a client is. How long it may wait is counted by [`Moment::elapsed`].
 #[derive(Debug)]
-pub(super) enum Standing {
+pub(super) enum Authentication {
     /// It has not shown a good key, and may do so until then.
-    Waiting { until: Duration },
-    /// It is in.
-    In(Grant),
+    Pending { until: Duration },
+    /// It has shown a good key.
+    Granted(Grant),
     /// It has been told why it has to go, and goes then.
-    Parting { at: Duration },
+    Refused { at: Duration },
 }
 
 impl State {
@@ -46,8 +46,8 @@ impl State {
         key: Option<String>,
         outputs: &mut Vec<Output>,
     ) {
-        let standing = Standing::Waiting { until: now.elapsed.saturating_add(self.settings.grace) };
-        self.sessions.insert(client, Session { standing, channels: BTreeSet::new() });
+        let authentication = Authentication::Pending { until: now.elapsed.saturating_add(self.settings.grace) };
+        self.sessions.insert(client, Session { authentication, channels: BTreeSet::new() });
         if key.is_some() {
             self.judge(now, client, key.as_deref(), outputs);
         }
@@ -69,12 +69,12 @@ impl State {
     /// Lets a client in. Once in, a further good key only changes what it may do.
     pub(super) fn admit(&mut self, client: ClientId, grant: Grant, outputs: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&client) else { return };
-        if matches!(session.standing, Standing::Parting { .. }) {
+        if matches!(session.authentication, Authentication::Refused { .. }) {
             return; // over is over
         }
-        let before = std::mem::replace(&mut session.standing, Standing::In(grant));
+        let before = std::mem::replace(&mut session.authentication, Authentication::Granted(grant));
         outputs.push(emit(client, "auth_ok", &Message { message: "OK" }));
-        if matches!(before, Standing::In(_)) {
+        if matches!(before, Authentication::Granted(_)) {
             return;
         }
         for name in ["user", "facility"] {
@@ -87,10 +87,10 @@ impl State {
     /// Tells a client why it has to go; it hears nothing after that, and goes a little later.
     fn refuse(&mut self, now: Moment, client: ClientId, why: &str, outputs: &mut Vec<Output>) {
         let Some(session) = self.sessions.get_mut(&client) else { return };
-        if matches!(session.standing, Standing::Parting { .. }) {
+        if matches!(session.authentication, Authentication::Refused { .. }) {
             return;
         }
-        session.standing = Standing::Parting { at: now.elapsed.saturating_add(PARTING) };
+        session.authentication = Authentication::Refused { at: now.elapsed.saturating_add(DISCONNECT_DELAY) };
         outputs.push(emit(client, "auth_fail", &Message { message: why }));
         let channels = std::mem::take(&mut session.channels);
         for channel in channels {
@@ -172,24 +172,24 @@ impl State {
 
     /// Ends the grace of clients that never showed a key, and the stay of those whose key is over.
     pub(super) fn expire(&mut self, now: Moment, outputs: &mut Vec<Output>) {
-        let is_due = |session: &Session| match &session.standing {
-            Standing::Waiting { until } => *until <= now.elapsed,
-            Standing::In(grant) => grant.is_over(now.wall),
-            Standing::Parting { at } => *at <= now.elapsed,
+        let is_due = |session: &Session| match &session.authentication {
+            Authentication::Pending { until } => *until <= now.elapsed,
+            Authentication::Granted(grant) => grant.is_over(now.wall),
+            Authentication::Refused { at } => *at <= now.elapsed,
         };
         let mut due: Vec<_> =
             self.sessions.iter().filter(|(_, session)| is_due(session)).map(|(id, _)| *id).collect();
         due.sort_unstable();
         for client in due {
-            match self.sessions.get(&client).map(|session| &session.standing) {
-                Some(Standing::Waiting { .. }) if self.keys.is_open() => {
+            match self.sessions.get(&client).map(|session| &session.authentication) {
+                Some(Authentication::Pending { .. }) if self.keys.is_open() => {
                     self.admit(client, Keys::anybody(), outputs);
                 }
-                Some(Standing::Waiting { .. }) => {
+                Some(Authentication::Pending { .. }) => {
                     self.refuse(now, client, "No API key within the time allowed", outputs);
                 }
-                Some(Standing::In(_)) => self.refuse(now, client, "API key has expired", outputs),
-                Some(Standing::Parting { .. }) => {
+                Some(Authentication::Granted(_)) => self.refuse(now, client, "API key has expired", outputs),
+                Some(Authentication::Refused { .. }) => {
                     self.forget(client);
                     outputs.push(Output::Disconnect { client });
                 }

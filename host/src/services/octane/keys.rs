@@ -44,16 +44,16 @@ impl Scopes {
     /// What a key without further words allows.
     pub const USER: Self = Self { user: true, admin: false, device: false, scheduling: false };
 
-    /// Whether an act is allowed.
-    pub fn allow(self, act: Act) -> bool {
-        match act {
-            Act::Read => true,
-            Act::Report => self.user || self.admin || self.device,
-            Act::Control => self.user || self.admin,
-            Act::Speak => self.user || self.admin,
-            Act::Manage => self.admin,
-            Act::Device => self.admin || self.device,
-            Act::Schedule => self.admin || self.scheduling,
+    /// Whether a permission is among them.
+    pub fn allow(self, permission: Permission) -> bool {
+        match permission {
+            Permission::Read => true,
+            Permission::Report => self.user || self.admin || self.device,
+            Permission::Control => self.user || self.admin,
+            Permission::Speak => self.user || self.admin,
+            Permission::Manage => self.admin,
+            Permission::Device => self.admin || self.device,
+            Permission::Schedule => self.admin || self.scheduling,
         }
     }
 
@@ -70,7 +70,7 @@ impl Scopes {
 
 /// Something that a key may or may not allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum Permission {
     /// To join channels and to ask for resources.
     Read,
     /// To report beacons, to have radios send, to relay between processes and robots.
@@ -87,7 +87,7 @@ pub enum Act {
     Schedule,
 }
 
-impl Act {
+impl Permission {
     /// What a key that does not allow it is told.
     pub fn refusal(self) -> &'static str {
         match self {
@@ -373,8 +373,8 @@ mod tests {
             keys.parse(&text, "keys.toml").unwrap();
             keys.check(Some("k"), at("2024-06-01T00:00:00Z")).unwrap().scopes
         };
-        let acts =
-            [Act::Read, Act::Report, Act::Speak, Act::Control, Act::Manage, Act::Device, Act::Schedule];
+        let permissions =
+            [Permission::Read, Permission::Report, Permission::Speak, Permission::Control, Permission::Manage, Permission::Device, Permission::Schedule];
         #[rustfmt::skip]
         let table = [
             ("user",       [true, true,  true,  true,  false, false, false]),
@@ -383,7 +383,7 @@ mod tests {
             ("scheduling", [true, false, false, false, false, false, true]),
         ];
         for (scope, expected) in table {
-            assert_eq!(acts.map(|act| only(scope).allow(act)), expected, "{scope}");
+            assert_eq!(permissions.map(|it| only(scope).allow(it)), expected, "{scope}");
         }
     }
 

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{ApiError, Refusal, malformed};
 use crate::openapi::{Document, Operation, Shape};
 use crate::services::octane::handlers::Octane;
-use crate::services::octane::keys::{Act, Grant};
+use crate::services::octane::keys::{Permission, Grant};
 use crate::services::octane::resource::{ControlError, Kind, Patch, Resource, parse};
 use crate::services::octane::state::{self, Output};
 
@@ -107,7 +107,7 @@ pub(super) struct Route<'a> {
     path: &'a str,
     summary: &'a str,
     /// What the key has to allow.
-    act: Act,
+    needs: Permission,
     gives: Shape,
     takes: Option<Shape>,
     query: &'a [(&'a str, &'a str)],
@@ -115,21 +115,21 @@ pub(super) struct Route<'a> {
 }
 
 impl<'a> Route<'a> {
-    pub(super) fn get(path: &'a str, summary: &'a str, act: Act, gives: Shape) -> Self {
+    pub(super) fn get(path: &'a str, summary: &'a str, needs: Permission, gives: Shape) -> Self {
         let method = MethodFilter::GET;
-        Self { method, path, summary, act, gives, takes: None, query: &[], errors: Vec::new() }
+        Self { method, path, summary, needs, gives, takes: None, query: &[], errors: Vec::new() }
     }
 
-    pub(super) fn post(path: &'a str, summary: &'a str, act: Act, gives: Shape) -> Self {
-        Self { method: MethodFilter::POST, ..Self::get(path, summary, act, gives) }
+    pub(super) fn post(path: &'a str, summary: &'a str, needs: Permission, gives: Shape) -> Self {
+        Self { method: MethodFilter::POST, ..Self::get(path, summary, needs, gives) }
     }
 
-    pub(super) fn patch(path: &'a str, summary: &'a str, act: Act, gives: Shape) -> Self {
-        Self { method: MethodFilter::PATCH, ..Self::get(path, summary, act, gives) }
+    pub(super) fn patch(path: &'a str, summary: &'a str, needs: Permission, gives: Shape) -> Self {
+        Self { method: MethodFilter::PATCH, ..Self::get(path, summary, needs, gives) }
     }
 
-    pub(super) fn delete(path: &'a str, summary: &'a str, act: Act, gives: Shape) -> Self {
-        Self { method: MethodFilter::DELETE, ..Self::get(path, summary, act, gives) }
+    pub(super) fn delete(path: &'a str, summary: &'a str, needs: Permission, gives: Shape) -> Self {
+        Self { method: MethodFilter::DELETE, ..Self::get(path, summary, needs, gives) }
     }
 
     /// With such a body.
@@ -168,7 +168,7 @@ impl Api {
         gives: Shape,
         work: impl Fn(&Call) -> Answer + Send + Sync + 'static,
     ) {
-        self.give(Route::get(path, summary, Act::Read, gives), work);
+        self.give(Route::get(path, summary, Permission::Read, gives), work);
     }
 
     /// A route without a body.
@@ -206,10 +206,10 @@ impl Api {
     }
 
     fn add(&mut self, route: Route<'_>, work: impl Fn(&Call, &[u8]) -> Answer + Send + Sync + 'static) {
-        let (method, act) = (route.method, route.act);
+        let (method, needs) = (route.method, route.needs);
         let work = Arc::new(work);
         let handler = async move |State(octane): State<Arc<Octane>>, request: Request| {
-            let (call, body) = admit(octane, request, act).await?;
+            let (call, body) = admit(octane, request, needs).await?;
             work(&call, &body).map(Json)
         };
         self.serve(route, on(method, handler));
@@ -217,7 +217,7 @@ impl Api {
 
     /// A route with a handler of its own.
     pub(super) fn serve(&mut self, route: Route<'_>, handler: MethodRouter<Arc<Octane>>) {
-        let Route { method, path, summary, act, gives, takes, query, errors: further } = route;
+        let Route { method, path, summary, needs, gives, takes, query, errors: further } = route;
         self.router = std::mem::take(&mut self.router).route(path, handler);
         let method = match method {
             MethodFilter::GET => "get",
@@ -230,8 +230,8 @@ impl Api {
             ("401", "the key is missing or invalid"),
             ("404", "there is no such resource"),
         ];
-        if act != Act::Read {
-            errors.push(("403", act.refusal()));
+        if needs != Permission::Read {
+            errors.push(("403", needs.refusal()));
         }
         if takes.is_some() {
             errors.push(("413", "the body is too long"));
@@ -270,14 +270,14 @@ pub(super) fn raw_json(body: &[u8]) -> Result<&RawValue, Refusal> {
 }
 
 /// Lets in who shows a key that allows it, and only then reads what they send.
-pub(super) async fn admit(octane: Arc<Octane>, request: Request, act: Act) -> Result<(Call, Bytes), Refusal> {
+pub(super) async fn admit(octane: Arc<Octane>, request: Request, needs: Permission) -> Result<(Call, Bytes), Refusal> {
     let (mut parts, body) = request.into_parts();
     let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
     let grant = octane.check(key);
     let grant =
         grant.ok_or_else(|| Refusal(StatusCode::UNAUTHORIZED, "API key is missing or invalid".into()))?;
-    if !grant.scopes.allow(act) {
-        return Err(Refusal(StatusCode::FORBIDDEN, act.refusal().into()));
+    if !grant.scopes.allow(needs) {
+        return Err(Refusal(StatusCode::FORBIDDEN, needs.refusal().into()));
     }
     let parameters = RawPathParams::from_request_parts(&mut parts, &()).await;
     let parameters = parameters.map_err(|error| Refusal(StatusCode::BAD_REQUEST, error.body_text()))?;

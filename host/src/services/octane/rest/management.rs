@@ -15,7 +15,7 @@ use crate::services::octane::events::{
     self, Callback, Facility, Favorite, Job, LawnMower, NewFavorite, NewScenario, NewSession,
     SafetyEquipment, ScenarioPatch, Session, UserScenario,
 };
-use crate::services::octane::keys::{Act, Grant, Scopes};
+use crate::services::octane::keys::{Permission, Grant, Scopes};
 use crate::services::octane::resource::{
     ControlError, EquipmentControl, Kind, MowerControl, ResetControl, SwitchControl,
 };
@@ -45,7 +45,7 @@ fn facility(api: &mut Api) {
         Ok(json!({"facility": call.look(|state| state.facility())}))
     });
     let said = || accepted().with("message", Shape::text());
-    let route = Route::post("/facility/chat", "Say something to everybody on user", Act::Speak, said());
+    let route = Route::post("/facility/chat", "Say something to everybody on user", Permission::Speak, said());
     api.take_raw(route.takes(Shape::text().under("message")), |call, message| {
         if !message.get().starts_with('{') {
             return Err(malformed("a message is an object"));
@@ -54,7 +54,7 @@ fn facility(api: &mut Api) {
         Ok(json!({"requestID": request, "message": "OK"}))
     });
     let path = "/facility/notification";
-    let route = Route::post(path, "Notify everybody on facility", Act::Manage, said());
+    let route = Route::post(path, "Notify everybody on facility", Permission::Manage, said());
     api.take(route, |call: &Call, it: Notification| {
         if !["NOTIFY", "WEATHER", "SCHEDULE"].contains(&it.r#type.as_str()) {
             return Err(malformed("type is NOTIFY, WEATHER or SCHEDULE"));
@@ -79,7 +79,7 @@ fn notify() -> String {
 
 fn safety(api: &mut Api) {
     let all = Shape::of::<SafetyEquipment>().list().under("equipment");
-    let route = Route::get("/safety/equipment", "Safety equipment", Act::Read, all);
+    let route = Route::get("/safety/equipment", "Safety equipment", Permission::Read, all);
     api.give(route.query(&OF_TYPE), |call| {
         let wanted = wanted_type(call)?;
         let items = call.look(|state| {
@@ -90,7 +90,7 @@ fn safety(api: &mut Api) {
     });
     let summary = "Put safety equipment back where it belongs";
     let gives = accepted().with("response", Shape::text());
-    let route = Route::delete("/safety/equipment", summary, Act::Control, gives);
+    let route = Route::delete("/safety/equipment", summary, Permission::Control, gives);
     api.give(route.query(&OF_TYPE), |call| {
         let wanted = wanted_type(call)?;
         let request = call.request("safety", |state| {
@@ -110,7 +110,7 @@ fn safety(api: &mut Api) {
         Ok(json!({"safetyEquipment": found(item, "safety equipment", call, "id")?}))
     });
     let summary = "Say where a piece of safety equipment is";
-    let route = Route::patch(EQUIPMENT, summary, Act::Control, accepted());
+    let route = Route::patch(EQUIPMENT, summary, Permission::Control, accepted());
     api.take_patch(route, |call: &Call, asked: EquipmentControl| {
         let request = call.request("safety", |state| {
             let unknown = || ControlError::Unknown("safety equipment", call.part("id").to_owned());
@@ -162,7 +162,7 @@ fn maintenance(api: &mut Api) {
         });
         Ok(value(found(mower, "lawn mower", call, "id")?))
     });
-    let route = Route::patch(path, "Tell a lawn mower what to do", Act::Control, accepted());
+    let route = Route::patch(path, "Tell a lawn mower what to do", Permission::Control, accepted());
     api.take_patch(route, |call: &Call, asked: MowerControl| {
         let request = call.request("maintenance", |state| {
             let mower = call.part("id").parse().ok().and_then(|id: u32| state.road.mowers.get_mut(&id));
@@ -184,7 +184,7 @@ fn scenarios(api: &mut Api) {
     api.get("/scenarios", "Every scenario that users have drawn up", list, |call| {
         Ok(json!({"scenarios": call.look(|state| value(state.records.scenarios()))}))
     });
-    let route = Route::post("/scenario", "Keep a scenario", Act::Control, one()).or(FULL);
+    let route = Route::post("/scenario", "Keep a scenario", Permission::Control, one()).or(FULL);
     api.take(route, |call: &Call, new: NewScenario| {
         let added = call.change(|state| {
             let now = state.view().now();
@@ -197,7 +197,7 @@ fn scenarios(api: &mut Api) {
         let it = call.look(|state| state.records.scenario(call.part("id")).cloned())?;
         Ok(json!({"scenario": it}))
     });
-    let route = Route::patch(path, "Change a scenario", Act::Control, one());
+    let route = Route::patch(path, "Change a scenario", Permission::Control, one());
     api.take(route, |call: &Call, changes: ScenarioPatch| {
         let changed = call.change(|state| {
             let now = state.view().now();
@@ -206,7 +206,7 @@ fn scenarios(api: &mut Api) {
         Ok(json!({"scenario": changed}))
     });
     let gives = Shape::text().under("message");
-    api.give(Route::delete(path, "Forget a scenario", Act::Control, gives), |call| {
+    api.give(Route::delete(path, "Forget a scenario", Permission::Control, gives), |call| {
         call.change(|state| state.records.remove_scenario(call.part("id")))?;
         Ok(json!({"message": "OK"}))
     });
@@ -236,7 +236,7 @@ fn requests(api: &mut Api) {
 
 fn sessions(api: &mut Api) {
     let all = Shape::of::<Session>().list().under("sessions");
-    api.give(Route::get("/sessions", "Every key that is good now", Act::Manage, all), |call| {
+    api.give(Route::get("/sessions", "Every key that is good now", Permission::Manage, all), |call| {
         let sessions = call.look(|state| {
             let good = state.keys.grants(Timestamp::now());
             good.map(|it| state.session_of(it)).collect::<Vec<_>>()
@@ -248,7 +248,7 @@ fn sessions(api: &mut Api) {
     });
     let gives = Shape::text().under("token");
     let summary = "Make a key for a user that is good for a while; it is gone when the server ends";
-    let route = Route::post("/session", summary, Act::Schedule, gives).or(FULL);
+    let route = Route::post("/session", summary, Permission::Schedule, gives).or(FULL);
     api.take(route, |call: &Call, new: NewSession| {
         let now = Timestamp::now();
         let from = new.date_valid.unwrap_or(now);
@@ -283,18 +283,18 @@ fn management(api: &mut Api) {
         Ok(json!({"favorites": call.look(|state| value(state.records.favorites()))}))
     });
     let gives = Shape::of::<Favorite>();
-    let route = Route::post("/management/favorite", "Add a favourite", Act::Control, gives).or(FULL);
+    let route = Route::post("/management/favorite", "Add a favourite", Permission::Control, gives).or(FULL);
     api.take(route, |call: &Call, new: NewFavorite| {
         Ok(value(call.change(|state| state.records.add_favorite(new))?))
     });
     let path = "/management/favorite/{module}/{favorite}";
     let gives = Shape::text().under("message");
-    api.give(Route::delete(path, "Forget a favourite", Act::Control, gives), |call| {
+    api.give(Route::delete(path, "Forget a favourite", Permission::Control, gives), |call| {
         call.change(|state| state.records.remove_favorite(call.part("module"), call.part("favorite")))?;
         Ok(json!({"message": "OK"}))
     });
     let summary = "Whether intersections are told of once a second";
-    let route = Route::patch("/management/polling/intersections", summary, Act::Manage, accepted());
+    let route = Route::patch("/management/polling/intersections", summary, Permission::Manage, accepted());
     api.take_patch(route, |call: &Call, asked: SwitchControl| {
         let request = call.request("polling", |state| {
             state.records.polling = asked.enabled;
@@ -303,7 +303,7 @@ fn management(api: &mut Api) {
         number(request?)
     });
     let summary = "Put everything that can be controlled back to how it was";
-    let route = Route::post("/management/facility/reset", summary, Act::Control, accepted());
+    let route = Route::post("/management/facility/reset", summary, Permission::Control, accepted());
     api.take_patch(route, |call: &Call, asked: ResetControl| {
         if !asked.confirm {
             return Err(malformed("confirm has to be true"));
@@ -311,7 +311,7 @@ fn management(api: &mut Api) {
         number(call.request("facility", |state| Ok(state.reset_facility()))?)
     });
     let summary = "What a device calls back with; it is put on the timeline";
-    let route = Route::post("/management/device/callback", summary, Act::Device, accepted());
+    let route = Route::post("/management/device/callback", summary, Permission::Device, accepted());
     api.take(route, |call: &Call, it: Callback| {
         if !(1..=64).contains(&it.coreid.len()) || !(1..=64).contains(&it.event.len()) {
             return Err(malformed("coreid and event are 1 to 64 bytes"));

@@ -21,7 +21,7 @@ use crate::services::octane::events::{
     WeatherStation,
 };
 use crate::services::octane::handlers::Octane;
-use crate::services::octane::keys::Act;
+use crate::services::octane::keys::Permission;
 use crate::services::octane::resource::{
     self, ControlError, CrosswalkControl, GarageControl, GateControl, IntersectionControl, Kind,
     LightControl, RailCrossingControl, RobotControl, SignalControl, SwitchControl,
@@ -100,15 +100,15 @@ fn kinds(api: &mut Api, kind: Kind) {
     api.get(&path, &format!("One {name}"), resource_of(kind).under(name), move |call| {
         Ok(json!({name: one(call, kind)?}))
     });
-    let act = if kind == Kind::Beacon { Act::Report } else { Act::Control };
+    let needs = if kind == Kind::Beacon { Permission::Report } else { Permission::Control };
     let gives = accepted().with(name, resource_of(kind));
     let summary = format!("Ask something of a {name}");
-    let route = Route::patch(&path, &summary, act, gives).takes(control_of(kind));
+    let route = Route::patch(&path, &summary, needs, gives).takes(control_of(kind));
     api.take_raw(route, move |call, asked| control(call, kind, call.part("id"), asked));
     if matches!(kind, Kind::Intersection | Kind::Light) {
         let (path, summary) = (format!("/{plural}"), format!("Ask the same of every {name}"));
         let gives = Shape::text().list().under("requestIDs");
-        let route = Route::patch(&path, &summary, Act::Control, gives).takes(control_of(kind));
+        let route = Route::patch(&path, &summary, Permission::Control, gives).takes(control_of(kind));
         api.take_raw(route, move |call, asked| Ok(json!({"requestIDs": call.request_all(kind, asked)?})));
     }
 }
@@ -141,7 +141,7 @@ fn control_all(call: &Call, kind: Kind, asked: &RawValue, wanted: impl Fn(&Road,
 
 /// A route that switches something of this kind on or off.
 fn switch<'a>(path: &'a str, summary: &'a str, kind: Kind) -> Route<'a> {
-    Route::patch(path, summary, Act::Control, accepted()).takes(control_of(kind))
+    Route::patch(path, summary, Permission::Control, accepted()).takes(control_of(kind))
 }
 
 fn sensors(api: &mut Api) {
@@ -203,7 +203,7 @@ fn intersections(api: &mut Api) {
     });
     let path = "/intersection/{id}/preempt/{preempt}";
     let summary = "Give an intersection to one of its preemptions, or take it back";
-    let route = Route::patch(path, summary, Act::Control, accepted());
+    let route = Route::patch(path, summary, Permission::Control, accepted());
     api.take_raw(route.takes(Shape::patch::<SwitchControl>()), |call, asked| {
         let request =
             call.request("intersection", |state| state.preempt(call.part("id"), call.part("preempt"), asked));
@@ -229,7 +229,7 @@ fn robots(api: &mut Api) {
         found(item["state"].get("scenario").cloned(), "scenario selected for robot", call, "id")
     });
     let summary = "Give a robot a path to play; it may be within `scenario`";
-    let route = Route::post("/robot/{id}/scenario", summary, Act::Control, selected);
+    let route = Route::post("/robot/{id}/scenario", summary, Permission::Control, selected);
     api.take_raw(route.takes(Shape::of::<Scenario>()).or(FULL), |call, body| {
         let new: Scenario = within(body, "scenario")?;
         Ok(value(call.change(|state| resource::add_scenario(&mut state.road, call.part("id"), &new))?))
@@ -240,7 +240,7 @@ fn robots(api: &mut Api) {
         Ok(json!({"scenario": found(known, "scenario", call, "scenario")?}))
     });
     let path = "/robot/{id}/scenario/{scenario}";
-    let route = Route::delete(path, "Take a scenario from a robot", Act::Control, accepted());
+    let route = Route::delete(path, "Take a scenario from a robot", Permission::Control, accepted());
     api.give(route, |call| {
         let request = call.request("robot", |state| {
             resource::remove_scenario(&mut state.road, call.part("id"), call.part("scenario"))?;
@@ -249,14 +249,14 @@ fn robots(api: &mut Api) {
         number(request?)
     });
     let summary = "Send a robot_proxy command and answer what the robot returns";
-    let route = Route::post("/robot/{id}/proxy", summary, Act::Control, Shape::object());
+    let route = Route::post("/robot/{id}/proxy", summary, Permission::Control, Shape::object());
     let route = route.takes(Shape::object()).or(("504", "no robot answered"));
     api.serve(route, post(ask_robot));
 }
 
 /// Whoever plays the robot is on the channel and knows it by its id, which the command therefore carries.
 async fn ask_robot(State(road): State<Arc<Octane>>, request: Request) -> Result<Json<Value>, Refusal> {
-    let (call, body) = admit(road, request, Act::Control).await?;
+    let (call, body) = admit(road, request, Permission::Control).await?;
     let robot = one(&call, Kind::Robot)?;
     let asked = raw_json(&body)?;
     let fields: Map<String, Value> = resource::parse(asked.get())?;
@@ -287,7 +287,7 @@ fn beacons(api: &mut Api) {
     // The original's path ends in a slash.
     for path in ["/beacon", "/beacon/"] {
         let summary = "Report a beacon: id and state; they may be within `beacon`";
-        let route = Route::post(path, summary, Act::Report, accepted());
+        let route = Route::post(path, summary, Permission::Report, accepted());
         api.take_raw(route.takes(Shape::resource::<BeaconState>()), |call, body| {
             let report: Report = within(body, "beacon")?;
             let (id, state) = (report.id, Value::Object(report.state));
@@ -299,7 +299,7 @@ fn beacons(api: &mut Api) {
         });
     }
     let gives = accepted().with("beacon", Shape::object());
-    let route = Route::delete("/beacon/{id}", "Forget a reported beacon", Act::Report, gives);
+    let route = Route::delete("/beacon/{id}", "Forget a reported beacon", Permission::Report, gives);
     api.give(route, |call| {
         let mut forgotten = None;
         let request = call.request("beacon", |state| {
@@ -363,7 +363,7 @@ fn radios(api: &mut Api) {
             "Send a pedestrian's message through it",
         ),
     ] {
-        let route = Route::post(path, summary, Act::Report, accepted()).takes(takes);
+        let route = Route::post(path, summary, Permission::Report, accepted()).takes(takes);
         let route = route.or(("409", "the radio is not enabled"));
         api.take_raw(route, move |call, body| transmit(call, radio, body));
     }

@@ -11,7 +11,7 @@ use super::session::Authentication;
 use super::{ClientId, Moment, Output, Publication, State, emit, publication, raw};
 use crate::services::octane::channel::Channel;
 use crate::services::octane::events::{Credentials, FacilityMessage, Id, Refused};
-use crate::services::octane::keys::{Act, Keys};
+use crate::services::octane::keys::{Permission, Keys};
 use crate::services::octane::resource::{ControlError, Kind, brief, parse};
 
 impl State {
@@ -38,9 +38,9 @@ impl State {
             }
             self.admit(client, Keys::anybody(), outputs);
         }
-        let Some(act) = act(name) else { return }; // unknown: no reply, and no acknowledgement either
-        if !self.may(client, act) {
-            let refused = Refused { event: name, message: act.refusal().to_owned() };
+        let Some(permission) = permission(name) else { return }; // unknown: no reply, and no acknowledgement either
+        if !self.may(client, permission) {
+            let refused = Refused { event: name, message: permission.refusal().to_owned() };
             return outputs.extend([emit(client, "error", &refused), Output::Acknowledge]);
         }
         let done = match name {
@@ -66,9 +66,9 @@ impl State {
         }
     }
 
-    fn may(&self, client: ClientId, act: Act) -> bool {
+    fn may(&self, client: ClientId, permission: Permission) -> bool {
         match self.sessions.get(&client).map(|session| &session.authentication) {
-            Some(Authentication::Granted(grant)) => grant.scopes.allow(act),
+            Some(Authentication::Granted(grant)) => grant.scopes.allow(permission),
             _ => false,
         }
     }
@@ -116,13 +116,13 @@ impl State {
 
 /// What a key has to allow for an event; none for an event that does not exist.
 #[rustfmt::skip]
-fn act(name: &str) -> Option<Act> {
+fn permission(name: &str) -> Option<Permission> {
     Some(match name {
-        "channels" | "join" | "leave" | "disconnect_request" => Act::Read,
-        "user_message"                                       => Act::Speak,
-        "ipc_message" | "robot_proxy" | "beacon_message"     => Act::Report,
-        "v2x_BSM" | "v2x_PSM"                                => Act::Report,
-        "robot_activate"                                     => Act::Control,
+        "channels" | "join" | "leave" | "disconnect_request" => Permission::Read,
+        "user_message"                                       => Permission::Speak,
+        "ipc_message" | "robot_proxy" | "beacon_message"     => Permission::Report,
+        "v2x_BSM" | "v2x_PSM"                                => Permission::Report,
+        "robot_activate"                                     => Permission::Control,
         _ => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Further, Kind, PhaseOf, Resource, StageOf};
+use super::{Details, Kind, PhaseDescription, Resource, StageDescription};
 use crate::road::facility::SensorKind;
 use crate::road::intersection::Intersection;
 use crate::road::mover::Place;
@@ -30,7 +30,7 @@ impl View<'_> {
     pub fn resources(&self, kind: Kind) -> Vec<Resource<AnyState>> {
         let road = self.road;
         let plain = |id: Id, name: &str, place: Place, state: AnyState| {
-            self.resource(kind, id, || name.to_owned(), place, Some(state), Further::Nothing {})
+            self.resource(kind, id, || name.to_owned(), place, Some(state), Details::Nothing {})
         };
         match kind {
             Kind::Intersection => road.intersections.values().map(|it| self.intersection_item(it)).collect(),
@@ -74,10 +74,10 @@ impl View<'_> {
                 let sensors = road.facility.sensors.iter();
                 let sensors = sensors.filter_map(|site| {
                     let state = AnyState::Switch(self.switch(*road.sensors.get(&site.id)?));
-                    let further = Further::Sensor { r#type: sensor_kind(site.kind) };
+                    let details = Details::Sensor { r#type: sensor_kind(site.kind) };
                     let id = Id::Name(site.id.clone());
                     let name = || site.name.clone();
-                    Some(self.resource(kind, id, name, site.place, Some(state), further))
+                    Some(self.resource(kind, id, name, site.place, Some(state), details))
                 });
                 sensors.collect()
             }
@@ -96,7 +96,7 @@ impl View<'_> {
     fn intersection_item(&self, intersection: &Intersection) -> Resource<AnyState> {
         let site = &intersection.site;
         let updated = intersection.updated().map(|at| self.date(at));
-        let phases = site.phases().iter().map(|phase| PhaseOf {
+        let phases = site.phases().iter().map(|phase| PhaseDescription {
             number: phase,
             // Phase 2 leads south, 6 north, 4 west and 8 east; a left turn starts out beside the straight phase of
             // the other ring.
@@ -111,10 +111,10 @@ impl View<'_> {
         });
         let stages = site.stages().into_iter().map(|phases| {
             let names: Vec<String> = phases.iter().map(|phase| phase.to_string()).collect();
-            StageOf { name: format!("Phases {}", names.join(" and ")), control_group: Bits(phases) }
+            StageDescription { name: format!("Phases {}", names.join(" and ")), control_group: Bits(phases) }
         });
         let stages: Vec<_> = stages.collect();
-        let further = Further::Intersection {
+        let details = Details::Intersection {
             instrument: "signal",
             street_main: site.main.clone(),
             street_cross: site.cross.clone(),
@@ -130,7 +130,7 @@ impl View<'_> {
         };
         let state = self.intersection(intersection).map(AnyState::Intersection);
         let (kind, id) = (Kind::Intersection, self.id(site.id));
-        let item = self.resource(kind, id, || site.name.clone(), site.place, state, further);
+        let item = self.resource(kind, id, || site.name.clone(), site.place, state, details);
         Resource { stale: self.is_silent(intersection), ..item }
     }
 
@@ -140,11 +140,11 @@ impl View<'_> {
     }
 
     fn robot_item(&self, robot: &Robot) -> Resource<AnyState> {
-        let further = Further::Robot { types: ["path"], scenarios: self.scenarios(robot) };
+        let details = Details::Robot { types: ["path"], scenarios: self.scenarios(robot) };
         let place = robot.position().place;
         let state = Some(AnyState::Robot(self.robot(robot)));
         let (id, name) = (self.id(robot.site.id), || robot.site.name.clone());
-        self.resource(Kind::Robot, id, name, place, state, further)
+        self.resource(Kind::Robot, id, name, place, state, details)
     }
 
     fn at_intersections<S>(
@@ -157,10 +157,10 @@ impl View<'_> {
         for intersection in self.road.intersections.values() {
             for (id, state) in parts(intersection) {
                 let site = &intersection.site;
-                let further = Further::Part { intersection: self.id(site.id) };
+                let details = Details::Part { intersection: self.id(site.id) };
                 let (number, state) = (self.id(id), state.map(&any));
                 let name = || format!("{} {id}", site.name);
-                let item = self.resource(kind, number, name, site.place, state, further);
+                let item = self.resource(kind, number, name, site.place, state, details);
                 items.push(Resource { stale: self.is_silent(intersection), ..item });
             }
         }
@@ -174,7 +174,7 @@ impl View<'_> {
         name: impl FnOnce() -> String,
         place: Place,
         state: Option<AnyState>,
-        further: Further,
+        details: Details,
     ) -> Resource<AnyState> {
         let (name, uri) = if self.comparing {
             (String::new(), String::new())
@@ -182,7 +182,7 @@ impl View<'_> {
             (name(), format!("/api/{}/{id}", kind.name()))
         };
         let (url, Place { latitude, longitude }) = (uri.clone(), place);
-        Resource { id, name, uri, url, latitude, longitude, state, stale: false, further }
+        Resource { id, name, uri, url, latitude, longitude, state, stale: false, details }
     }
 }
 

@@ -97,7 +97,7 @@ impl Kind {
 }
 
 /// A resource as REST describes it; `state` is what its updates carry.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Resource<S> {
     /// How it is known.
     pub id: Id,
@@ -119,14 +119,14 @@ pub struct Resource<S> {
     /// What only this kind has.
     #[serde(flatten)]
     #[schema(value_type = Object)]
-    pub further: Further,
+    pub details: Details,
 }
 
 /// What only some kinds of resources have.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(untagged, rename_all_fields = "camelCase")]
 #[allow(missing_docs)]
-pub enum Further {
+pub enum Details {
     Nothing {},
     Intersection {
         instrument: &'static str,
@@ -135,10 +135,10 @@ pub enum Further {
         /// straight, three-way or four-way.
         style: &'static str,
         v2x_intersection_id: String,
-        phases: Vec<PhaseOf>,
-        stages: Vec<StageOf>,
+        phases: Vec<PhaseDescription>,
+        stages: Vec<StageDescription>,
         /// What stages were called in 2019.
-        stage: Vec<StageOf>,
+        stage: Vec<StageDescription>,
     },
     /// A signal's or a crosswalk's intersection.
     Part {
@@ -155,9 +155,9 @@ pub enum Further {
 }
 
 /// Where a phase of an intersection leads.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[allow(missing_docs)]
-pub struct PhaseOf {
+pub struct PhaseDescription {
     pub number: u8,
     pub bound: &'static str,
     pub turn: &'static str,
@@ -165,10 +165,10 @@ pub struct PhaseOf {
 }
 
 /// Phases of an intersection that go together.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs)]
-pub struct StageOf {
+pub struct StageDescription {
     pub name: String,
     pub control_group: Bits,
 }

@@ -161,13 +161,13 @@ async fn listen(server: Server, count: Option<u64>, channels: Vec<String>) -> an
         };
         match event {
             None => return Err(ended().into()),
-            Some(Event::Back) => {
+            Some(Event::Connected) => {
                 // It has been in, or nobody knows.
                 entry = None;
                 eprintln!("connected again");
             }
-            Some(Event::Lost { reason, retrying: true }) => eprintln!("{reason}; trying again"),
-            Some(Event::Lost { reason, .. }) => return Err(Failed::connection(reason).into()),
+            Some(Event::Disconnected { reason, retrying: true }) => eprintln!("{reason}; trying again"),
+            Some(Event::Disconnected { reason, .. }) => return Err(Failed::connection(reason).into()),
             Some(Event::Message { name, data, .. }) => {
                 if let Some(waiting) = &mut entry {
                     waiting.hear(&name, &data);
@@ -199,9 +199,9 @@ async fn join(server: Server, channels: Vec<String>) -> anyhow::Result<()> {
     let (client, mut events) = server.connect(channels.clone()).await?;
     let mut entry = Entry::new(channels);
     let mut next = async || match events.next().await {
-        Some(Event::Lost { reason, .. }) => Err(Failed::connection(reason)),
+        Some(Event::Disconnected { reason, .. }) => Err(Failed::connection(reason)),
         Some(Event::Message { name, data, .. }) => Ok(Some((name, data))),
-        Some(Event::Back) => Ok(None),
+        Some(Event::Connected) => Ok(None),
         None => Err(ended()),
     };
     while entry.refused.is_none() && !entry.left.is_empty() {

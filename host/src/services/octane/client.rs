@@ -89,14 +89,14 @@ pub enum Event {
         reply: Option<Reply>,
     },
     /// The connection is lost.
-    Lost {
+    Disconnected {
         /// Why.
         reason: Disconnect,
         /// Whether it will be tried again.
         retrying: bool,
     },
     /// There is a connection again; the login has been sent, and the joins follow when it succeeds.
-    Back,
+    Connected,
 }
 
 /// The speaking half.
@@ -208,14 +208,14 @@ impl Events {
                     let data = message.data().clone();
                     Event::Message { name: message.event, data, reply: message.reply }
                 }
-                socketio_client::Event::Connected { .. } => Event::Back,
-                socketio_client::Event::Disconnected { reason, retrying } => Event::Lost { reason, retrying },
+                socketio_client::Event::Connected { .. } => Event::Connected,
+                socketio_client::Event::Disconnected { reason, retrying } => Event::Disconnected { reason, retrying },
             });
         }
         // This may be cut short, and is begun anew by the next call: it does no harm when it is said twice.
         match &self.next {
             Some(Event::Message { name, .. }) if name == "auth_ok" => self.client.join_all().await,
-            Some(Event::Back) => self.client.show_key(&self.key).await,
+            Some(Event::Connected) => self.client.show_key(&self.key).await,
             _ => {}
         }
         self.next.take()

@@ -99,7 +99,7 @@ async fn it_comes_back_to_a_server_that_went_away_logs_in_and_joins_again() {
     let mut happened = async || events.next().await.expect("not the end");
     loop {
         match happened().await {
-            Event::Lost { retrying, .. } => break assert!(retrying, "it tries again"),
+            Event::Disconnected { retrying, .. } => break assert!(retrying, "it tries again"),
             event => assert!(matches!(event, Event::Message { .. }), "{event:?}"),
         }
     }
@@ -107,7 +107,7 @@ async fn it_comes_back_to_a_server_that_went_away_logs_in_and_joins_again() {
     let road = Arc::clone(app.road());
     let _server = Server::serve_at(address, app).await;
     // Attempts that found nobody are not told of.
-    assert!(matches!(happened().await, Event::Back));
+    assert!(matches!(happened().await, Event::Connected));
     let mut said = async || match happened().await {
         Event::Message { name, data, .. } => (name, data),
         event => panic!("{event:?}"),

@@ -214,7 +214,7 @@ async fn join(server: Server, channels: Vec<String>) -> anyhow::Result<()> {
         }
     }
     // Only now, or a server that does several things at once would list what was.
-    client.send("channels", &[]).await.map_err(Failed::connection)?;
+    client.emit("channels", &[]).await.map_err(Failed::connection)?;
     let listing = tokio::time::timeout(TIMEOUT, async {
         loop {
             if let Some((name, data)) = next().await?
@@ -301,7 +301,7 @@ async fn send(server: Server, event: &str, data: Option<Value>) -> anyhow::Resul
     tokio::select! {
         // A server may end the connection right behind its acknowledgement.
         biased;
-        confirmed = client.confirm(event, &arguments, TIMEOUT) => confirmed.map_err(|error| match error {
+        confirmed = client.emit_with_ack(event, &arguments, TIMEOUT) => confirmed.map_err(|error| match error {
             CallError::Timeout => {
                 Failed::Answer(format!("the server did not take {event}, or does not know it: {error}"))
             }

@@ -139,7 +139,7 @@ impl Client {
     /// When there is no connection at this moment; it is joined as soon as there is one again.
     pub async fn join(&self, channel: &str) -> Result<(), EmitError> {
         self.joined().insert(channel.to_owned());
-        self.send("join", &[json!({"channel": channel})]).await
+        self.emit("join", &[json!({"channel": channel})]).await
     }
 
     /// Leaves a channel for good.
@@ -148,14 +148,14 @@ impl Client {
     /// When there is no connection at this moment; it is not joined again then.
     pub async fn leave(&self, channel: &str) -> Result<(), EmitError> {
         self.joined().remove(channel);
-        self.send("leave", &[json!({"channel": channel})]).await
+        self.emit("leave", &[json!({"channel": channel})]).await
     }
 
     /// Sends any event.
     ///
     /// # Errors
     /// When there is no connection at this moment.
-    pub async fn send(&self, event: &str, arguments: &[Value]) -> Result<(), EmitError> {
+    pub async fn emit(&self, event: &str, arguments: &[Value]) -> Result<(), EmitError> {
         self.client.emit(event, arguments).await
     }
 
@@ -163,7 +163,7 @@ impl Client {
     ///
     /// # Errors
     /// When it is not acknowledged in time.
-    pub async fn confirm(
+    pub async fn emit_with_ack(
         &self,
         event: &str,
         arguments: &[Value],
@@ -179,7 +179,7 @@ impl Client {
 
     /// A connection that is lost meanwhile is told of by the next event.
     async fn show_key(&self, key: &str) {
-        if let Err(error) = self.send("auth", &[json!({"x-api-key": key})]).await {
+        if let Err(error) = self.emit("auth", &[json!({"x-api-key": key})]).await {
             tracing::debug!(%error, "the key was not sent");
         }
     }
@@ -187,7 +187,7 @@ impl Client {
     async fn join_all(&self) {
         let channels: Vec<String> = self.joined().iter().cloned().collect();
         for channel in channels {
-            if let Err(error) = self.send("join", &[json!({"channel": channel})]).await {
+            if let Err(error) = self.emit("join", &[json!({"channel": channel})]).await {
                 tracing::debug!(%error, channel, "not joined again");
             }
         }

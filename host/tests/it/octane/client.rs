@@ -41,10 +41,10 @@ async fn it_logs_in_joins_listens_and_speaks() {
     client.leave("v2x_rsu_0124_parsed").await.unwrap();
     client.join("ipc").await.unwrap();
     let trigger = json!({"type": "TRIGGER", "payload": {"id": 1}});
-    client.send("ipc_message", std::slice::from_ref(&trigger)).await.unwrap();
+    client.emit("ipc_message", std::slice::from_ref(&trigger)).await.unwrap();
     assert_eq!(next(&mut events, "ipc_message").await, trigger);
     let hello = [json!({"message": "hello"})];
-    let confirming = client.confirm("user_message", &hello, TIMEOUT);
+    let confirming = client.emit_with_ack("user_message", &hello, TIMEOUT);
     let (confirmed, heard) = tokio::join!(confirming, next(&mut events, "user_message"));
     confirmed.unwrap();
     assert_eq!(heard, json!({"message": "hello"}));

@@ -159,7 +159,7 @@ fn simulated(intersection: &mut Intersection) -> Result<&mut Intersection, Contr
     if intersection.is_simulated() {
         Ok(intersection)
     } else {
-        Err(ControlError::Heard(intersection.site.id))
+        Err(ControlError::ReadOnly(intersection.site.id))
     }
 }
 

@@ -188,7 +188,7 @@ pub enum ControlError {
     Fixed(&'static str),
     /// Its real controller is only listened to.
     #[error("intersection {0} has a controller of its own, which is only listened to")]
-    Heard(u32),
+    ReadOnly(u32),
     /// It has been switched off.
     #[error("{0} {1} is not enabled")]
     Disabled(&'static str, String),

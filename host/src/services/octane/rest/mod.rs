@@ -69,7 +69,7 @@ impl From<ControlError> for Refusal {
         let status = match error {
             ControlError::Unknown(..) => StatusCode::NOT_FOUND,
             ControlError::Disabled(..) | ControlError::Full(_) => StatusCode::CONFLICT,
-            ControlError::Malformed(_) | ControlError::Fixed(_) | ControlError::Heard(_) => {
+            ControlError::Malformed(_) | ControlError::Fixed(_) | ControlError::ReadOnly(_) => {
                 StatusCode::BAD_REQUEST
             }
         };

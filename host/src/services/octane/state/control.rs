@@ -45,7 +45,7 @@ impl State {
         for id in self.items(kind).iter().filter_map(resource::id_of) {
             match resource::control(&mut trial, kind, &id.to_string(), patch) {
                 Ok(()) => obeying.push((id.to_string(), new_number())),
-                Err(ControlError::Heard(_)) => {}
+                Err(ControlError::ReadOnly(_)) => {}
                 Err(error) => {
                     let refused = self.request(new_number(), by, kind.name(), |_| Err(error));
                     return refused.map(|outputs| (Vec::new(), outputs));

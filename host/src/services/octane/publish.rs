@@ -162,7 +162,7 @@ impl State {
     }
 
     fn publish_v2x(&self, outputs: &mut Vec<Output>) {
-        if self.has_audience(&Channel::known("v2x")) {
+        if self.has_subscribers(&Channel::known("v2x")) {
             let view = self.view();
             let heard = self.posted_radios().filter(|radio| !radio.stale);
             outputs.extend(view.radios().chain(heard).filter_map(|radio| self.radio_update(radio)));
@@ -185,7 +185,7 @@ impl State {
         let all = [format!("v2x_{family}_{form}")];
         let own = ids.iter().map(|id| format!("v2x_{family}_{id}_{form}"));
         let channels = all.into_iter().chain(own).filter_map(|name| Channel::parse(&name));
-        let channels: Vec<_> = channels.filter(|channel| self.has_audience(channel)).collect();
+        let channels: Vec<_> = channels.filter(|channel| self.has_subscribers(channel)).collect();
         (!channels.is_empty()).then_some(channels)
     }
 

@@ -49,7 +49,7 @@ async fn channels_are_joined_and_messages_sent_and_heard() {
     let heard = run(&server, &["listen", "--count", "1", "ipc"]);
     let sent = async {
         let listens = async {
-            while road.look(|state| state.audience("ipc")) == 0 {
+            while road.look(|state| state.subscribers("ipc")) == 0 {
                 tokio::task::yield_now().await;
             }
         };

@@ -119,7 +119,7 @@ async fn it_comes_back_to_a_server_that_went_away_logs_in_and_joins_again() {
     assert_eq!(said().await.0, "channels");
     for channel in ["gate", "ipc"] {
         while said().await != ("join".into(), json!({"join": channel})) {}
-        assert_eq!(road.look(|state| state.audience(channel)), 1);
+        assert_eq!(road.look(|state| state.subscribers(channel)), 1);
     }
 }
 

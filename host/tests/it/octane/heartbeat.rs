@@ -27,7 +27,7 @@ async fn within() -> (Arc<Octane>, Way) {
 }
 
 fn users(road: &Octane) -> usize {
-    road.look(|state| state.audience("user"))
+    road.look(|state| state.subscribers("user"))
 }
 
 #[tokio::test(start_paused = true)]

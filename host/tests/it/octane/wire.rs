@@ -141,10 +141,10 @@ async fn who_comes_back_is_let_in_afresh_without_a_ghost() {
     let mut first = member(&server).await;
     first.send(r#"42/octane,["join",{"channel":"ipc"}]"#).await;
     assert_eq!(first.receive().await, r#"42/octane,["join",{"join":"ipc"}]"#);
-    assert_eq!(road.look(|state| state.audience("ipc")), 1);
+    assert_eq!(road.look(|state| state.subscribers("ipc")), 1);
     drop(first); // without a word, as when a cable is pulled
     let gone = async {
-        while road.look(|state| state.audience("ipc") + state.audience("user")) > 0 {
+        while road.look(|state| state.subscribers("ipc") + state.subscribers("user")) > 0 {
             tokio::task::yield_now().await;
         }
     };

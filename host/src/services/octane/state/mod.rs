@@ -184,7 +184,7 @@ pub struct State {
     pub records: Records,
     sessions: HashMap<ClientId, Session>,
     /// How many have joined each channel.
-    audience: HashMap<Channel, usize>,
+    subscribers: HashMap<Channel, usize>,
     posted: BTreeMap<String, Posted>,
     posted_radios: BTreeMap<(Radio, String), PostedRadio>,
     pub(super) published: Published,
@@ -199,7 +199,7 @@ impl State {
             road,
             records: Records::default(),
             sessions: HashMap::new(),
-            audience: HashMap::new(),
+            subscribers: HashMap::new(),
             posted: BTreeMap::new(),
             posted_radios: BTreeMap::new(),
             published: Published::default(),

@@ -277,7 +277,7 @@ impl State {
                 fallen.push(key.clone());
             }
         }
-        if self.has_audience(&Channel::known("v2x")) {
+        if self.has_subscribers(&Channel::known("v2x")) {
             let radios =
                 fallen.iter().filter_map(|key| Some(self.posted_radio(key, self.posted_radios.get(key)?)));
             outputs.extend(radios.filter_map(|radio| self.radio_update(radio)));

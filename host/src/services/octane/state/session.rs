@@ -131,7 +131,7 @@ impl State {
         let Some(session) = self.sessions.get_mut(&client) else { return };
         outputs.push(emit(client, "join", &Joined { join: channel.name() }));
         if session.channels.insert(channel.clone()) {
-            *self.audience.entry(channel.clone()).or_default() += 1;
+            *self.subscribers.entry(channel.clone()).or_default() += 1;
             outputs.push(Output::Join { client, channel });
         }
     }
@@ -147,13 +147,13 @@ impl State {
     }
 
     /// How many have joined the channel of this name.
-    pub fn audience(&self, channel: &str) -> usize {
-        Channel::parse(channel).and_then(|channel| self.audience.get(&channel).copied()).unwrap_or_default()
+    pub fn subscribers(&self, channel: &str) -> usize {
+        Channel::parse(channel).and_then(|channel| self.subscribers.get(&channel).copied()).unwrap_or_default()
     }
 
     /// Whether anybody has joined a channel.
-    pub(in crate::services::octane) fn has_audience(&self, channel: &Channel) -> bool {
-        self.audience.contains_key(channel)
+    pub(in crate::services::octane) fn has_subscribers(&self, channel: &Channel) -> bool {
+        self.subscribers.contains_key(channel)
     }
 
     pub(super) fn forget(&mut self, client: ClientId) {
@@ -162,10 +162,10 @@ impl State {
     }
 
     fn lose(&mut self, channel: &Channel) {
-        if let Some(count) = self.audience.get_mut(channel) {
+        if let Some(count) = self.subscribers.get_mut(channel) {
             *count -= 1;
             if *count == 0 {
-                self.audience.remove(channel);
+                self.subscribers.remove(channel);
             }
         }
     }

@@ -164,7 +164,7 @@ impl State {
     fn publish_v2x(&self, outputs: &mut Vec<Output>) {
         if self.has_subscribers(&Channel::known("v2x")) {
             let view = self.view();
-            let heard = self.posted_radios().filter(|radio| !radio.stale);
+            let heard = self.reported_radios().filter(|radio| !radio.stale);
             outputs.extend(view.radios().chain(heard).filter_map(|radio| self.radio_update(radio)));
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloverleaf::services::octane::keys::Keys;
 use cloverleaf::services::octane::resource::Kind;
 use cloverleaf::services::octane::state::{
-    ClientId, Input, MAX_CHANNELS, MAX_ID, MAX_POSTED, MAX_REPORT, DISCONNECT_DELAY, Settings,
+    ClientId, Input, MAX_CHANNELS, MAX_ID, MAX_REPORTED, MAX_REPORT, DISCONNECT_DELAY, Settings,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -331,14 +331,14 @@ fn a_beacon_that_falls_silent_is_marked_once_and_never_re_stamped() {
 fn beacons_without_end_do_not_fill_the_memory() {
     let mut bench = Bench::new();
     bench.member(1);
-    for count in 0..MAX_POSTED + 100 {
+    for count in 0..MAX_REPORTED + 100 {
         bench.later(Duration::from_millis(1));
         bench.event(1, "beacon_message", &format!(r#"{{"id":"B{count}","state":{{}}}}"#));
     }
     let beacons = bench.state.items(Kind::Beacon);
-    let posted =
+    let reported =
         beacons.iter().filter(|it| it["id"].as_str().unwrap().starts_with('B') && it["id"] != "BIKE01");
-    assert_eq!(posted.count(), MAX_POSTED);
+    assert_eq!(reported.count(), MAX_REPORTED);
     assert!(bench.state.item(Kind::Beacon, "B0").is_none(), "the one unheard for longest is forgotten");
 }
 

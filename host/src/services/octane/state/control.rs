@@ -64,7 +64,7 @@ impl State {
     /// # Errors
     /// [`ControlError`]; nobody hears anything then.
     pub fn control(&mut self, kind: Kind, id: &str, patch: &RawValue) -> Result<Vec<Output>, ControlError> {
-        if kind == Kind::Beacon && self.is_posted(id) {
+        if kind == Kind::Beacon && self.is_reported(id) {
             let patch: Patch<Map<String, Value>> = resource::parse(patch.get())?;
             return Ok(vec![self.amend_beacon(self.road.now(), id, patch.state)?]);
         }

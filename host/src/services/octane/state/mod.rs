@@ -31,8 +31,8 @@ use super::view::{IdsAs, PhasesAs, View};
 use crate::road::Road;
 use crate::timeline::Written;
 use records::Records;
-pub use reports::{MAX_ID, MAX_POSTED, MAX_REPORT, Radio};
-use reports::{Posted, PostedRadio};
+pub use reports::{MAX_ID, MAX_REPORTED, MAX_REPORT, Radio};
+use reports::{ReportedBeacon, ReportedRadio};
 use session::Session;
 pub use session::{DISCONNECT_DELAY, MAX_CHANNELS};
 
@@ -185,8 +185,8 @@ pub struct State {
     sessions: HashMap<ClientId, Session>,
     /// How many have joined each channel.
     subscribers: HashMap<Channel, usize>,
-    posted: BTreeMap<String, Posted>,
-    posted_radios: BTreeMap<(Radio, String), PostedRadio>,
+    reported_beacons: BTreeMap<String, ReportedBeacon>,
+    reported_radios: BTreeMap<(Radio, String), ReportedRadio>,
     pub(super) published: Published,
 }
 
@@ -200,8 +200,8 @@ impl State {
             records: Records::default(),
             sessions: HashMap::new(),
             subscribers: HashMap::new(),
-            posted: BTreeMap::new(),
-            posted_radios: BTreeMap::new(),
+            reported_beacons: BTreeMap::new(),
+            reported_radios: BTreeMap::new(),
             published: Published::default(),
         }
     }
@@ -242,8 +242,8 @@ impl State {
     pub fn items(&self, kind: Kind) -> Vec<Value> {
         let mut items = self.view().items(kind);
         match kind {
-            Kind::Beacon => items.extend(self.posted_beacons()),
-            Kind::V2x => items.extend(self.posted_radios().map(|radio| value(&radio))),
+            Kind::Beacon => items.extend(self.reported_beacons()),
+            Kind::V2x => items.extend(self.reported_radios().map(|radio| value(&radio))),
             _ => {}
         }
         items

@@ -13,7 +13,7 @@ use crate::services::octane::view;
 
 /// How many beacons, and how many radios, that only clients know of are remembered; the one unheard for longest is
 /// forgotten.
-pub const MAX_POSTED: usize = 1024;
+pub const MAX_REPORTED: usize = 1024;
 
 /// How long the report of a beacon may be, in bytes: the last one of each is kept.
 pub const MAX_REPORT: usize = 16_384;
@@ -26,7 +26,7 @@ const BEACON_SILENT_AFTER: f64 = 5.0;
 
 /// A beacon that a client reports.
 #[derive(Debug)]
-pub(super) struct Posted {
+pub(super) struct ReportedBeacon {
     state: Value,
     heard: Timestamp,
     stale: bool,
@@ -34,7 +34,7 @@ pub(super) struct Posted {
 
 /// A radio that a client sends for.
 #[derive(Debug)]
-pub(super) struct PostedRadio {
+pub(super) struct ReportedRadio {
     state: MovingRadio,
     heard: Timestamp,
     stale: bool,
@@ -107,11 +107,11 @@ impl State {
             }
             Some(_) => return Err(ControlError::Malformed("dynamics is an object".into())),
         }
-        if !self.posted.contains_key(id) && self.posted.len() >= MAX_POSTED {
-            let oldest = self.posted.iter().min_by_key(|(_, posted)| posted.heard).map(|(id, _)| id.clone());
-            oldest.map(|id| self.posted.remove(&id));
+        if !self.reported_beacons.contains_key(id) && self.reported_beacons.len() >= MAX_REPORTED {
+            let oldest = self.reported_beacons.iter().min_by_key(|(_, reported)| reported.heard).map(|(id, _)| id.clone());
+            oldest.map(|id| self.reported_beacons.remove(&id));
         }
-        self.posted.insert(id.to_owned(), Posted { state: state.clone(), heard: now, stale: false });
+        self.reported_beacons.insert(id.to_owned(), ReportedBeacon { state: state.clone(), heard: now, stale: false });
         let update = json!({"id": id, "serviced": date, "state": state});
         Ok(publication(&["beacon"], "beacon_update", update, Some(format!("beacon/{id}"))))
     }
@@ -127,7 +127,7 @@ impl State {
         changes: Map<String, Value>,
     ) -> Result<Output, ControlError> {
         let unknown = || ControlError::Unknown("reported beacon", id.to_owned());
-        let mut state = self.posted.get(id).ok_or_else(unknown)?.state.clone();
+        let mut state = self.reported_beacons.get(id).ok_or_else(unknown)?.state.clone();
         // The date of what was reported before is not that of the change.
         if changes.contains_key("dynamics")
             && let Some(dynamics) = state.get_mut("dynamics").and_then(Value::as_object_mut)
@@ -140,16 +140,16 @@ impl State {
 
     /// Forgets a beacon that clients reported; answers what it was.
     pub fn forget_beacon(&mut self, id: &str) -> Option<Value> {
-        self.posted.remove(id).map(|posted| posted_item(id, &posted))
+        self.reported_beacons.remove(id).map(|reported| reported_beacon(id, &reported))
     }
 
     /// Whether a beacon is one that clients report.
-    pub(super) fn is_posted(&self, id: &str) -> bool {
-        self.posted.contains_key(id)
+    pub(super) fn is_reported(&self, id: &str) -> bool {
+        self.reported_beacons.contains_key(id)
     }
 
-    pub(super) fn posted_beacons(&self) -> impl Iterator<Item = Value> {
-        self.posted.iter().map(|(id, posted)| posted_item(id, posted))
+    pub(super) fn reported_beacons(&self) -> impl Iterator<Item = Value> {
+        self.reported_beacons.iter().map(|(id, reported)| reported_beacon(id, reported))
     }
 
     /// A client, or REST, has radios send messages through one beside the road: everybody who listens to such radios
@@ -232,25 +232,25 @@ impl State {
         state: MovingRadio,
     ) -> Option<Output> {
         let key = (kind, id);
-        let is_new = !self.posted_radios.contains_key(&key);
-        if is_new && self.posted_radios.len() >= MAX_POSTED {
-            let oldest = self.posted_radios.iter().min_by_key(|(_, it)| it.heard).map(|(key, _)| key.clone());
-            oldest.map(|key| self.posted_radios.remove(&key));
+        let is_new = !self.reported_radios.contains_key(&key);
+        if is_new && self.reported_radios.len() >= MAX_REPORTED {
+            let oldest = self.reported_radios.iter().min_by_key(|(_, it)| it.heard).map(|(key, _)| key.clone());
+            oldest.map(|key| self.reported_radios.remove(&key));
         }
-        let posted = PostedRadio { state, heard: now, stale: false };
-        let radio = is_new.then(|| self.posted_radio(&key, &posted));
-        self.posted_radios.insert(key, posted);
+        let reported = ReportedRadio { state, heard: now, stale: false };
+        let radio = is_new.then(|| self.reported_radio(&key, &reported));
+        self.reported_radios.insert(key, reported);
         radio.map(|radio| publication(&["v2x"], "v2x_new", radio, None))
     }
 
-    pub(in crate::services::octane) fn posted_radios(&self) -> impl Iterator<Item = V2x> {
-        self.posted_radios.iter().map(|(key, posted)| self.posted_radio(key, posted))
+    pub(in crate::services::octane) fn reported_radios(&self) -> impl Iterator<Item = V2x> {
+        self.reported_radios.iter().map(|(key, reported)| self.reported_radio(key, reported))
     }
 
-    fn posted_radio(&self, (kind, name): &(Radio, String), posted: &PostedRadio) -> V2x {
+    fn reported_radio(&self, (kind, name): &(Radio, String), reported: &ReportedRadio) -> V2x {
         let id =
             u32::from_str_radix(name, 16).map_or_else(|_| Id::Name(name.clone()), |id| self.view().id(id));
-        V2x { stale: posted.stale, ..self.view().moving_radio(*kind, id, name, posted.state.clone()) }
+        V2x { stale: reported.stale, ..self.view().moving_radio(*kind, id, name, reported.state.clone()) }
     }
 
     /// Beacons and radios whose clients report nothing any more are told of once more, as they were and marked, and then
@@ -262,33 +262,33 @@ impl State {
     ) {
         let is_silent = |heard: Timestamp, after: f64| now.duration_since(heard).as_secs_f64() > after;
         let serviced = json!(self.view().now());
-        for (id, posted) in &mut self.posted {
-            if !posted.stale && is_silent(posted.heard, BEACON_SILENT_AFTER) {
-                posted.stale = true;
-                let update = json!({"id": id, "serviced": serviced, "state": posted.state, "stale": true});
+        for (id, reported) in &mut self.reported_beacons {
+            if !reported.stale && is_silent(reported.heard, BEACON_SILENT_AFTER) {
+                reported.stale = true;
+                let update = json!({"id": id, "serviced": serviced, "state": reported.state, "stale": true});
                 let signal = Some(format!("beacon/{id}"));
                 outputs.push(publication(&["beacon"], "beacon_update", update, signal));
             }
         }
         let mut fallen = Vec::new();
-        for (key, posted) in &mut self.posted_radios {
-            if !posted.stale && is_silent(posted.heard, self.settings.silent_after) {
-                posted.stale = true;
+        for (key, reported) in &mut self.reported_radios {
+            if !reported.stale && is_silent(reported.heard, self.settings.silent_after) {
+                reported.stale = true;
                 fallen.push(key.clone());
             }
         }
         if self.has_subscribers(&Channel::known("v2x")) {
             let radios =
-                fallen.iter().filter_map(|key| Some(self.posted_radio(key, self.posted_radios.get(key)?)));
+                fallen.iter().filter_map(|key| Some(self.reported_radio(key, self.reported_radios.get(key)?)));
             outputs.extend(radios.filter_map(|radio| self.radio_update(radio)));
         }
     }
 }
 
-fn posted_item(id: &str, posted: &Posted) -> Value {
+fn reported_beacon(id: &str, reported: &ReportedBeacon) -> Value {
     let uri = format!("/api/beacon/{id}");
-    let mut item = json!({"id": id, "name": id, "uri": uri, "url": uri, "state": posted.state});
-    if posted.stale {
+    let mut item = json!({"id": id, "name": id, "uri": uri, "url": uri, "state": reported.state});
+    if reported.stale {
         item["stale"] = json!(true);
     }
     item

@@ -209,7 +209,9 @@ impl Events {
                     Event::Message { name: message.event, data, reply: message.reply }
                 }
                 socketio_client::Event::Connected { .. } => Event::Connected,
-                socketio_client::Event::Disconnected { reason, retrying } => Event::Disconnected { reason, retrying },
+                socketio_client::Event::Disconnected { reason, retrying } => {
+                    Event::Disconnected { reason, retrying }
+                }
             });
         }
         // This may be cut short, and is begun anew by the next call: it does no harm when it is said twice.

@@ -101,7 +101,7 @@ impl Permission {
     }
 }
 
-/// What is known of a good key, but for the key itself.
+/// What is known of a good key, except the key itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// Whose it is.
@@ -373,8 +373,15 @@ mod tests {
             keys.parse(&text, "keys.toml").unwrap();
             keys.check(Some("k"), at("2024-06-01T00:00:00Z")).unwrap().scopes
         };
-        let permissions =
-            [Permission::Read, Permission::Report, Permission::Speak, Permission::Control, Permission::Manage, Permission::Device, Permission::Schedule];
+        let permissions = [
+            Permission::Read,
+            Permission::Report,
+            Permission::Speak,
+            Permission::Control,
+            Permission::Manage,
+            Permission::Device,
+            Permission::Schedule,
+        ];
         #[rustfmt::skip]
         let table = [
             ("user",       [true, true,  true,  true,  false, false, false]),

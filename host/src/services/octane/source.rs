@@ -79,7 +79,7 @@ pub async fn listen(octane: &Arc<Octane>, feed: Feed) -> std::io::Result<SocketA
                 }
                 Err(error) if !complained => {
                     complained = true;
-                    tracing::warn!(%error, %from, feed.intersection, "a datagram is not a TSCBM; further ones are not told of");
+                    tracing::warn!(%error, %from, feed.intersection, "a datagram is not a TSCBM; further ones are not logged");
                 }
                 Err(_) => {}
             }

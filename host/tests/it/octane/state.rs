@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloverleaf::services::octane::keys::Keys;
 use cloverleaf::services::octane::resource::Kind;
 use cloverleaf::services::octane::state::{
-    ClientId, Input, MAX_CHANNELS, MAX_ID, MAX_REPORTED, MAX_REPORT, DISCONNECT_DELAY, Settings,
+    ClientId, DISCONNECT_DELAY, Input, MAX_CHANNELS, MAX_ID, MAX_REPORT, MAX_REPORTED, Settings,
 };
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -54,7 +54,11 @@ fn a_bad_key_is_told_why_before_the_end() {
             "{auth}"
         );
         assert_eq!(bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#), [] as [&str; 0], "over is over");
-        assert_eq!(bench.wait(DISCONNECT_DELAY - Duration::from_millis(1)), [] as [&str; 0], "time to hear it");
+        assert_eq!(
+            bench.wait(DISCONNECT_DELAY - Duration::from_millis(1)),
+            [] as [&str; 0],
+            "time to hear it"
+        );
         assert_eq!(bench.wait(Duration::from_millis(1)), ["bye 1"]);
         assert_eq!(bench.event(1, "auth", r#"{"x-api-key":"goodkey"}"#), [] as [&str; 0], "gone is gone");
     }

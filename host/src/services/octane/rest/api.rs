@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{ApiError, Refusal, malformed};
 use crate::openapi::{Document, Operation, Shape};
 use crate::services::octane::handlers::Octane;
-use crate::services::octane::keys::{Permission, Grant};
+use crate::services::octane::keys::{Grant, Permission};
 use crate::services::octane::resource::{ControlError, Kind, Patch, Resource, parse};
 use crate::services::octane::state::{self, Output};
 
@@ -270,7 +270,11 @@ pub(super) fn raw_json(body: &[u8]) -> Result<&RawValue, Refusal> {
 }
 
 /// Lets in who shows a key that allows it, and only then reads what they send.
-pub(super) async fn admit(octane: Arc<Octane>, request: Request, needs: Permission) -> Result<(Call, Bytes), Refusal> {
+pub(super) async fn admit(
+    octane: Arc<Octane>,
+    request: Request,
+    needs: Permission,
+) -> Result<(Call, Bytes), Refusal> {
     let (mut parts, body) = request.into_parts();
     let key = parts.headers.get("x-api-key").and_then(|key| key.to_str().ok());
     let grant = octane.check(key);

@@ -15,7 +15,7 @@ use crate::services::octane::events::{
     self, Callback, Facility, Favorite, Job, LawnMower, NewFavorite, NewScenario, NewSession,
     SafetyEquipment, ScenarioPatch, Session, UserScenario,
 };
-use crate::services::octane::keys::{Permission, Grant, Scopes};
+use crate::services::octane::keys::{Grant, Permission, Scopes};
 use crate::services::octane::resource::{
     ControlError, EquipmentControl, Kind, MowerControl, ResetControl, SwitchControl,
 };
@@ -45,7 +45,8 @@ fn facility(api: &mut Api) {
         Ok(json!({"facility": call.look(|state| state.facility())}))
     });
     let said = || accepted().with("message", Shape::text());
-    let route = Route::post("/facility/chat", "Say something to everybody on user", Permission::Speak, said());
+    let route =
+        Route::post("/facility/chat", "Say something to everybody on user", Permission::Speak, said());
     api.take_raw(route.takes(Shape::text().under("message")), |call, message| {
         if !message.get().starts_with('{') {
             return Err(malformed("a message is an object"));
@@ -293,7 +294,7 @@ fn management(api: &mut Api) {
         call.change(|state| state.records.remove_favorite(call.part("module"), call.part("favorite")))?;
         Ok(json!({"message": "OK"}))
     });
-    let summary = "Whether intersections are told of once a second";
+    let summary = "Whether each intersection is published once a second";
     let route = Route::patch("/management/polling/intersections", summary, Permission::Manage, accepted());
     api.take_patch(route, |call: &Call, asked: SwitchControl| {
         let request = call.request("polling", |state| {

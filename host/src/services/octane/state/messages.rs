@@ -11,7 +11,7 @@ use super::session::Authentication;
 use super::{ClientId, Moment, Output, Publication, State, emit, publication, raw};
 use crate::services::octane::channel::Channel;
 use crate::services::octane::events::{Credentials, FacilityMessage, Id, Refused};
-use crate::services::octane::keys::{Permission, Keys};
+use crate::services::octane::keys::{Keys, Permission};
 use crate::services::octane::resource::{ControlError, Kind, brief, parse};
 
 impl State {

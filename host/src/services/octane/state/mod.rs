@@ -31,7 +31,7 @@ use super::view::{IdsAs, PhasesAs, View};
 use crate::road::Road;
 use crate::timeline::Written;
 use records::Records;
-pub use reports::{MAX_ID, MAX_REPORTED, MAX_REPORT, Radio};
+pub use reports::{MAX_ID, MAX_REPORT, MAX_REPORTED, Radio};
 use reports::{ReportedBeacon, ReportedRadio};
 use session::Session;
 pub use session::{DISCONNECT_DELAY, MAX_CHANNELS};

@@ -108,10 +108,15 @@ impl State {
             Some(_) => return Err(ControlError::Malformed("dynamics is an object".into())),
         }
         if !self.reported_beacons.contains_key(id) && self.reported_beacons.len() >= MAX_REPORTED {
-            let oldest = self.reported_beacons.iter().min_by_key(|(_, reported)| reported.heard).map(|(id, _)| id.clone());
+            let oldest = self
+                .reported_beacons
+                .iter()
+                .min_by_key(|(_, reported)| reported.heard)
+                .map(|(id, _)| id.clone());
             oldest.map(|id| self.reported_beacons.remove(&id));
         }
-        self.reported_beacons.insert(id.to_owned(), ReportedBeacon { state: state.clone(), heard: now, stale: false });
+        self.reported_beacons
+            .insert(id.to_owned(), ReportedBeacon { state: state.clone(), heard: now, stale: false });
         let update = json!({"id": id, "serviced": date, "state": state});
         Ok(publication(&["beacon"], "beacon_update", update, Some(format!("beacon/{id}"))))
     }
@@ -234,7 +239,8 @@ impl State {
         let key = (kind, id);
         let is_new = !self.reported_radios.contains_key(&key);
         if is_new && self.reported_radios.len() >= MAX_REPORTED {
-            let oldest = self.reported_radios.iter().min_by_key(|(_, it)| it.heard).map(|(key, _)| key.clone());
+            let oldest =
+                self.reported_radios.iter().min_by_key(|(_, it)| it.heard).map(|(key, _)| key.clone());
             oldest.map(|key| self.reported_radios.remove(&key));
         }
         let reported = ReportedRadio { state, heard: now, stale: false };
@@ -278,8 +284,9 @@ impl State {
             }
         }
         if self.has_subscribers(&Channel::known("v2x")) {
-            let radios =
-                fallen.iter().filter_map(|key| Some(self.reported_radio(key, self.reported_radios.get(key)?)));
+            let radios = fallen
+                .iter()
+                .filter_map(|key| Some(self.reported_radio(key, self.reported_radios.get(key)?)));
             outputs.extend(radios.filter_map(|radio| self.radio_update(radio)));
         }
     }

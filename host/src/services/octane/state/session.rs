@@ -11,7 +11,7 @@ use crate::services::octane::events::{Channels, Joined, Left, Listed, Message, W
 use crate::services::octane::keys::{Grant, Keys};
 use crate::services::octane::resource::{self, ControlError};
 
-/// How many channels a client may join: far more than there are, but for those of single radios.
+/// How many channels a client may join: far more than there are, except those of single radios.
 pub const MAX_CHANNELS: usize = 256;
 
 /// How long after `auth_fail` the connection ends.
@@ -46,7 +46,8 @@ impl State {
         key: Option<String>,
         outputs: &mut Vec<Output>,
     ) {
-        let authentication = Authentication::Pending { until: now.elapsed.saturating_add(self.settings.grace) };
+        let authentication =
+            Authentication::Pending { until: now.elapsed.saturating_add(self.settings.grace) };
         self.sessions.insert(client, Session { authentication, channels: BTreeSet::new() });
         if key.is_some() {
             self.judge(now, client, key.as_deref(), outputs);
@@ -148,7 +149,9 @@ impl State {
 
     /// How many have joined the channel of this name.
     pub fn subscribers(&self, channel: &str) -> usize {
-        Channel::parse(channel).and_then(|channel| self.subscribers.get(&channel).copied()).unwrap_or_default()
+        Channel::parse(channel)
+            .and_then(|channel| self.subscribers.get(&channel).copied())
+            .unwrap_or_default()
     }
 
     /// Whether anybody has joined a channel.

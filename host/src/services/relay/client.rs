@@ -6,6 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use tokio::time::Instant;
+use uuid::Uuid;
+use uuid::fmt::Simple;
 
 use super::events::{MonitorId, Times, reason};
 use crate::socketio_client::{self, ConnectError, Disconnect, EmitError, Event, Events, Message, Options};
@@ -204,6 +206,8 @@ pub struct User {
     membership: Membership,
     client: socketio_client::Client,
     events: Events,
+    /// What the ids of its commands begin with: other users of the monitor have others.
+    prefix: Simple,
     next_id: u64,
     /// Whether the relay knows this connection.
     introduced: bool,
@@ -249,7 +253,8 @@ impl User {
     /// [`ClientError`].
     pub async fn connect(membership: Membership) -> Result<Self, ClientError> {
         let (client, events) = membership.join("query").await?;
-        Ok(Self { membership, client, events, next_id: 1, introduced: true })
+        let prefix = Uuid::new_v4().simple();
+        Ok(Self { membership, client, events, prefix, next_id: 1, introduced: true })
     }
 
     /// Send a command and wait for its end. After a lost connection the next call waits for the new one.
@@ -262,7 +267,7 @@ impl User {
 
     async fn exchange(&mut self, command: &str) -> Result<Outcome, CommandError> {
         self.catch_up().await?;
-        let id = json!(self.next_id);
+        let id = json!(format!("{}-{}", self.prefix, self.next_id));
         self.next_id += 1;
         let began = Instant::now();
         let sent = Timestamp::now().as_microsecond() as f64 / 1000.0;

@@ -258,6 +258,27 @@ async fn who_is_told_of_everybodys_commands_waits_for_its_own() {
 }
 
 #[tokio::test]
+async fn users_of_one_monitor_give_different_ids() {
+    for relay_broadcast in [false, true] {
+        let relay =
+            Alone::start(|options| options.relay_broadcast = relay_broadcast, Exposure::Loopback).await;
+        let (monitor, mut tasks) = introduced(relay.client(), "con", A).await;
+        let mut first = User::connect(membership(&relay)).await.unwrap();
+        let mut second = User::connect(membership(&relay)).await.unwrap();
+        let monitor = async {
+            let both = [message(&mut tasks).await.1, message(&mut tasks).await.1];
+            for task in both.iter().rev() {
+                let report = json!({"id": task["id"], "output": task["command"]});
+                monitor.emit("command done", &[report]).await.unwrap();
+            }
+        };
+        let (one, two, ()) =
+            tokio::join!(first.command("one", PATIENCE), second.command("two", PATIENCE), monitor);
+        assert_eq!([one.unwrap().output, two.unwrap().output], ["one", "two"], "{relay_broadcast}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_program_leaves_running_is_not_waited_for() {
     let relay = Alone::start(|_| (), Exposure::Loopback).await;
     let (_monitor, _lines) = monitor(&relay, &[], "echo started; sleep 1000 &").await;

@@ -18,7 +18,7 @@ use crate::services::hub::timeline::Timeline;
 use crate::services::hub::{self, Hub};
 use crate::services::obd::{self, Obd};
 use crate::services::octane::handlers::Octane;
-use crate::services::relay::events::{MonitorId, decode};
+use crate::services::relay::events::MonitorId;
 use crate::services::relay::{self, Relay};
 use crate::services::{Context, octane};
 use crate::socketio::{self, Incoming, Member};
@@ -239,16 +239,16 @@ fn offer_car(relay: &Relay, car: Car) -> MonitorId {
     loop {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let Some(id) = MonitorId::new(&id) else { continue };
-        let Some((reports, mut orders)) = relay.attach(id.clone()) else { continue };
-        tokio::spawn(async move {
-            while let Some(order) = orders.recv().await {
-                let text = order.payload.command.map(|command| decode(&command.0)).unwrap_or_default();
-                match orders::obey(&car, &text).await {
-                    Ok(line) => reports.done(&(line + "\n")),
-                    Err(error) => reports.failed(&error.to_string()),
-                }
+        let car = car.clone();
+        let execute = move |command: String| {
+            let car = car.clone();
+            async move {
+                let line = orders::obey(&car, &command).await.map_err(|error| error.to_string())?;
+                Ok(line + "\n")
             }
-        });
-        return id;
+        };
+        if relay.attach(id.clone(), execute).is_some() {
+            return id;
+        }
     }
 }

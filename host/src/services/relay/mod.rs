@@ -52,16 +52,16 @@ use std::time::Duration;
 use serde_json::Value;
 use socketioxide::SocketIo;
 use socketioxide::extract::SocketRef;
-use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
-use self::events::{Message, MonitorId};
+use self::events::MonitorId;
 use self::handlers::Switchboard;
 use self::state::{Access, Grant, Settings};
 use super::Context;
 use crate::config::{Exposure, duration};
 use crate::socketio;
 
-pub use self::handlers::{Client, LocalReports};
+pub use self::handlers::Client;
 
 /// The relay's own namespace; it answers on `/` too.
 pub const NAMESPACE: &str = "/relay";
@@ -187,11 +187,15 @@ impl Relay {
         self.switchboard.join(socket, socketio::token(socket, auth))
     }
 
-    /// Become a monitor within this program; it needs no key. Commands come out of the receiver and
-    /// are reported oldest first. `None` when the id is taken.
-    #[must_use]
-    pub fn attach(&self, id: MonitorId) -> Option<(LocalReports, mpsc::Receiver<Message>)> {
-        self.switchboard.attach(id)
+    /// Makes a part of this program a monitor, which needs no key. `execute` is given one command after the other; what
+    /// came of it, or why it failed, is reported. The monitor leaves when its task is aborted. `None` when the id is
+    /// taken.
+    pub fn attach<F, R>(&self, id: MonitorId, execute: F) -> Option<JoinHandle<()>>
+    where
+        F: FnMut(String) -> R + Send + 'static,
+        R: Future<Output = Result<String, String>> + Send + 'static,
+    {
+        self.switchboard.attach(id, execute)
     }
 
     /// How many sockets, monitors and unfinished commands there are.

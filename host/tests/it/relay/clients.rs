@@ -1,6 +1,7 @@
 //! The relay's clients: as a library, and as `cloverleaf relay`.
 
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use cloverleaf::app::App;
@@ -344,6 +345,43 @@ async fn a_monitor_whose_output_nobody_reads_any_more_ends() {
     let mut said = String::new();
     within(monitor.stderr.take().unwrap().read_to_string(&mut said)).await.unwrap();
     assert_eq!((within(monitor.wait()).await.unwrap().code(), &*said), (Some(0), ""));
+}
+
+#[tokio::test]
+async fn a_part_of_the_program_is_a_monitor_until_its_task_ends() {
+    let relay = Alone::start(|_| (), Exposure::Loopback).await;
+    let id = MonitorId::new(A).unwrap();
+    let (begun, mut begins) = mpsc::unbounded_channel();
+    let go = Arc::new(Notify::new());
+    let gate = Arc::clone(&go);
+    let execute = move |command: String| {
+        begun.send(command.clone()).unwrap();
+        let gate = Arc::clone(&gate);
+        async move {
+            gate.notified().await;
+            if command == "jam" { Err("it jams".to_owned()) } else { Ok(command) }
+        }
+    };
+    let task = relay.service.attach(id.clone(), execute).expect("the id is free");
+    assert!(relay.service.attach(id, async |_| Ok(String::new())).is_none(), "it is taken");
+    let (user, mut replies) = introduced(relay.client(), "query", A).await;
+    for command in ["go", "jam", "never"] {
+        user.emit("command send", &[json!({"command": command})]).await.unwrap();
+        assert_eq!(message(&mut replies).await.0, "command ok");
+    }
+    for (command, event, reply) in [
+        ("go", "command finish", json!({"reason": "Command finish", "output": "go"})),
+        ("jam", "command failed", json!({"reason": "it jams"})),
+    ] {
+        assert_eq!(within(begins.recv()).await.as_deref(), Some(command));
+        assert!(begins.try_recv().is_err(), "one at a time");
+        go.notify_one();
+        assert_eq!(message(&mut replies).await, (event.to_owned(), reply));
+    }
+    task.abort();
+    let gone = json!({"reason": "Monitor disconnected"});
+    assert_eq!(message(&mut replies).await, ("command failed".to_owned(), gone));
+    relay.becomes(Census { sockets: 1, ..Census::default() }).await;
 }
 
 #[tokio::test]

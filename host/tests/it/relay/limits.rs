@@ -79,6 +79,37 @@ fn a_window_holds_back_what_a_serial_monitor_has_no_room_for() {
 }
 
 #[test]
+fn a_part_of_the_program_is_never_given_what_has_timed_out() {
+    play(
+        Settings { timeout: Some(Duration::from_secs(1)), ..settings() },
+        r#"
+        car attaches $A
+        car < con ok {"reason":"Connection ok"}
+        u > query {"monitor_id":"$A"}
+        u < query ok {"reason":"Query ok"}
+        v > query {"monitor_id":"$A"}
+        v < query ok {"reason":"Query ok"}
+        u > command send {"command":"1"}
+        u < command ok {"reason":"Command ok"}
+        car < command do {"command":"1"}
+        u > command send {"command":"2"}
+        u < command ok {"reason":"Command ok"}
+        at 1
+        u < command failed {"reason":"Command timed out"}
+        u < command failed {"reason":"Command timed out"}
+        # However long it takes, it will report.
+        at 10
+        v > command send {"command":"3"}
+        v < command ok {"reason":"Command ok"}
+        car > command done {"output":"of 1"}
+        car < command do {"command":"3"}
+        car > command done {"output":"of 3"}
+        v < command finish {"reason":"Command finish","output":"of 3"}
+        "#,
+    );
+}
+
+#[test]
 fn unfinished_commands_and_commands_a_second_are_limited() {
     pair(
         Settings { max_pending: 1, ..settings() },

@@ -4,13 +4,14 @@
 //! u > command send {"command":"x"}    what u sends; a socket opens with its first line
 //! u < command ok {"reason":"..."}     what must follow, all of it and in this order
 //! u closes | u opens TOKEN | u alive  other inputs          u closed | u probed   other outputs
+//! car attaches $A                     a part of the program is a monitor
 //! at 5                                seconds since the start; timers run
 //! ```
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use cloverleaf::services::relay::events::Request;
+use cloverleaf::services::relay::events::{MonitorId, Request};
 use cloverleaf::services::relay::state::{Access, Input, Moment, Output, Settings, State};
 use serde_json::value::RawValue;
 
@@ -65,6 +66,10 @@ pub(super) fn play(settings: Settings, text: &str) {
                         serde_json::from_str(if json.is_empty() { "null" } else { json }).unwrap();
                     let request = Request::parse(event.trim(), &data).expect("an event of the relay");
                     state.handle(now, name, Input::Request(request), &mut out);
+                }
+                "attaches" => {
+                    let id = MonitorId::new(&expand(rest)).expect("an id");
+                    assert!(state.attach(name, id, &mut out), "it is free");
                 }
                 "alive" => state.handle(now, name, Input::Alive, &mut out),
                 "closes" => {

@@ -5,25 +5,20 @@ use std::sync::Arc;
 
 use socketioxide::extract::{AckSender, SocketRef};
 use tokio::sync::mpsc;
-use tokio::sync::mpsc::error::TrySendError;
 
-use super::super::events::Message;
+use super::super::events::{Message, Text};
 use crate::socketio::{self, Line, Outlet, Overflow};
 
 /// A client of the relay, by a number that is never used again: who leaves and comes back on the same connection is
 /// another.
 pub(super) type Peer = u64;
 
-/// How many commands may wait for a monitor within this program. It has more than the state lets be unfinished only if
-/// commands that timed out still wait there; then it is given up, as a client that does not read.
-pub(super) const MAX_LOCAL: usize = 65_536;
-
 /// The way to a client. What finds no room waits in the [`Outlet`]; when more waits than may, the client is
 /// disconnected.
 pub(super) enum Link {
     Socket(Outlet),
-    /// At most [`MAX_LOCAL`] commands wait there.
-    Local(mpsc::Sender<Message>),
+    /// There is room for the one command that the state gives such a monitor at a time.
+    Local(mpsc::Sender<Text>),
 }
 
 impl Link {
@@ -46,11 +41,13 @@ impl Link {
     pub(super) fn emit(&mut self, message: Message) -> Result<(), Overflow> {
         match self {
             Self::Socket(outlet) => outlet.emit(message.event, &message.payload, message.payload.bytes()),
-            Self::Local(queue) => match queue.try_send(message) {
-                Err(TrySendError::Full(_)) => Err(Overflow),
-                // Whoever had the other end is about to leave.
-                _ => Ok(()),
-            },
+            Self::Local(queue) => {
+                if let Some(command) = message.payload.command {
+                    // Fails only when the monitor is about to leave.
+                    let _ = queue.try_send(command);
+                }
+                Ok(())
+            }
         }
     }
 

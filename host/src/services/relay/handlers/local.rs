@@ -1,37 +1,48 @@
 //! A monitor within this program.
 
-use std::sync::Arc;
+use std::sync::Weak;
 
-use super::super::events::Request;
+use serde_json::value::to_raw_value;
+use tokio::sync::mpsc;
+
+use super::super::events::{Request, Text, decode};
 use super::super::state::Input;
 use super::Switchboard;
 use super::link::Peer;
 
-/// How a monitor within this program reports. Dropping it leaves the relay.
-#[derive(Debug)]
-pub struct LocalReports {
-    pub(super) switchboard: Arc<Switchboard>,
+/// A monitor's place in the relay, which does not live longer for it. It is left when this is dropped.
+pub(super) struct Local {
+    pub(super) switchboard: Weak<Switchboard>,
     pub(super) peer: Peer,
 }
 
-impl LocalReports {
-    /// The oldest command is done, and this came of it.
-    pub fn done(&self, output: &str) {
-        let output = serde_json::value::to_raw_value(output).ok();
-        self.switchboard
-            .input(self.peer, Input::Request(Request::Done { id: None, output: output.as_deref() }));
+impl Local {
+    /// Carries out one command after the other until the relay is gone, and reports each.
+    pub(super) async fn run<F, R>(self, mut commands: mpsc::Receiver<Text>, mut execute: F)
+    where
+        F: FnMut(String) -> R,
+        R: Future<Output = Result<String, String>>,
+    {
+        while let Some(command) = commands.recv().await {
+            let result = execute(decode(&command.0)).await;
+            let (Ok(text) | Err(text)) = &result;
+            let text = to_raw_value(text).ok();
+            self.input(Input::Request(match result {
+                Ok(_) => Request::Done { id: None, output: text.as_deref() },
+                Err(_) => Request::Error { id: None, reason: text.as_deref() },
+            }));
+        }
     }
 
-    /// The oldest command has failed.
-    pub fn failed(&self, why: &str) {
-        let why = serde_json::value::to_raw_value(why).ok();
-        self.switchboard
-            .input(self.peer, Input::Request(Request::Error { reason: why.as_deref(), id: None }));
+    fn input(&self, input: Input<'_>) {
+        if let Some(switchboard) = self.switchboard.upgrade() {
+            switchboard.input(self.peer, input);
+        }
     }
 }
 
-impl Drop for LocalReports {
+impl Drop for Local {
     fn drop(&mut self) {
-        self.switchboard.input(self.peer, Input::Closed);
+        self.input(Input::Closed);
     }
 }

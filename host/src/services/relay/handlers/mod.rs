@@ -15,17 +15,17 @@ use jiff::Timestamp;
 use serde_json::json;
 use socketioxide::extract::SocketRef;
 use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use self::link::{Link, MAX_LOCAL, Peer};
+use self::link::{Link, Peer};
+use self::local::Local;
 use self::record::Way;
 use super::NAMESPACE;
-use super::events::{self, Message, MonitorId, Request};
+use super::events::{self, MonitorId, Request};
 use super::state::{Census, Input, Moment, Output, Settings, State};
 use crate::socketio::{self, Incoming, Line, Member, NOTHING, Outlet, Overflow};
 use crate::timeline::{Bus, Source, Value};
-
-pub use self::local::LocalReports;
 
 /// How often timers are looked at while any runs.
 const TICK: Duration = Duration::from_millis(50);
@@ -87,10 +87,13 @@ impl Switchboard {
         Client { switchboard: self.clone(), peer, is_alone: socket.ns() == NAMESPACE }
     }
 
-    /// Become a monitor within this program: what it must do comes out of the receiver. `None` when the id
-    /// is taken.
-    pub(super) fn attach(self: &Arc<Self>, id: MonitorId) -> Option<(LocalReports, mpsc::Receiver<Message>)> {
-        let (sender, queue) = mpsc::channel(MAX_LOCAL);
+    /// Become a monitor within this program, by a task that executes commands. `None` when the id is taken.
+    pub(super) fn attach<F, R>(self: &Arc<Self>, id: MonitorId, execute: F) -> Option<JoinHandle<()>>
+    where
+        F: FnMut(String) -> R + Send + 'static,
+        R: Future<Output = Result<String, String>> + Send + 'static,
+    {
+        let (sender, commands) = mpsc::channel(1);
         let peer = self.locked(|switchboard, inner| {
             let peer = inner.open(switchboard.now(), Link::Local(sender), None, false);
             let attached = inner.state.attach(peer, id, &mut inner.out);
@@ -99,7 +102,8 @@ impl Switchboard {
             }
             attached.then_some(peer)
         })?;
-        Some((LocalReports { switchboard: self.clone(), peer }, queue))
+        let local = Local { switchboard: Arc::downgrade(self), peer };
+        Some(tokio::spawn(local.run(commands, execute)))
     }
 
     pub(super) fn census(&self) -> Census {

@@ -27,6 +27,9 @@ const MAX_WAITING_BYTES: usize = 2 << 20;
 #[derive(Debug)]
 pub(super) struct Monitor<P> {
     holder: P,
+    /// It is a part of this program. It is given one command at a time and reports each, so that it is never given one
+    /// that has timed out.
+    attached: bool,
     /// Oldest first; at most `max_pending`, and [`MAX_WAITING_BYTES`].
     commands: VecDeque<Command<P>>,
     waiting_bytes: usize,
@@ -84,7 +87,12 @@ fn canonical(id: &RawValue) -> Cow<'_, str> {
 impl<P: Copy> Monitor<P> {
     /// A monitor with nothing to do.
     pub(super) fn new(holder: P) -> Self {
-        Self { holder, commands: VecDeque::new(), waiting_bytes: 0, given: 0 }
+        Self { holder, attached: false, commands: VecDeque::new(), waiting_bytes: 0, given: 0 }
+    }
+
+    /// The same as a part of this program.
+    pub(super) fn attached(holder: P) -> Self {
+        Self { attached: true, ..Self::new(holder) }
     }
 
     /// The socket that is this monitor.
@@ -133,7 +141,8 @@ impl<P: Copy> Monitor<P> {
     }
 
     /// Give the monitor what its window has room for.
-    fn dispatch(&mut self, now: Moment, window: usize, out: &mut Vec<Output<P>>) {
+    fn dispatch(&mut self, now: Moment, settings: &Settings, out: &mut Vec<Output<P>>) {
+        let window = if self.attached { 1 } else { settings.window };
         while self.given < window
             && let Some(command) = self.commands.get_mut(self.given)
         {
@@ -231,7 +240,7 @@ impl<P: Copy + Eq + Hash> State<P> {
                 // The user first: of two writers tokio runs the one that was woken last before the other, and the command is
                 // what everybody waits for.
                 out.push(Output::Emit(from, ok));
-                monitor.dispatch(now, settings.window, out);
+                monitor.dispatch(now, settings, out);
             }
         }
     }
@@ -259,7 +268,7 @@ impl<P: Copy + Eq + Hash> State<P> {
 
     fn dispatch(&mut self, now: Moment, id: &MonitorId, out: &mut Vec<Output<P>>) {
         if let Some(monitor) = self.monitors.get_mut(id) {
-            monitor.dispatch(now, self.settings.window, out);
+            monitor.dispatch(now, &self.settings, out);
         }
     }
 
@@ -330,7 +339,7 @@ impl<P: Copy + Eq + Hash> State<P> {
             }
             if command.sender.is_none() {
                 // Its late report, if any, has been waited for as long again.
-                if age >= timeout.saturating_mul(2) {
+                if age >= timeout.saturating_mul(2) && !monitor.attached {
                     monitor.take(position);
                 } else {
                     position += 1;

@@ -49,7 +49,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         }
         self.unclaim(from, claimed);
         let Some(monitor) = self.monitors.get(&id) else {
-            return self.register(from, id, out);
+            return self.register(id, Monitor::new(from), out);
         };
         match self.settings.probe {
             Some(window) if !self.claims.contains_key(&id) => {
@@ -72,11 +72,12 @@ impl<P: Copy + Eq + Hash> State<P> {
         Ok(id)
     }
 
-    pub(super) fn register(&mut self, holder: P, id: MonitorId, out: &mut Vec<Output<P>>) {
+    pub(super) fn register(&mut self, id: MonitorId, monitor: Monitor<P>, out: &mut Vec<Output<P>>) {
+        let holder = monitor.holder();
         let Some(peer) = self.peers.get_mut(&holder) else { return };
         peer.monitor = Some(id.clone());
         peer.claims = None;
-        self.monitors.insert(id.clone(), Monitor::new(holder));
+        self.monitors.insert(id.clone(), monitor);
         tell(holder, "con ok", reason::CONNECTION_OK, out);
         out.push(Output::Presence(id, true));
     }
@@ -89,7 +90,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         }
         out.push(Output::Presence(id.clone(), false));
         if let Some(claim) = self.claims.remove(id) {
-            self.register(claim.by, id.clone(), out);
+            self.register(id.clone(), Monitor::new(claim.by), out);
         }
     }
 

@@ -186,11 +186,12 @@ impl<P: Copy + Eq + Hash> State<P> {
         }
     }
 
-    /// Make `from` a monitor without asking for a key. `false` when the id is taken.
+    /// Make `from` a monitor within this program: it needs no key, is given one command at a time and must report each.
+    /// `false` when the id is taken.
     pub fn attach(&mut self, from: P, id: MonitorId, out: &mut Vec<Output<P>>) -> bool {
         let free = !self.monitors.contains_key(&id);
         if free {
-            self.register(from, id, out);
+            self.register(id, Monitor::attached(from), out);
         }
         free
     }

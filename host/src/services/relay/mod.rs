@@ -35,7 +35,7 @@
 //! | who may take part | everyone | everyone on this machine; elsewhere those with a key (`--relay-user-key`, `--relay-monitor-key`; "Invalid token"), or nobody until there are keys or `--relay-open` ("Relay closed: the server has no keys") |
 //! | monitor ids | 32 code points | 32 code points; `--relay-hex-ids` wants hexadecimal digits |
 //! | a string that holds JSON | an exception, or a substring test | a string, therefore not an object; on `/` a `query` with a string belongs to the OBD service |
-//! | acknowledgements | `[]` after the handler | the same |
+//! | acknowledgements | `[]` after the handler | the same; `[]` comes behind the replies, and before the namespace is closed |
 //! | a client that does not read | the server's memory grows | 4 MiB wait, acknowledgements and all in their order, then it is disconnected |
 //!
 //! A token is presented in the connection's auth payload (`{"token": …}`), its query string (`?token=…`), or

@@ -135,11 +135,15 @@ async fn bad_introductions_are_answered_then_closed_in_both_namespaces() {
                     // A string on `/` is an OBD command.
                     continue;
                 }
+                let answer = format!("{prefix}[\"{event} failed\",{{\"reason\":\"Invalid monitor_id\"}}]");
+                let [goodbye, ack] = ["41", "43"].map(|kind| prefix.replace("42", kind));
                 let mut raw = Raw::join(server.address, join).await;
                 raw.say(&format!("{prefix}[\"{event}\"{data}]")).await;
-                let answer = format!("{prefix}[\"{event} failed\",{{\"reason\":\"Invalid monitor_id\"}}]");
-                let goodbye = prefix.replace("42", "41");
                 raw.expect(&[&answer, &goodbye]).await;
+                // Whoever waits for an acknowledgement gets it while it is still there.
+                let mut raw = Raw::join(server.address, join).await;
+                raw.say(&format!("{prefix}1[\"{event}\"{data}]")).await;
+                raw.expect(&[&answer, &format!("{ack}1[]"), &goodbye]).await;
             }
         }
     }

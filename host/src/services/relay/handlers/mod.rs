@@ -7,13 +7,14 @@ mod link;
 mod local;
 mod record;
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt};
 use jiff::Timestamp;
 use serde_json::json;
-use socketioxide::extract::SocketRef;
+use socketioxide::extract::{AckSender, SocketRef};
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -46,11 +47,12 @@ pub(super) struct Switchboard {
     timers: Arc<Notify>,
 }
 
-#[derive(Debug)]
 struct Inner {
     state: State<Peer>,
     links: HashMap<Peer, Link>,
     out: Vec<Output<Peer>>,
+    /// What is acknowledged to whom once the outputs are carried out, or before its connection ends.
+    ack: Option<(Peer, AckSender)>,
     /// Whether the timers' task is awake.
     ticking: bool,
     next: Peer,
@@ -65,6 +67,7 @@ impl Switchboard {
             state: State::new(settings),
             links: HashMap::new(),
             out: Vec::new(),
+            ack: None,
             ticking: false,
             next: 0,
         };
@@ -152,21 +155,31 @@ impl Switchboard {
     }
 
     fn carry_out_all(self: &Arc<Self>, inner: &mut Inner) {
-        while !inner.out.is_empty() {
-            let mut batch = std::mem::take(&mut inner.out);
-            for output in batch.drain(..) {
-                self.carry_out(inner, output);
+        loop {
+            while !inner.out.is_empty() {
+                let mut batch = std::mem::take(&mut inner.out);
+                for output in batch.drain(..) {
+                    self.carry_out(inner, output);
+                }
+                if inner.out.is_empty() {
+                    inner.out = batch;
+                }
             }
-            if inner.out.is_empty() {
-                inner.out = batch;
-            }
+            // It finds too much waiting, perhaps: then there is more to do.
+            let Some((peer, ack)) = inner.ack.take() else { return };
+            self.deliver(inner, peer, |link| link.acknowledge(ack));
         }
     }
 
     fn carry_out(self: &Arc<Self>, inner: &mut Inner, output: Output<Peer>) {
         match output {
             Output::Emit(to, message) => self.deliver(inner, to, |link| link.emit(message)),
-            Output::Close(peer) => self.deliver(inner, peer, Link::end),
+            Output::Close(peer) => {
+                if let Some((_, ack)) = inner.ack.take_if(|(asker, _)| *asker == peer) {
+                    self.deliver(inner, peer, |link| link.acknowledge(ack));
+                }
+                self.deliver(inner, peer, Link::end);
+            }
             Output::Probe(peer) => self.probe(inner, peer),
             Output::Presence(id, connected) => {
                 let value = json!({"monitor_id": id.as_str(), "connected": connected});
@@ -229,6 +242,15 @@ impl Switchboard {
 impl Drop for Switchboard {
     fn drop(&mut self) {
         self.timers.notify_one();
+    }
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Inner")
+            .field("state", &self.state)
+            .field("links", &self.links)
+            .finish_non_exhaustive()
     }
 }
 
@@ -296,17 +318,17 @@ impl Client {
 }
 
 impl Member for Client {
-    /// Answers an acknowledgement last; of events of others it answers only that.
+    /// Answers an acknowledgement last, but before a connection that is refused ends; of events of others it answers only
+    /// that.
     fn handle(&self, incoming: Incoming<'_>) {
-        if let Some(request) = Request::parse(&incoming.event, incoming.data) {
-            self.switchboard.input(self.peer, Input::Request(request));
-        }
-        if let Some(ack) = incoming.ack {
-            let mut inner = self.switchboard.lock();
-            self.switchboard.deliver(&mut inner, self.peer, |link| link.acknowledge(ack));
-            // Of a client that was given up.
-            self.switchboard.carry_out_all(&mut inner);
-        }
+        let request = Request::parse(&incoming.event, incoming.data);
+        self.switchboard.locked(|switchboard, inner| {
+            inner.ack = incoming.ack.map(|ack| (self.peer, ack));
+            if let Some(request) = request {
+                let input = Input::Request(request);
+                inner.state.handle(switchboard.now(), self.peer, input, &mut inner.out);
+            }
+        });
     }
 
     /// However it went: its monitor's id is free, its monitor's commands fail.

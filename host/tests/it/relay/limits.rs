@@ -51,6 +51,47 @@ fn a_command_without_report_times_out_and_its_late_report_is_not_the_next_ones()
     );
 }
 
+/// It takes 11 seconds for each command, one after the other, where 5 are allowed.
+#[test]
+fn a_monitor_that_takes_more_than_twice_the_timeout_must_echo_ids() {
+    let timed = Settings { timeout: Some(Duration::from_secs(5)), ..settings() };
+    let late = r#"
+        u > command send {"command":"1","id":1}
+        u < command ok {"reason":"Command ok","id":1,"times":{"accepted":1000000.0}}
+        m < command do {"command":"1","id":1}
+        at 5
+        u < command failed {"reason":"Command timed out","id":1,"times":{"accepted":1000000.0,"dispatched":1000000.0,"finished":1005000.0}}
+        at 10
+        u > command send {"command":"2","id":2}
+        u < command ok {"reason":"Command ok","id":2,"times":{"accepted":1010000.0}}
+        m < command do {"command":"2","id":2}
+        at 11
+    "#;
+    // Its report of the first.
+    pair(
+        timed.clone(),
+        &format!(
+            "{late} {}",
+            r#"
+        m > command done {"output":"of 1"}
+        u < command finish {"reason":"Command finish","id":2,"output":"of 1","times":{"accepted":1010000.0,"dispatched":1010000.0,"finished":1011000.0}}
+    "#
+        ),
+    );
+    pair(
+        timed,
+        &format!(
+            "{late} {}",
+            r#"
+        m > command done {"id":1,"output":"of 1"}
+        at 14
+        m > command done {"id":2,"output":"of 2"}
+        u < command finish {"reason":"Command finish","id":2,"output":"of 2","times":{"accepted":1010000.0,"dispatched":1010000.0,"finished":1014000.0}}
+    "#
+        ),
+    );
+}
+
 #[test]
 fn a_window_holds_back_what_a_serial_monitor_has_no_room_for() {
     let serial = Settings { window: 1, timeout: Some(Duration::from_secs(10)), ..settings() };

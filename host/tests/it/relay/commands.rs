@@ -238,6 +238,7 @@ fn an_id_is_echoed_in_the_words_of_another_library() {
         ("-0.5", "-5e-1"),
         (r#"{"b":[1,"\u0041"],"a":null}"#, r#"{ "a": null, "b": [1, "A"] }"#),
         (r#""half \ud83d""#, r#""half \ud83d""#),
+        ("1234567890123456789", "1234567890123456800"),
     ];
     for (given, echoed) in table {
         let times = r#""times":{"accepted":1000000.0"#;
@@ -259,6 +260,30 @@ fn an_id_is_echoed_in_the_words_of_another_library() {
             ),
         );
     }
+}
+
+#[test]
+fn long_numbers_that_are_nearly_the_same_are_different_ids() {
+    let times = r#""times":{"accepted":1000000.0"#;
+    let [first, second] = ["1234567890123456789", "1234567890123456790"];
+    let send = |id: &str| {
+        format!(
+            r#"
+            u > command send {{"command":"x","id":{id}}}
+            u < command ok {{"reason":"Command ok","id":{id},{times}}}}}
+            m < command do {{"command":"x","id":{id}}}
+            "#
+        )
+    };
+    let report = |id: &str| {
+        format!(
+            r#"
+            m > command done {{"id":{id}}}
+            u < command finish {{"reason":"Command finish","id":{id},{times},"dispatched":1000000.0,"finished":1000000.0}}}}
+            "#
+        )
+    };
+    pair(settings(), &[send(first), send(second), report(second), report(first)].concat());
 }
 
 #[test]

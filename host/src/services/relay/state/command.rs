@@ -68,7 +68,7 @@ impl<P> Command<P> {
     }
 }
 
-/// An id as it is compared: the same text or number is the same id, however its JSON is written (`"\u00fc"` or `"ü"`,
+/// An id as it is compared, if none is written the same: the same text or number is the same id, however its JSON is written (`"\u00fc"` or `"ü"`,
 /// `1.0` or `1`), for clients and monitors write it by other libraries.
 fn canonical(id: &RawValue) -> Cow<'_, str> {
     let text = id.get();
@@ -136,8 +136,14 @@ impl<P: Copy> Monitor<P> {
         if echo.get().len() > MAX_ECHO {
             return None;
         }
+        let given = || self.commands.iter().take(self.given);
+        // First as it is written: long numbers that differ can be the same to a library that rounds them.
+        let written = |command: &Command<P>| command.id.as_ref().is_some_and(|id| id.0.get() == echo.get());
+        if let Some(position) = given().position(written) {
+            return Some(position);
+        }
         let echo = canonical(echo);
-        self.commands.iter().take(self.given).position(|command| command.known_by() == Some(&*echo))
+        given().position(|command| command.known_by() == Some(&*echo))
     }
 
     /// Give the monitor what its window has room for.

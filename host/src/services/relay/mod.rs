@@ -30,7 +30,7 @@
 //! | `con` again with the same id, `query` again | accepted; the last wins | the same |
 //! | one socket as user and monitor | allowed | allowed |
 //! | `command done` of no monitor, or of nothing | an exception, or every user is told | ignored |
-//! | limits | none | length (`--relay-max-command`, "Payload too large"), unfinished commands per user and per monitor (`--relay-max-pending` and 2 MiB, "Too many pending commands"), commands a second per user (`--relay-rate`, "Too many commands per second"), commands given to a monitor at once (`--relay-window`); an `id` has at most 256 bytes |
+//! | limits | none | length (`--relay-max-command`, "Payload too large"), unfinished commands per user (`--relay-max-pending` and 2 MiB) and per monitor (four times that; "Too many pending commands"), commands a second per user (`--relay-rate`, "Too many commands per second"), commands given to a monitor at once (`--relay-window` and 2 MiB; more are held back); an `id` has at most 256 bytes |
 //! | a command that is never reported | waits for ever | `command failed` "Command timed out" after `--relay-timeout`; a late report still counts for it for as long again, and for no other command; after that, a report without an id counts for the oldest command there is: a monitor that may take longer than twice `--relay-timeout` must echo ids |
 //! | who may take part | everyone | everyone on this machine; elsewhere those with a key (`--relay-user-key`, `--relay-monitor-key`; "Invalid token"), or nobody until there are keys or `--relay-open` ("Relay closed: the server has no keys") |
 //! | monitor ids | 32 code points | 32 code points; `--relay-hex-ids` wants hexadecimal digits |
@@ -107,7 +107,7 @@ pub struct Options {
     #[arg(long, env = "CLOVERLEAF_RELAY_MAX_COMMAND", value_name = "BYTES", default_value = "65536")]
     pub relay_max_command: usize,
 
-    /// Unfinished commands per user and per monitor
+    /// Unfinished commands per user; a monitor may have four times as many
     #[arg(long, env = "CLOVERLEAF_RELAY_MAX_PENDING", value_name = "COUNT", default_value = "16384")]
     pub relay_max_pending: usize,
 

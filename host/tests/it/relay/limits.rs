@@ -160,15 +160,32 @@ fn unfinished_commands_and_commands_a_second_are_limited() {
         m < command do {"command":"1"}
         u > command send {"command":"2"}
         u < command failed {"reason":"Too many pending commands"}
+        # One user that sends too much does not shut out others.
         v > query {"monitor_id":"$A"}
         v < query ok {"reason":"Query ok"}
         v > command send {"command":"3"}
-        v < command failed {"reason":"Too many pending commands"}
+        v < command ok {"reason":"Command ok"}
+        m < command do {"command":"3"}
+        w > query {"monitor_id":"$A"}
+        w < query ok {"reason":"Query ok"}
+        w > command send {"command":"4"}
+        w < command ok {"reason":"Command ok"}
+        m < command do {"command":"4"}
+        x > query {"monitor_id":"$A"}
+        x < query ok {"reason":"Query ok"}
+        x > command send {"command":"5"}
+        x < command ok {"reason":"Command ok"}
+        m < command do {"command":"5"}
+        # For a monitor there are four times as many as of a user.
+        y > query {"monitor_id":"$A"}
+        y < query ok {"reason":"Query ok"}
+        y > command send {"command":"6"}
+        y < command failed {"reason":"Too many pending commands"}
         m > command done
         u < command finish {"reason":"Command finish"}
-        v > command send {"command":"4"}
-        v < command ok {"reason":"Command ok"}
-        m < command do {"command":"4"}
+        y > command send {"command":"7"}
+        y < command ok {"reason":"Command ok"}
+        m < command do {"command":"7"}
         "#,
     );
     play(
@@ -191,6 +208,33 @@ fn unfinished_commands_and_commands_a_second_are_limited() {
         u > command send {"command":"5"}
         u < command failed {"reason":"Too many commands per second"}
         "#,
+    );
+}
+
+#[test]
+fn the_bytes_of_unfinished_commands_are_limited_too() {
+    let long = "x".repeat(1_200_000);
+    pair(
+        Settings { max_command: 2_000_000, ..settings() },
+        &r#"
+        u > command send {"command":"1 LONG"}
+        u < command ok {"reason":"Command ok"}
+        m < command do {"command":"1 LONG"}
+        u > command send {"command":"2 LONG"}
+        u < command ok {"reason":"Command ok"}
+        m < command do {"command":"2 LONG"}
+        u > command send {"command":"3"}
+        u < command failed {"reason":"Too many pending commands"}
+        # The monitor has enough to read; another user's command waits for it.
+        v > query {"monitor_id":"$A"}
+        v < query ok {"reason":"Query ok"}
+        v > command send {"command":"4"}
+        v < command ok {"reason":"Command ok"}
+        m > command done
+        u < command finish {"reason":"Command finish"}
+        m < command do {"command":"4"}
+        "#
+        .replace("LONG", &long),
     );
 }
 

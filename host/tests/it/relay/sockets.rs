@@ -446,26 +446,32 @@ async fn on_the_timeline_texts_are_whole_characters_and_not_too_long() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_does_not_hold_up_the_others() {
-    // A megabyte of commands a second for a monitor that never reads, until it is given up.
-    let relay = Alone::start(|options| options.relay_max_pending = 1_000_000, Exposure::Loopback).await;
-    let mut deaf = Raw::join(relay.address, "40/relay,").await;
-    deaf.say(&format!("42/relay,[\"con\",{{\"monitor_id\":\"{A}\"}}]")).await;
-    deaf.hear().await;
-    let (user, mut replies) = introduced(relay.client(), "query", A).await;
-    let (_other, _tasks) = introduced(relay.client(), "con", &id_of(1)).await;
-    let flood = tokio::spawn(async move {
-        let command = json!({"command": "x".repeat(60_000)});
-        while user.emit("command send", std::slice::from_ref(&command)).await.is_ok() {}
-    });
-    // 2 MiB may wait for it; after that the user is told so instead of the server growing.
-    while message(&mut replies).await.1["reason"] != "Too many pending commands" {}
-    flood.abort();
-    assert!(relay.service.census().commands < 40, "{:?}", relay.service.census());
-    let (_second, _replies) = introduced(relay.client(), "query", &id_of(1)).await;
+    // Of long commands, and of short ones with long ids, this many are 2 MiB.
+    for (command, id, most) in [(60_000, 1, 40), (100, 250, 4200)] {
+        let relay = Alone::start(|options| options.relay_max_pending = 1_000_000, Exposure::Loopback).await;
+        let _deaf = narrow(relay.address, "con").await;
+        let (user, mut replies) = introduced(relay.client(), "query", A).await;
+        let (_other, _tasks) = introduced(relay.client(), "con", &id_of(1)).await;
+        let flood = tokio::spawn(async move {
+            let command = json!({"command": "x".repeat(command), "id": "i".repeat(id)});
+            while user.emit("command send", std::slice::from_ref(&command)).await.is_ok() {}
+        });
+        // The user is told that there are too many instead of the server growing, and of the monitor being given up.
+        loop {
+            match message(&mut replies).await.1["reason"].as_str() {
+                Some("Command ok") => {}
+                reason => break assert_eq!(reason, Some("Too many pending commands")),
+            }
+        }
+        flood.abort();
+        let census = relay.service.census();
+        assert!(census.commands < most && census.monitors == 2, "{census:?}");
+        let (_second, _replies) = introduced(relay.client(), "query", &id_of(1)).await;
+    }
 }
 
-/// A socket whose client takes little at a time.
-async fn narrow(address: SocketAddr) -> Raw {
+/// A socket whose client takes little at a time, and has introduced itself.
+async fn narrow(address: SocketAddr, event: &str) -> Raw {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let stream = MaybeTlsStream::Plain(socket.connect(address).await.unwrap());
@@ -475,8 +481,8 @@ async fn narrow(address: SocketAddr) -> Raw {
     assert!(raw.hear().await.starts_with("0{"), "opened");
     raw.say("40/relay,").await;
     assert!(raw.hear().await.starts_with("40"), "joined");
-    raw.say(&format!("42/relay,[\"query\",{{\"monitor_id\":\"{A}\"}}]")).await;
-    raw.expect(&[r#"42/relay,["query ok",{"reason":"Query ok"}]"#]).await;
+    raw.say(&format!("42/relay,[\"{event}\",{{\"monitor_id\":\"{A}\"}}]")).await;
+    assert!(raw.hear().await.starts_with(&format!("42/relay,[\"{event} ok\"")));
     raw
 }
 
@@ -485,7 +491,7 @@ async fn whoever_reads_late_gets_every_reply_and_acknowledgement_in_order() {
     // Many times what its connection holds, and less than may wait.
     const COUNT: usize = 5000;
     let relay = Alone::start(|_| (), Exposure::Loopback).await;
-    let mut user = narrow(relay.address).await;
+    let mut user = narrow(relay.address, "query").await;
     for number in 0..COUNT {
         user.say(&format!("42/relay,{number}[\"command send\",{{\"command\":\"x\"}}]")).await;
     }
@@ -502,7 +508,7 @@ async fn whoever_reads_late_gets_every_reply_and_acknowledgement_in_order() {
 #[tokio::test]
 async fn whoever_does_not_read_at_all_is_given_up() {
     let relay = Alone::start(|_| (), Exposure::Loopback).await;
-    let mut user = narrow(relay.address).await;
+    let mut user = narrow(relay.address, "query").await;
     let id = "i".repeat(200);
     let mut sent = 0;
     tokio::time::timeout(PATIENCE, async {

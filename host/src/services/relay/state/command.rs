@@ -19,9 +19,18 @@ const MAX_ID: usize = 256;
 /// Bytes of an id in a report: the longest with every character escaped.
 const MAX_ECHO: usize = 6 * MAX_ID;
 
-/// Bytes of commands that may wait for one monitor; more is answered [`reason::TOO_MANY_PENDING`]. That is half of what may
-/// wait on the way to a client: users hear of a monitor that does not read before it is given up.
-const MAX_WAITING_BYTES: usize = 2 << 20;
+/// Bytes of the unfinished commands of one user; more is answered [`reason::TOO_MANY_PENDING`].
+const MAX_PENDING_BYTES: usize = 2 << 20;
+
+/// A monitor may have as many unfinished commands as so many users: one that sends too much leaves room for others.
+const SHARES: usize = 4;
+
+/// Bytes of commands that a monitor is given before it has reported one back. That is half of what may wait on the way to
+/// a client: a monitor that reads late is not given up for what users send.
+const MAX_GIVEN_BYTES: usize = 2 << 20;
+
+/// What a command counts beyond its text and its id: the rest of its packet.
+const PACKET: usize = 160;
 
 /// A monitor that is there, and what it has to do.
 #[derive(Debug)]
@@ -30,11 +39,12 @@ pub(super) struct Monitor<P> {
     /// It is a part of this program. It is given one command at a time and reports each, so that it is never given one
     /// that has timed out.
     attached: bool,
-    /// Oldest first; at most `max_pending`, and [`MAX_WAITING_BYTES`].
+    /// Oldest first; at most [`SHARES`] times what one user may have.
     commands: VecDeque<Command<P>>,
-    waiting_bytes: usize,
-    /// How many of `commands` the monitor has been given: always the first ones.
+    bytes: usize,
+    /// How many of `commands` the monitor has been given: always the first ones; at most [`MAX_GIVEN_BYTES`].
     given: usize,
+    given_bytes: usize,
 }
 
 /// An unfinished command.
@@ -52,6 +62,12 @@ pub(super) struct Command<P> {
 }
 
 impl<P> Command<P> {
+    /// What it counts against the limits.
+    fn bytes(&self) -> usize {
+        let length = |text: &Text| text.0.get().len();
+        PACKET + length(&self.command) + self.id.as_ref().map_or(0, length)
+    }
+
     fn times(&self, finished: Option<Moment>) -> Times {
         let wall = |moment: Moment| moment.wall;
         Times {
@@ -87,7 +103,7 @@ fn canonical(id: &RawValue) -> Cow<'_, str> {
 impl<P: Copy> Monitor<P> {
     /// A monitor with nothing to do.
     pub(super) fn new(holder: P) -> Self {
-        Self { holder, attached: false, commands: VecDeque::new(), waiting_bytes: 0, given: 0 }
+        Self { holder, attached: false, commands: VecDeque::new(), bytes: 0, given: 0, given_bytes: 0 }
     }
 
     /// The same as a part of this program.
@@ -111,20 +127,22 @@ impl<P: Copy> Monitor<P> {
     }
 
     fn is_full(&self, settings: &Settings) -> bool {
-        self.commands.len() >= settings.max_pending || self.waiting_bytes >= MAX_WAITING_BYTES
+        self.commands.len() >= settings.max_pending.saturating_mul(SHARES)
+            || self.bytes >= SHARES * MAX_PENDING_BYTES
     }
 
     fn put(&mut self, command: Command<P>) {
-        self.waiting_bytes += command.command.0.get().len();
+        self.bytes += command.bytes();
         self.commands.push_back(command);
     }
 
     /// Take a command out, wherever it is.
     fn take(&mut self, position: usize) -> Option<Command<P>> {
         let command = self.commands.remove(position)?;
-        self.waiting_bytes -= command.command.0.get().len();
+        self.bytes -= command.bytes();
         if position < self.given {
             self.given -= 1;
+            self.given_bytes -= command.bytes();
         }
         Some(command)
     }
@@ -150,9 +168,11 @@ impl<P: Copy> Monitor<P> {
     fn dispatch(&mut self, now: Moment, settings: &Settings, out: &mut Vec<Output<P>>) {
         let window = if self.attached { 1 } else { settings.window };
         while self.given < window
+            && self.given_bytes < MAX_GIVEN_BYTES
             && let Some(command) = self.commands.get_mut(self.given)
         {
             self.given += 1;
+            self.given_bytes += command.bytes();
             command.dispatched = Some(now);
             let payload = Payload {
                 command: Some(command.command.clone()),
@@ -187,7 +207,7 @@ impl Peer {
             return Err(reason::TOO_FAST);
         }
         self.allowance -= 1.0;
-        if self.pending >= settings.max_pending {
+        if self.pending >= settings.max_pending || self.pending_bytes >= MAX_PENDING_BYTES {
             return Err(reason::TOO_MANY_PENDING);
         }
         Ok((target, command))
@@ -215,7 +235,6 @@ impl<P: Copy + Eq + Hash> State<P> {
             Ok(accepted) => accepted,
             Err(why) => return out.push(Output::Emit(from, failure(Reason::Ours(why), id, None))),
         };
-        peer.pending += 1;
         let key =
             submission.id.map(canonical).filter(|key| id.as_ref().is_some_and(|id| id.0.get() != &**key));
         let command = Command {
@@ -227,6 +246,8 @@ impl<P: Copy + Eq + Hash> State<P> {
             accepted: now,
             dispatched: None,
         };
+        peer.pending += 1;
+        peer.pending_bytes += command.bytes();
         let ok = Message {
             event: "command ok",
             payload: Payload {
@@ -288,7 +309,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         out: &mut Vec<Output<P>>,
     ) {
         let Some(sender) = command.sender else { return };
-        let times = command.times(Some(now));
+        let (times, bytes) = (command.times(Some(now)), command.bytes());
         let shown = command.id.is_some().then_some(times);
         let (failed, output) = match result {
             Ok(output) => (None, output),
@@ -317,6 +338,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         }
         if let Some(peer) = self.peers.get_mut(&sender) {
             peer.pending = peer.pending.saturating_sub(1);
+            peer.pending_bytes = peer.pending_bytes.saturating_sub(bytes);
             let told = self.settings.broadcast && by_monitor && peer.user_of.as_ref() == Some(monitor_id);
             if !told {
                 out.push(Output::Emit(sender, message));

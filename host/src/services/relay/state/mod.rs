@@ -34,7 +34,7 @@ pub struct Settings {
     pub broadcast: bool,
     /// Bytes of text in one command.
     pub max_command: usize,
-    /// Commands of one user, and for one monitor, that may be unfinished.
+    /// Commands of one user that may be unfinished; for one monitor there may be four times as many.
     pub max_pending: usize,
     /// Commands a second of one user, and as many at once.
     pub rate: u32,
@@ -124,7 +124,9 @@ struct Peer {
     monitor: Option<MonitorId>,
     /// The taken id that this socket asked for.
     claims: Option<MonitorId>,
+    /// Its unfinished commands, and their bytes.
     pending: usize,
+    pending_bytes: usize,
     /// Commands it may still send now, and when that was counted.
     allowance: f64,
     counted: Duration,
@@ -155,6 +157,7 @@ impl<P: Copy + Eq + Hash> State<P> {
                     monitor: None,
                     claims: None,
                     pending: 0,
+                    pending_bytes: 0,
                     allowance,
                     counted: now.elapsed,
                 };

@@ -91,12 +91,22 @@ async fn the_recorded_session_of_the_original_with_its_corrections() {
         step(
             "u1",
             r#"42["command send",{"command":"slow"}]"#,
-            &[("u1", ok), ("u1", failed("Monitor not connected"))],
+            &[("u1", ok.clone()), ("u1", failed("Monitor not connected"))],
         ),
         step("m", "41", &[]),
         step("m3", &con, &[("m3", con_ok.clone())]),
         step("m4", &format!(r#"42["con",{{"monitor_id":"{e}"}}]"#), &[("m4", con_ok)]),
+        // What comes next shows that nothing comes of it.
         step("u1", r#"42["unheard of",{}]"#, &[]),
+        step(
+            "u1",
+            r#"424["command send",{"command":"heard of"}]"#,
+            &[
+                ("m3", r#"42["command do",{"command":"heard of"}]"#.into()),
+                ("u1", ok),
+                ("u1", "434[]".into()),
+            ],
+        ),
     ];
     let mut clients: HashMap<&str, Raw> = HashMap::new();
     for (who, says, heard) in steps {
@@ -187,6 +197,8 @@ async fn a_broken_packet_disturbs_nobody_else() {
     for packet in ["4", "42", "42[", "42{}", "4xyz", "45-[]", "9", "42[1]", "b!!!"] {
         let mut raw = Raw::join(server.address, "40").await;
         raw.say(packet).await;
+        // Of its own session it is the end.
+        while raw.next().await.is_some() {}
     }
     user.emit("command send", &[json!({"command": "still there?"})]).await.unwrap();
     assert_eq!(message(&mut tasks).await, ("command do".into(), json!({"command": "still there?"})));

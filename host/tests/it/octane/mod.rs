@@ -6,7 +6,7 @@ mod cli;
 mod client;
 mod heartbeat;
 mod malformed;
-mod player;
+pub(crate) mod player;
 mod resources;
 mod rest;
 mod schema;

@@ -41,12 +41,12 @@ pub(super) fn options() -> Options {
 }
 
 /// A stream that leads to a server.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// How a server is reached.
 #[derive(Clone)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// Over TCP.
     Tcp(SocketAddr),
     /// Within the process, so that time may be virtual.
@@ -76,13 +76,13 @@ impl Way {
 }
 
 /// One Engine.IO connection over WebSocket that answers pings and shows the rest.
-pub(super) struct Wire {
-    pub(super) socket: WebSocketStream<Box<dyn Stream>>,
+pub(crate) struct Wire {
+    pub(crate) socket: WebSocketStream<Box<dyn Stream>>,
 }
 
 impl Wire {
     /// A new session.
-    pub(super) async fn open(way: impl Into<Way>, query: &str) -> Self {
+    pub(crate) async fn open(way: impl Into<Way>, query: &str) -> Self {
         let mut wire = Self::connect(way, query).await;
         assert!(wire.receive().await.starts_with("0{"));
         wire
@@ -100,12 +100,12 @@ impl Wire {
         Self { socket: client_async(request, stream).await.expect("a WebSocket").0 }
     }
 
-    pub(super) async fn send(&mut self, packet: &str) {
+    pub(crate) async fn send(&mut self, packet: &str) {
         self.socket.send(Message::text(packet)).await.expect("open");
     }
 
     /// The next packet but for pings, which are answered.
-    pub(super) async fn receive(&mut self) -> String {
+    pub(crate) async fn receive(&mut self) -> String {
         loop {
             match self.next().await.expect("open") {
                 ping if ping == "2" => self.send("3").await,

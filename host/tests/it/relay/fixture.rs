@@ -133,7 +133,21 @@ pub(super) async fn server() -> Server {
     Server::start(&ServerOptions::default()).await
 }
 
-/// The relay alone, so that its census can be asked.
+/// The relay alone in a router; the timeline and the server that it uses.
+pub(super) fn alone(
+    change: impl FnOnce(&mut relay::Options),
+    exposure: Exposure,
+) -> (Relay, Router, Bus, SocketIo) {
+    let mut options = ServerOptions::default().relay;
+    change(&mut options);
+    let timeline = Bus::new();
+    let service = Relay::new(&options, &Context { timeline: timeline.clone(), exposure });
+    let (layer, io) = socketio::server();
+    service.mount(&io);
+    (service, socketio::attach(Router::new(), layer), timeline, io)
+}
+
+/// The relay alone on a port, so that its census can be asked.
 pub(super) struct Alone {
     pub(super) service: Relay,
     pub(super) timeline: Bus,
@@ -152,15 +166,9 @@ impl Alone {
         exposure: Exposure,
         address: SocketAddr,
     ) -> Self {
-        let mut options = ServerOptions::default().relay;
-        change(&mut options);
-        let timeline = Bus::new();
-        let service = Relay::new(&options, &Context { timeline: timeline.clone(), exposure });
-        let (layer, io) = socketio::server();
-        service.mount(&io);
+        let (service, app, timeline, io) = alone(change, exposure);
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = socketio::attach(Router::new(), layer);
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { service, timeline, address, io, task }
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 use cloverleaf::config::Exposure;
 use cloverleaf::services::relay::state::Census;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::fixture::*;
+use crate::octane::player::{Way, Wire};
 
 #[tokio::test]
 async fn an_id_is_free_as_soon_as_its_monitor_is_gone_however_it_goes() {
@@ -21,7 +23,7 @@ async fn an_id_is_free_as_soon_as_its_monitor_is_gone_however_it_goes() {
         second
             .expect(&[r#"42/relay,["con failed",{"reason":"monitor_id already registered"}]"#, "41/relay,"])
             .await;
-        let gone = tokio::time::Instant::now();
+        let gone = Instant::now();
         match way {
             "goodbye" => monitor.say("41/relay,").await,
             "close" => monitor.socket.close(None).await.unwrap(),
@@ -30,6 +32,35 @@ async fn an_id_is_free_as_soon_as_its_monitor_is_gone_however_it_goes() {
         relay.becomes(Census::default()).await;
         // The heartbeat would need 25 seconds to ask and 20 to give up.
         assert!(gone.elapsed() < Duration::from_secs(20), "{way} took {:?}", gone.elapsed());
+    }
+}
+
+/// In virtual time, which stands still as long as anything can happen.
+#[tokio::test(start_paused = true)]
+async fn an_id_is_free_at_once_if_its_monitor_goes_and_after_the_heartbeat_if_it_falls_silent() {
+    // The server pings every 25 seconds and waits 20 for the answer.
+    for (way, seconds) in [("goodbye", 0), ("close", 0), ("reset", 0), ("silence", 45)] {
+        let (relay, router, timeline, _io) = alone(|_| (), Exposure::Loopback);
+        let mut timeline = timeline.subscribe();
+        let mut monitor = Wire::open(Way::Within(router), "EIO=4").await;
+        monitor.send("40/relay,").await;
+        while !monitor.receive().await.starts_with("40/relay,") {}
+        monitor.send(&format!("42/relay,[\"con\",{{\"monitor_id\":\"{A}\"}}]")).await;
+        assert_eq!(monitor.receive().await, r#"42/relay,["con ok",{"reason":"Connection ok"}]"#);
+        let mut presence = async || {
+            let entry = timeline.next().await.expect("a timeline").expect("nothing is missed");
+            serde_json::to_value(&entry.value).expect("JSON")["connected"].clone()
+        };
+        assert_eq!(presence().await, true);
+        let begin = Instant::now();
+        match way {
+            "goodbye" => monitor.send("41/relay,").await,
+            "close" => monitor.socket.close(None).await.expect("open"),
+            "reset" => drop(monitor),
+            _ => {}
+        }
+        assert_eq!(presence().await, false);
+        assert_eq!((begin.elapsed().as_secs(), relay.census().monitors), (seconds, 0), "{way}");
     }
 }
 

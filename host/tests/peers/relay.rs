@@ -49,6 +49,9 @@ fn expected(burst: usize, disconnect: Option<&str>) -> Vec<Value> {
     lines
 }
 
+/// Where the relay answers.
+const NAMESPACES: [&str; 2] = ["/", "/relay"];
+
 /// The transports a client can be told to use, and how many commands to send at once over them.
 const TRANSPORTS: [(&str, usize); 3] =
     [(r#"["polling","websocket"]"#, 1000), (r#"["polling"]"#, 200), (r#"["websocket"]"#, 10_000)];
@@ -72,24 +75,29 @@ async fn check(peer: Peer, want: Vec<Value>, what: &str) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn socket_io_clients_of_both_protocols_are_users_and_monitors() {
     for module in ["socket.io-client-4.0", "socket.io-client-2"] {
-        for (transports, burst) in TRANSPORTS {
-            let url = serve().await;
-            let mut command = node(&script("relay/session.mjs"));
-            command.args([module, &url, transports, &burst.to_string()]);
-            let want = expected(burst, Some("io server disconnect"));
-            check(Peer::start(command), want, &format!("{module} {transports}")).await;
+        for namespace in NAMESPACES {
+            for (transports, burst) in TRANSPORTS {
+                let url = serve().await;
+                let mut command = node(&script("relay/session.mjs"));
+                command.args([module, &url, namespace, transports, &burst.to_string()]);
+                let want = expected(burst, Some("io server disconnect"));
+                check(Peer::start(command), want, &format!("{module} {namespace} {transports}")).await;
+            }
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn python_socketio_clients_are_users_and_monitors() {
-    for (transports, burst) in TRANSPORTS {
-        // By polling this client takes at most 16 packets at once and gives up the connection for one more.
-        let burst = if transports == TRANSPORTS[1].0 { 5 } else { burst };
-        let url = serve().await;
-        let mut command = python("socketio-5.18.1", "python");
-        command.arg(script("relay/session.py")).args([&url, transports, &burst.to_string()]);
-        check(Peer::start(command), expected(burst, None), &format!("python {transports}")).await;
+    for namespace in NAMESPACES {
+        for (transports, burst) in TRANSPORTS {
+            // By polling this client takes at most 16 packets at once and gives up the connection for one more.
+            let burst = if transports == TRANSPORTS[1].0 { 5 } else { burst };
+            let url = serve().await;
+            let mut command = python("socketio-5.18.1", "python");
+            command.arg(script("relay/session.py")).args([&url, namespace, transports, &burst.to_string()]);
+            check(Peer::start(command), expected(burst, None), &format!("python {namespace} {transports}"))
+                .await;
+        }
     }
 }

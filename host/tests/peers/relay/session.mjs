@@ -1,14 +1,14 @@
-// Users and monitors with socket.io-client: session.mjs MODULE URL TRANSPORTS(JSON) BURST
+// Users and monitors with socket.io-client: session.mjs MODULE URL NAMESPACE TRANSPORTS(JSON) BURST
 // Prints one JSON array per thing heard: [who, event, payload].
 import { createRequire } from "node:module";
 
-const [name, url, transports, burst] = process.argv.slice(2);
+const [name, url, namespace, transports, burst] = process.argv.slice(2);
 const io = createRequire(import.meta.url)(name);
 const A = "0123456789abcdef0123456789abcdef";
 const sockets = [];
 
 function join() {
-  const socket = io(url, { transports: JSON.parse(transports), forceNew: true, reconnection: false });
+  const socket = io(url + namespace, { transports: JSON.parse(transports), forceNew: true, reconnection: false });
   sockets.push(socket);
   return new Promise((resolve, reject) => {
     socket.on("connect", () => resolve(socket));

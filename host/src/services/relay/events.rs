@@ -334,8 +334,9 @@ pub struct Times {
     /// The user sent it, if it said when.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sent: Option<f64>,
-    /// The relay took it.
-    pub accepted: f64,
+    /// The relay took it, if it did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<f64>,
     /// The monitor was told, if it was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dispatched: Option<f64>,

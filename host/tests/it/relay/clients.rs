@@ -56,8 +56,10 @@ async fn a_user_hears_what_became_of_each_command_and_when() {
         assert_eq!(outcome.output, if failed.is_none() { command } else { "" });
         assert_eq!(outcome.accepted.is_some(), !command.is_empty());
         if let (Some(dispatched), Some(finished)) = (outcome.times.dispatched, outcome.times.finished) {
-            assert!(outcome.times.accepted <= dispatched && dispatched <= finished);
+            let accepted = outcome.times.accepted.expect("it was accepted");
+            assert!(accepted <= dispatched && dispatched <= finished);
         } else {
+            assert_eq!(outcome.times.accepted, None, "it was not accepted");
             assert!(command.is_empty(), "{:?}", outcome.times);
         }
     }

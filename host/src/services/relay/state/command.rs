@@ -72,7 +72,7 @@ impl<P> Command<P> {
         let wall = |moment: Moment| moment.wall;
         Times {
             sent: self.sent,
-            accepted: self.accepted.wall,
+            accepted: Some(self.accepted.wall),
             dispatched: self.dispatched.map(wall),
             finished: finished.map(wall),
         }

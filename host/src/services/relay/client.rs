@@ -9,12 +9,8 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use uuid::fmt::Simple;
 
-use super::events::{MonitorId, Times, reason};
+use super::events::{MAX_REPORT, MonitorId, Times, reason};
 use crate::socketio_client::{self, ConnectError, Disconnect, EmitError, Event, Events, Message, Options};
-
-/// Bytes of output, or of a reason, that a monitor reports, as JSON: no more than the relay passes on, and far from the
-/// size of a message for which it closes the connection.
-pub const MAX_OUTPUT: usize = 64 << 10;
 
 /// How long an introduction may stay without its answer.
 const INTRODUCTION: Duration = Duration::from_secs(10);
@@ -118,7 +114,7 @@ pub enum Notice {
 }
 
 /// Be a monitor until the connection is lost for good: `execute` is given one command after the other, and
-/// its result is reported: what came of it (if anything), or why it failed, each with the first [`MAX_OUTPUT`] bytes.
+/// its result is reported: what came of it (if anything), or why it failed, each with the first [`MAX_REPORT`] bytes.
 /// `notice` hears of the rest. Cancel by dropping the future.
 ///
 /// A taken id is an error at first, but not when coming back: the relay may not have missed this side yet.
@@ -186,7 +182,8 @@ async fn report(
     client.answer(task, event, &[data]).await
 }
 
-/// As much of a text as [`MAX_OUTPUT`] bytes of JSON hold.
+/// As much of a text as [`MAX_REPORT`] bytes of JSON hold: what the relay passes on, and far from the size of a message for
+/// which it closes the connection.
 fn beginning(text: &str) -> &str {
     let mut length = 2;
     let end = text.char_indices().find_map(|(at, character)| {
@@ -195,7 +192,7 @@ fn beginning(text: &str) -> &str {
             control if control < ' ' => 6,
             other => other.len_utf8(),
         };
-        (length > MAX_OUTPUT).then_some(at)
+        (length > MAX_REPORT).then_some(at)
     });
     &text[..end.unwrap_or(text.len())]
 }

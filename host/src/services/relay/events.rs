@@ -56,6 +56,9 @@ impl std::str::FromStr for MonitorId {
 #[error("a monitor's id has exactly 32 characters")]
 pub struct NotAnId;
 
+/// Bytes of what a monitor reports, an output or a reason, that are passed on to users.
+pub const MAX_REPORT: usize = 64 << 10;
+
 /// What a client asks or reports. Fields that are missing or of the wrong type are `None`.
 #[derive(Debug)]
 pub enum Request<'a> {

@@ -9,7 +9,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::events::{
-    Message, MonitorId, Payload, Reason, Submission, Text, Times, decode, is_string, reason, text_length,
+    MAX_REPORT, Message, MonitorId, Payload, Reason, Submission, Text, Times, decode, is_string, reason,
+    text_length,
 };
 use super::{Moment, Output, Peer, Record, Settings, State};
 
@@ -393,17 +394,16 @@ impl<P: Copy + Eq + Hash> State<P> {
         }
         self.dispatch(now, id, out);
     }
+}
 
-    /// A monitor's text as a string of bounded length, whatever JSON it sent.
-    pub(super) fn bounded(&self, raw: &RawValue) -> Option<Text> {
-        let max = self.settings.max_command;
-        if is_string(raw) && raw.get().len() <= max {
-            return Some(raw.into());
-        }
-        let mut text = decode(raw);
-        text.truncate(text.floor_char_boundary(max));
-        Some(Text(serde_json::value::to_raw_value(&text).ok()?.into()))
+/// What a monitor reports as a string of bounded length, whatever JSON it sent.
+pub(super) fn bounded(raw: &RawValue) -> Option<Text> {
+    if is_string(raw) && raw.get().len() <= MAX_REPORT {
+        return Some(raw.into());
     }
+    let mut text = decode(raw);
+    text.truncate(text.floor_char_boundary(MAX_REPORT));
+    Some(Text(serde_json::value::to_raw_value(&text).ok()?.into()))
 }
 
 fn failure(reason: Reason, id: Option<Text>, times: Option<Times>) -> Message {

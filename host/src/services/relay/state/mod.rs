@@ -18,7 +18,7 @@ use std::time::Duration;
 use foldhash::{HashMap, HashMapExt};
 
 use super::events::{Message, MonitorId, Payload, Reason, Request, Text, Times, reason};
-use command::Monitor;
+use command::{Monitor, bounded};
 use membership::Claim;
 
 pub use access::{Access, Grant, Role};
@@ -176,11 +176,11 @@ impl<P: Copy + Eq + Hash> State<P> {
                     Request::Con(who) => self.con(now, from, who, out),
                     Request::Send(command) => self.send(now, from, command, out),
                     Request::Done { id, output } => {
-                        let output = output.and_then(|output| self.bounded(output));
+                        let output = output.and_then(bounded);
                         self.report(now, from, id, Ok(output), out);
                     }
                     Request::Error { reason, id } => {
-                        let why = reason.and_then(|reason| self.bounded(reason));
+                        let why = reason.and_then(bounded);
                         let why = why.map_or(Reason::Ours(reason::NO_REASON), Reason::Monitors);
                         self.report(now, from, id, Err(why), out);
                     }

@@ -116,7 +116,9 @@ impl App {
         if options.relay.relay_car {
             let id = offer_car(&relay, obd.car().clone());
             summary.push(format!("         the car is monitor {id}"));
-            summary.push(format!("         try: cloverleaf relay user --id {id} help"));
+            let usual = options.listen == Options::default().listen;
+            let server = if usual { String::new() } else { format!(" --server http://{}", options.listen) };
+            summary.push(format!("         try: cloverleaf relay user --id {id}{server} help"));
         }
         summary.extend([
             hub.summary(),

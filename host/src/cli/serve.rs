@@ -19,17 +19,19 @@ pub(super) struct Command {
 }
 
 impl Command {
-    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(mut self) -> anyhow::Result<ExitCode> {
         super::block_on(async {
             let listen = self.options.listen;
             let listener =
                 TcpListener::bind(listen).await.with_context(|| format!("cannot listen on {listen}"))?;
+            // With the port that was free, for what is told of it.
+            self.options.listen = listener.local_addr()?;
             let app = App::new(&self.options).await?;
             eprintln!("cloverleaf {}", env!("CARGO_PKG_VERSION"));
             for line in app.summary() {
                 eprintln!("  {line}");
             }
-            say!("listening on http://{}", listener.local_addr()?)?;
+            say!("listening on http://{}", self.options.listen)?;
             app.serve(listener, interrupted()).await?;
             Ok(ExitCode::SUCCESS)
         })

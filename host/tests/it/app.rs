@@ -58,6 +58,18 @@ async fn every_service_says_whom_it_lets_in() {
 }
 
 #[tokio::test]
+async fn what_is_told_to_be_tried_works_on_any_port() {
+    for (listen, server) in [("127.0.0.1:5000", ""), ("127.0.0.1:5001", " --server http://127.0.0.1:5001")] {
+        let mut options = Options { listen: listen.parse().expect("an address"), ..Options::default() };
+        options.relay.relay_car = true;
+        let told = App::new(&options).await.expect("good options").summary().join("\n");
+        let id = told.split("the car is monitor ").nth(1).and_then(|rest| rest.lines().next());
+        let hint = format!("try: cloverleaf relay user --id {}{server} help", id.expect("an id"));
+        assert!(told.contains(&hint), "{told}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_without_keys_admits_nobody_from_the_network() {
     let server = Server::start(&Options { listen: "0.0.0.0:0".parse().unwrap(), ..Options::default() }).await;
     let token = "?token=guess&key=guess";

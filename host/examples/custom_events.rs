@@ -13,11 +13,14 @@ use axum::Router;
 use axum::response::Html;
 use axum::routing::get;
 use cloverleaf::config::{Exposure, Options};
+use cloverleaf::origin::Origins;
+use cloverleaf::serve::{Timeouts, serve};
 use cloverleaf::services::Context;
 use cloverleaf::services::obd::{self, Obd};
 use cloverleaf::socketio::{self, Incoming, Member};
 use cloverleaf::timeline::{Bus, Value};
 use socketioxide::extract::SocketRef;
+use tokio::net::TcpListener;
 use tokio::sync::broadcast::error::RecvError;
 
 /// Shift up from this engine speed on.
@@ -49,8 +52,18 @@ impl Member for Driver {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:5001").await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    let shutdown = async { drop(tokio::signal::ctrl_c().await) };
+    serve(listener, router()?, Timeouts::default(), shutdown).await?;
+    Ok(())
+}
+
+/// The whole server, for a listener that only this machine can reach.
+pub(crate) fn router() -> anyhow::Result<Router> {
+    let exposure = Exposure::Loopback;
     let (layer, io) = socketio::server();
-    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
+    let context = Context { timeline: Bus::new(), exposure };
     let obd = Obd::new(&Options::default().obd, &context)?;
 
     // Whatever the service knows is its own; the rest is ours.
@@ -90,9 +103,7 @@ async fn main() -> anyhow::Result<()> {
     });
 
     let page = get(async || Html("<h1>Cloverleaf</h1><p>Connect a Socket.IO client to this port.</p>"));
-    let router = Router::new().route("/", page).layer(layer);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:5001").await?;
-    println!("listening on http://{}", listener.local_addr()?);
-    axum::serve(listener, router).await?;
-    Ok(())
+    let router = socketio::attach(Router::new().route("/", page), layer);
+    // Outermost: otherwise any page that somebody visits could drive the car.
+    Ok(Origins::new(&[], exposure).guard(router))
 }

@@ -6,6 +6,9 @@ mod cli;
 #[path = "../../../core/examples/adapter.rs"]
 #[allow(dead_code, reason = "a program, of which the tests run all but `main`")]
 mod core_example;
+#[path = "../../examples/custom_events.rs"]
+#[allow(dead_code, reason = "a program, of which the tests run all but `main`")]
+mod custom_events;
 mod dashboard;
 mod decode;
 mod dfx;

@@ -14,7 +14,8 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
-use crate::support::Server;
+use crate::custom_events;
+use crate::support::{Server, exchange};
 
 /// Echoes every event's first argument, and acknowledges with nothing.
 struct Echo(SocketRef);
@@ -202,4 +203,21 @@ async fn who_leaves_a_namespace_and_comes_back_at_once_is_let_in() {
             heard.unwrap_or_else(|_| panic!("{namespace} does not answer who came back, round {round}"));
         }
     }
+}
+
+#[tokio::test]
+async fn the_example_with_an_event_of_its_own_lets_no_foreign_page_in() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = custom_events::router().unwrap();
+    tokio::spawn(serve(listener, router, Timeouts::default(), std::future::pending()));
+    let foreign = "GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nhost: localhost\r\n\
+                   origin: https://elsewhere.example\r\n\r\n";
+    let (_, head, _) = exchange(address, foreign).await;
+    assert!(head.starts_with("http/1.1 403"), "{head}");
+    let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
+    let (mut client, _) = connect_async(url).await.unwrap();
+    client.send(Message::text("40")).await.unwrap();
+    client.send(Message::text(r#"42["shift_light"]"#)).await.unwrap();
+    while !receive(&mut client).await.starts_with(r#"42["shift_light","#) {}
 }

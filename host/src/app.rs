@@ -1,5 +1,6 @@
 //! The application: every service on one router. The only module that knows them all.
 
+use std::io::{self, ErrorKind};
 use std::sync::Arc;
 
 use axum::Router;
@@ -53,6 +54,8 @@ pub enum BuildError {
 #[derive(Debug)]
 pub struct App {
     router: Router,
+    /// Who was to be able to reach it when it was built, and was let in without a key accordingly.
+    exposure: Exposure,
     io: SocketIo,
     car: Car,
     relay: Relay,
@@ -126,7 +129,7 @@ impl App {
             guard.summary("dashboard", "page     the dashboard at /"),
         ]);
         let car = obd.car().clone();
-        Ok(Self { router, io, car, relay, hub, dfx, timeline, summary, road, end })
+        Ok(Self { router, exposure, io, car, relay, hub, dfx, timeline, summary, road, end })
     }
 
     /// What is served and where, a line each, for people.
@@ -159,7 +162,8 @@ impl App {
         &self.timeline
     }
 
-    /// The routes, for tests and for embedding under another server.
+    /// The routes, for tests and for embedding under another server. Whom they let in without a key follows from
+    /// [`Options::listen`]: if that is a loopback address, everybody; the network must not reach them then.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -167,12 +171,21 @@ impl App {
     /// Serves connections until `shutdown` is ready, then tells clients and closes.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// When the listener fails; [`InvalidInput`](ErrorKind::InvalidInput) when the network can reach it and
+    /// [`Options::listen`] is a loopback address, where everybody is let in.
     pub async fn serve(
         self,
         listener: TcpListener,
         shutdown: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
+    ) -> io::Result<()> {
+        let address = listener.local_addr()?;
+        if self.exposure == Exposure::Loopback && Exposure::of(address) == Exposure::Network {
+            let why = format!(
+                "the network can reach {address}, but the server was built to let in everybody on this machine: say where it \
+                 listens with --listen (Options::listen)"
+            );
+            return Err(io::Error::new(ErrorKind::InvalidInput, why));
+        }
         let timeouts = Timeouts::default();
         let (hub, dfx, io) = (self.hub.clone(), self.dfx.clone(), self.io.clone());
         let shutdown = async move {

@@ -1,9 +1,11 @@
 //! The server as a whole.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use cloverleaf::app::App;
 use cloverleaf::config::Options;
+use tokio::net::TcpListener;
 
 use crate::support::{Server, exchange};
 
@@ -86,6 +88,15 @@ async fn a_server_without_keys_admits_nobody_from_the_network() {
         let (_, head, _) = exchange(server.address, &request).await;
         assert!(head.starts_with(&format!("http/1.1 {status}")), "{path}: {head}");
     }
+}
+
+#[tokio::test]
+async fn a_server_built_for_this_machine_does_not_serve_the_network() {
+    let app = App::new(&Options::default()).await.expect("good options");
+    let listener = TcpListener::bind("0.0.0.0:0").await.expect("a free port");
+    let error = app.serve(listener, std::future::ready(())).await.expect_err("it would be open");
+    assert_eq!(error.kind(), ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("--listen"), "{error}");
 }
 
 #[tokio::test]

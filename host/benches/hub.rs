@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cloverleaf::config::Exposure;
+use cloverleaf::auth::Exposure;
 use cloverleaf::origin::Origins;
 use cloverleaf::services::Context;
 use cloverleaf::services::hub::{Hub, Options, Topics};

@@ -1,4 +1,4 @@
-//! The application: every service on one router. The only module that knows them all.
+//! The application: every service on one router. Only this, `config` and the command line import services.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
@@ -9,8 +9,9 @@ use socketioxide::SocketIo;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Exposure;
 use crate::car::{Car, orders};
-use crate::config::{Exposure, Options};
+use crate::config::Options;
 use crate::dashboard;
 use crate::origin::Origins;
 use crate::serve::{Timeouts, serve};

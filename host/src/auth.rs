@@ -1,9 +1,9 @@
-//! Keys: kept as hashes, compared in constant time, never logged.
+//! Whom the services let in, and the keys for it: kept as hashes, compared in constant time, never logged.
+
+use std::net::SocketAddr;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-
-use crate::config::Exposure;
 
 /// A secret that clients must present. Only its SHA-256 is kept, and `Debug` shows nothing of it.
 ///
@@ -69,12 +69,28 @@ impl std::str::FromStr for Key {
     }
 }
 
+/// Who can reach the server: decides whether a service without keys may be open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exposure {
+    /// Only this machine: services without keys are open.
+    Loopback,
+    /// The network: services that act on something refuse to be open unless told otherwise.
+    Network,
+}
+
+impl Exposure {
+    /// The exposure of a server listening on `listen`.
+    pub fn of(listen: SocketAddr) -> Self {
+        if listen.ip().is_loopback() { Self::Loopback } else { Self::Network }
+    }
+}
+
 /// Whom a service lets in. The rule is the same for all: with a key, those who present it; without one everybody on a
 /// server that only this machine can reach, and on the network nobody, unless the service is declared open.
 ///
 /// ```
+/// use cloverleaf::auth::Exposure::{Loopback, Network};
 /// use cloverleaf::auth::{Guard, Key};
-/// use cloverleaf::config::Exposure::{Loopback, Network};
 /// assert!(Guard::new(None, false, Loopback).admits(None));
 /// assert!(!Guard::new(None, false, Network).admits(Some("guess")));
 /// assert!(Guard::new(None, true, Network).admits(None));

@@ -88,22 +88,6 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     duration.ok_or_else(|| "expected a time such as 500ms, 5s or 1m 30s; a bare number is seconds".to_owned())
 }
 
-/// Who can reach the server: decides whether a service without keys may be open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exposure {
-    /// Only this machine: services without keys are open.
-    Loopback,
-    /// The network: services that act on something refuse to be open unless told otherwise.
-    Network,
-}
-
-impl Exposure {
-    /// The exposure of a server listening on `listen`.
-    pub fn of(listen: SocketAddr) -> Self {
-        if listen.ip().is_loopback() { Self::Loopback } else { Self::Network }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

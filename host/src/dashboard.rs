@@ -26,9 +26,8 @@ use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
-use crate::auth::{Guard, Key};
+use crate::auth::{Exposure, Guard, Key};
 use crate::car::{Car, Item};
-use crate::config::Exposure;
 use crate::timeline::{Bus, Missed};
 
 /// Options of the dashboard.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  cli                       one file a command
-//!  app  dashboard            one router: Socket.IO, WebSocket, REST; `app` alone imports every service
+//!  app  config  dashboard    one router: Socket.IO, WebSocket, REST; only `app`, `config` and `cli` import services
 //!  services/*                events (serde) · state (pure) · handlers (I/O) · mod (wiring, differences)
 //!  car  road                 the link to the car; the simulated road
 //!  socketio  ws  serve       what services are served over; socketio_client speaks to others

@@ -20,7 +20,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 
-use crate::config::Exposure;
+use crate::auth::Exposure;
 
 /// The rule for one server.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl Origins {
     ///
     /// ```
     /// use axum::http::{HeaderMap, HeaderValue};
-    /// use cloverleaf::config::Exposure;
+    /// use cloverleaf::auth::Exposure;
     /// use cloverleaf::origin::Origins;
     /// let origins = Origins::new(&["https://bench.example".into()], Exposure::Loopback);
     /// let from = |origin: &'static str| HeaderMap::from_iter([("origin".parse().unwrap(), HeaderValue::from_static(origin))]);

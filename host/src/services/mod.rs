@@ -1,4 +1,5 @@
-//! The five conversations. No service knows another; only [`app`](crate::app) knows them all.
+//! The five conversations. No service knows another; only [`app`](crate::app), [`config`](crate::config) and the
+//! command line know them.
 //!
 //! Every folder has the same four files: `events` (the wire's shapes, serde only), `state` (pure:
 //! `handle(Input)` gives outputs, time is an argument), `handlers` (carries the outputs out) and `mod` (prose,
@@ -10,7 +11,7 @@ pub mod obd;
 pub mod octane;
 pub mod relay;
 
-use crate::config::Exposure;
+use crate::auth::Exposure;
 use crate::timeline::Bus;
 
 /// What every service is given when the app is built.

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use tokio::net::TcpListener;
 
+use crate::auth::Exposure;
 use crate::cli::{interrupted, say};
-use crate::config::Exposure;
 use crate::origin::Origins;
 use crate::serve::{Timeouts, serve};
 use crate::services::Context;

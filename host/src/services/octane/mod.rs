@@ -68,8 +68,8 @@ use self::source::Feed;
 use self::state::{Input, Settings, State};
 use self::view::{IdsAs, PhasesAs};
 use super::Context;
-use crate::auth::Key;
-use crate::config::{Exposure, duration};
+use crate::auth::{Exposure, Key};
+use crate::config::duration;
 use crate::road::Road;
 use crate::road::facility::{BUILT_IN, Facility, FacilityError};
 

@@ -58,7 +58,8 @@ use self::events::MonitorId;
 use self::handlers::Switchboard;
 use self::state::{Access, Grant, Settings};
 use super::Context;
-use crate::config::{Exposure, duration};
+use crate::auth::Exposure;
+use crate::config::duration;
 use crate::socketio;
 
 pub use self::handlers::Client;

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use cloverleaf::config::{Exposure, Options};
+use cloverleaf::auth::Exposure;
+use cloverleaf::config::Options;
 use cloverleaf::origin::Origins;
 use cloverleaf::services::Context;
 use cloverleaf::services::hub::channel::Payload;

@@ -4,8 +4,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use cloverleaf::auth::Key;
-use cloverleaf::config::{Exposure, Options};
+use cloverleaf::auth::{Exposure, Key};
+use cloverleaf::config::Options;
 use cloverleaf::services::Context;
 use cloverleaf::services::hub::channel::{Answer, Channel, Join, Member, Payload, Peer, Refusal, Topic};
 use cloverleaf::services::hub::client::{Chat, ChatEvent, ConnectError};

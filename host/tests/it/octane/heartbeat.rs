@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use cloverleaf::config::Exposure;
+use cloverleaf::auth::Exposure;
 use cloverleaf::services::octane::handlers::Octane;
 use cloverleaf::services::octane::state::Input;
 use cloverleaf::services::{Context, octane};

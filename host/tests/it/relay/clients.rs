@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloverleaf::app::App;
-use cloverleaf::config::{Exposure, Options as ServerOptions};
+use cloverleaf::auth::Exposure;
+use cloverleaf::config::Options as ServerOptions;
 use cloverleaf::services::relay::client::{ClientError, Membership, Notice, User, run_monitor};
 use cloverleaf::services::relay::events::MonitorId;
 use cloverleaf::services::relay::state::Census;

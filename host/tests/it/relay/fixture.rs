@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use cloverleaf::config::{Exposure, Options as ServerOptions};
+use cloverleaf::auth::Exposure;
+use cloverleaf::config::Options as ServerOptions;
 use cloverleaf::services::Context;
 use cloverleaf::services::relay::state::Census;
 use cloverleaf::services::relay::{self, Relay};

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
-use cloverleaf::config::Exposure;
+use cloverleaf::auth::Exposure;
 use cloverleaf::services::relay;
 use cloverleaf::services::relay::state::Census;
 use cloverleaf::socketio_client::{self, Disconnect, Event, Options};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cloverleaf::config::Exposure;
+use cloverleaf::auth::Exposure;
 use cloverleaf::services::relay::state::Census;
 use serde_json::json;
 use tokio::time::Instant;

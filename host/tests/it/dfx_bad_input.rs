@@ -2,6 +2,7 @@
 
 use cloverleaf::config::Options;
 use cloverleaf::services::dfx::client::DfxClient;
+use cloverleaf::services::dfx::state::BODY;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -74,6 +75,7 @@ async fn bad_clients_are_told_what_is_wrong_and_harm_nobody() {
     let bystander = DfxClient::connect(&format!("ws://{}", server.address), "t").await.unwrap();
     let request = |text: &str| masked(0x82, text.as_bytes());
     let chunk = r#"0506call000001{"Params":{"ID":"nowhere"},"Action":"LAST::PROCESS","Payload":"AAAA"}"#;
+    let listed = format!("0201call000001{{\"Password\":\"p\",\"Other\":[{}0]}}", "0,".repeat(BODY / 2));
     let in_pieces = [masked(0x02, chunk.as_bytes()), announced(0x80, 16 << 20)].concat();
     let mut table = vec![
         ("a text frame", masked(0x81, b"0100call000001{}"), Reply("call000001200", "ACTIVE")),
@@ -85,6 +87,16 @@ async fn bad_clients_are_told_what_is_wrong_and_harm_nobody() {
         ("no action", request("05x6call000001{}"), Reply("call000001400", "Invalid Route Number 05x6")),
         ("no JSON", request("0504call000001{"), Reply("call000001400", "INCORRECT_REQUEST")),
         ("other JSON", request("0504call000001[7]"), Reply("call000001400", "INCORRECT_REQUEST")),
+        (
+            "a long body of what is no chunk",
+            request(&listed),
+            Reply("call000001400", "more than 131072 bytes"),
+        ),
+        (
+            "a list for a number, without its end",
+            request(r#"0506call000001{"StartTime":[0,"#),
+            Reply("call000001400", "expected a number"),
+        ),
         ("an unknown measurement", request(chunk), Reply("call000001404", "INVALID_MEASUREMENT")),
         ("no base64", request(&chunk.replace("AAAA", "?")), Reply("call000001400", "INCORRECT_REQUEST")),
         (

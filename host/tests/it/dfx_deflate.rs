@@ -51,8 +51,8 @@ pub(crate) async fn frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
 
 /// A frame of a client, under a mask of zeros.
 pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u16::try_from(payload.len()).expect("short").to_be_bytes();
-    [&[first, 0x80 | 126], &length[..], &[0; 4], payload].concat()
+    let length = (payload.len() as u64).to_be_bytes();
+    [&[first, 0x80 | 127], &length[..], &[0; 4], payload].concat()
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use cloverleaf::config::Options;
 use cloverleaf::services::dfx::document;
 use cloverleaf::services::dfx::events::Failure;
+use cloverleaf::services::dfx::state::BODY;
 use cloverleaf_core::dfx::ROUTES;
 use serde_json::{Value, json};
 
@@ -32,6 +33,7 @@ async fn the_rest_twins_answer_json_whatever_is_asked() {
     let server = Server::start(&options).await;
     let client = reqwest::Client::new();
     let large = "x".repeat((16 << 20) + 100);
+    let long = format!("{{\"Password\":\"secret\",\"Other\":[{}0]}}", "0,".repeat(BODY / 2));
     #[rustfmt::skip]
     let table: &[Row<'_>] = &[
         ("GET",    "/status",                          "", None, 200, r#""StatusID":"ACTIVE""#),
@@ -67,6 +69,10 @@ async fn the_rest_twins_answer_json_whatever_is_asked() {
         ("GET",    "/users/any/profiles",              "", Some("secret"), 400, "Invalid Route Number 0403"),
         ("PATCH",  "/meta/a/b/c",                      "{}", Some("secret"), 400, "Invalid Route Number 0303"),
         ("PATCH",  "/measurements",                    "{}", Some("secret"), 405, "Invalid Route PATCH"),
+        ("GET",    "/measurements/%FF",                "", Some("secret"), 400, "INCORRECT_REQUEST"),
+        ("GET",    "/measurements/%FF/results/0",      "", Some("secret"), 400, "INCORRECT_REQUEST"),
+        ("POST",   "/measurements/%FF/data",           "{}", Some("secret"), 400, "INCORRECT_REQUEST"),
+        ("POST",   "/users/auth",                      &long, None, 413, "INCORRECT_REQUEST"),
         ("DELETE", "/measurements/nowhere",            "", Some("secret"), 404, "INVALID_MEASUREMENT"),
         ("DELETE", "/measurements/MEASUREMENT",        "", Some("secret"), 200, "{}"),
         ("DELETE", "/measurements/MEASUREMENT",        "", Some("secret"), 404, "INVALID_MEASUREMENT"),

@@ -7,8 +7,8 @@ use base64::engine::general_purpose::STANDARD;
 use cloverleaf::auth::Guard;
 use cloverleaf::services::dfx::events::Encoding;
 use cloverleaf::services::dfx::state::{
-    Access, Asked, BadRules, DELAYED, ISSUED, Input, MEASUREMENTS, Message, Output, Rest, Rules,
-    SUBSCRIPTIONS, State,
+    Access, Analysed, Asked, BadRules, DELAYED, ISSUED, Input, MEASUREMENTS, Message, Output, Rest, Rules,
+    SUBSCRIBERS, SUBSCRIPTIONS, State,
 };
 use cloverleaf_core::dfx::Action;
 use cloverleaf_core::time::{Duration, Instant};
@@ -92,7 +92,12 @@ fn put(state: &mut State, millis: u64, input: &str) -> Vec<Output> {
     let encoding = Encoding::Json;
     let input = match what.strip_prefix("> ") {
         Some(frame) => {
-            let message = Message::read(encoding, frame.as_bytes());
+            let message = match Message::read(frame.as_bytes()) {
+                Message::Request { action, id, asked: Asked::Body(body) } => {
+                    Message::Request { action, id, asked: Asked::read(action, encoding, body) }
+                }
+                other => other,
+            };
             return state.handle(at(millis), Input::Message { connection, message });
         }
         None if what == "open" => Input::Opened { connection, encoding, token: Some("t") },
@@ -192,6 +197,46 @@ fn results_are_shuffled_within_their_measurement_and_held_for_a_second_at_most()
         @999 tick
         @1000 tick
         1 < RESULTS00A200 "MeasurementDataID":"$A:0"
+        "#,
+    );
+}
+
+#[test]
+fn results_that_take_their_time_are_shuffled_when_the_last_of_them_is_ready() {
+    check_measuring(
+        "latency = 400\nshuffle = 3",
+        r#"
+        @0 1 > 0506chunk00001{"Params":{"ID":"$A"},"Action":"FIRST::PROCESS","Payload":"$PULSE"}
+        1 < chunk00001200 "ChunkOrder":0
+        @100 1 > 0506chunk00002{"Params":{"ID":"$A"},"Action":"CHUNK::PROCESS","Payload":"$PULSE"}
+        1 < chunk00002200 "ChunkOrder":1
+        @200 1 > 0506chunk00003{"Params":{"ID":"$A"},"Action":"LAST::PROCESS","Payload":"$PULSE"}
+        1 < chunk00003200 "ChunkOrder":2
+        @500 tick
+        @600 tick
+        1 < RESULTS00A200 "MeasurementDataID":"$A:2"
+        1 < RESULTS00A200 "MeasurementDataID":"$A:1"
+        1 < RESULTS00A200 "MeasurementDataID":"$A:0"
+        "#,
+    );
+}
+
+#[test]
+fn a_second_of_being_held_back_counts_from_the_first_of_each_batch() {
+    check_measuring(
+        "shuffle = 2",
+        r#"
+        @0 1 > 0506chunk00001{"Params":{"ID":"$A"},"Action":"FIRST::PROCESS","Payload":"$PULSE"}
+        1 < chunk00001200 "ChunkOrder":0
+        @500 1 > 0506chunk00002{"Params":{"ID":"$A"},"Action":"CHUNK::PROCESS","Payload":"$PULSE"}
+        1 < chunk00002200 "ChunkOrder":1
+        1 < RESULTS00A200 "MeasurementDataID":"$A:1"
+        1 < RESULTS00A200 "MeasurementDataID":"$A:0"
+        @900 1 > 0506chunk00003{"Params":{"ID":"$A"},"Action":"CHUNK::PROCESS","Payload":"$PULSE"}
+        1 < chunk00003200 "ChunkOrder":2
+        @1000 tick
+        @1900 tick
+        1 < RESULTS00A200 "MeasurementDataID":"$A:2"
         "#,
     );
 }
@@ -309,53 +354,148 @@ fn rules_that_cannot_be_followed_are_refused_by_name() {
     }
 }
 
+/// A measurement to whose results client 1 has subscribed, and that client 2 knows, too.
+struct Measured {
+    state: State,
+    id: String,
+}
+
+impl Measured {
+    fn with(rules: &str) -> Self {
+        let mut state = state(rules);
+        put(&mut state, 0, "1 open");
+        put(&mut state, 0, "2 open");
+        let created = put(&mut state, 0, "1 > 0504create0001{}");
+        let [Output::Send { frame, .. }] = &created[..] else { panic!("{created:?}") };
+        let created: Value = serde_json::from_slice(&frame[13..]).expect("JSON");
+        let id = created["ID"].as_str().expect("an id").to_owned();
+        let subscribe =
+            format!("1 > 0510subscribe1{{\"Params\":{{\"ID\":\"{id}\"}},\"RequestID\":\"RESULTS00A\"}}");
+        put(&mut state, 0, &subscribe);
+        Self { state, id }
+    }
+
+    /// Adds a chunk; gives what came at once, and the chunk when it has been analysed.
+    fn add(&mut self, client: u64, action: &str, order: &str) -> (String, Analysed) {
+        let (id, payload) = (&self.id, STANDARD.encode(pulse(60.0, 5.0)));
+        let mut outputs = put(
+            &mut self.state,
+            0,
+            &format!(
+                "{client} > 0506chunk0000{client}{{\"Params\":{{\"ID\":\"{id}\"}},\"Action\":\"{action}\",{order}\"Payload\":\"{payload}\"}}"
+            ),
+        );
+        let Some(Output::Analyse(analysis)) = outputs.pop() else { panic!("{outputs:?}") };
+        (self.brief(outputs), analysis.run())
+    }
+
+    fn analysed(&mut self, analysed: Analysed) -> String {
+        let outputs = self.state.handle(at(0), Input::Analysed(analysed));
+        self.brief(outputs)
+    }
+
+    fn remove(&mut self) -> String {
+        let remove = format!("1 > 0507remove0001{{\"Params\":{{\"ID\":\"{}\"}}}}", self.id);
+        let outputs = put(&mut self.state, 0, &remove);
+        self.brief(outputs)
+    }
+
+    /// Of each frame to whom it is, its id, and of a result which chunk it is about; `*` is what the timeline gets.
+    fn brief(&self, outputs: Vec<Output>) -> String {
+        let brief = outputs.into_iter().map(|output| match output {
+            Output::Send { connection, frame } => {
+                let frame = String::from_utf8(frame).expect("JSON is ASCII");
+                let data = frame.split("\"MeasurementDataID\":\"").nth(1);
+                let chunk = data.map_or("", |data| &data[self.id.len()..self.id.len() + 2]);
+                format!("{connection} {}{chunk}", &frame[..10])
+            }
+            Output::Measured(_) => "*".to_owned(),
+            other => panic!("{other:?}"),
+        });
+        brief.collect::<Vec<_>>().join(", ")
+    }
+}
+
 #[test]
 fn results_come_in_the_order_of_their_chunks_however_long_each_takes() {
-    let mut state = state("");
-    for input in ["1 open", "2 open"] {
-        put(&mut state, 0, input);
-    }
-    let created = put(&mut state, 0, "1 > 0504create0001{}");
-    let [Output::Send { frame, .. }] = &created[..] else { panic!("{created:?}") };
-    let created: Value = serde_json::from_slice(&frame[13..]).expect("JSON");
-    let id = created["ID"].as_str().expect("an id");
-    put(
-        &mut state,
-        0,
-        &format!("1 > 0510subscribe1{{\"Params\":{{\"ID\":\"{id}\"}},\"RequestID\":\"RESULTS00A\"}}"),
-    );
-    let payload = STANDARD.encode(pulse(60.0, 5.0));
+    let mut measured = Measured::with("");
     // Each is acknowledged at once, whatever is still being analysed.
-    let add = |state: &mut State, client: u64, action: &str, order: &str| {
-        let chunk = format!(
-            "{client} > 0506chunk00001{{\"Params\":{{\"ID\":\"{id}\"}},\"Action\":\"{action}\",{order}\"Payload\":\"{payload}\"}}"
-        );
-        match &put(state, 0, &chunk)[..] {
-            [Output::Send { connection, frame }, Output::Analyse(analysis)] => {
-                assert!(*connection == client && frame.starts_with(b"chunk00001200"));
-                analysis.clone().run()
-            }
-            other => panic!("{other:?}"),
-        }
-    };
-    let told = |outputs: Vec<Output>| {
-        let results = outputs.into_iter().filter_map(|output| match output {
-            Output::Send { frame, .. } => Some(String::from_utf8(frame).expect("JSON is ASCII")),
-            _ => None,
-        });
-        let chunk =
-            |frame: String| frame.split("\"MeasurementDataID\":\"").nth(1)?[id.len() + 1..].chars().next();
-        results.filter_map(chunk).collect::<String>()
-    };
-    let zero = add(&mut state, 1, "FIRST::PROCESS", "");
-    let one = add(&mut state, 2, "CHUNK::PROCESS", "");
-    let two = add(&mut state, 1, "CHUNK::PROCESS", "");
-    assert_eq!(told(state.handle(at(0), Input::Analysed(one))), "");
-    assert_eq!(told(state.handle(at(0), Input::Analysed(zero))), "01");
+    let (ack, zero) = measured.add(1, "FIRST::PROCESS", "");
+    assert_eq!(ack, "1 chunk00001");
+    let (ack, one) = measured.add(2, "CHUNK::PROCESS", "");
+    assert_eq!(ack, "2 chunk00002");
+    let (_, two) = measured.add(1, "CHUNK::PROCESS", "");
+    assert_eq!(measured.analysed(one), "");
+    assert_eq!(measured.analysed(zero), "*, 1 RESULTS00A:0, *, 1 RESULTS00A:1");
     // What was being analysed when the client began anew is of no measurement any more.
-    let fresh = add(&mut state, 1, "FIRST::PROCESS", "\"ChunkOrder\":0,");
-    assert_eq!(told(state.handle(at(0), Input::Analysed(two))), "");
-    assert_eq!(told(state.handle(at(0), Input::Analysed(fresh))), "0");
+    let (_, fresh) = measured.add(1, "FIRST::PROCESS", "\"ChunkOrder\":0,");
+    assert_eq!(measured.analysed(two), "");
+    assert_eq!(measured.analysed(fresh), "*, 1 RESULTS00A:0");
+}
+
+#[test]
+fn replies_that_wait_for_their_results_come_in_order_and_are_not_lost() {
+    let rules = "results_first = true";
+    let begun = || {
+        let mut measured = Measured::with(rules);
+        let (ack, zero) = measured.add(1, "FIRST::PROCESS", "");
+        assert_eq!(ack, "");
+        let (ack, one) = measured.add(2, "CHUNK::PROCESS", "");
+        assert_eq!(ack, "");
+        assert_eq!(measured.analysed(one), "", "its result is not due yet");
+        (measured, zero)
+    };
+    let (mut measured, zero) = begun();
+    assert_eq!(measured.analysed(zero), "*, 1 RESULTS00A:0, 1 chunk00001, *, 1 RESULTS00A:1, 2 chunk00002");
+    let (mut measured, zero) = begun();
+    let (ack, fresh) = measured.add(2, "FIRST::PROCESS", "\"ChunkOrder\":0,");
+    assert_eq!(ack, "");
+    assert_eq!(measured.analysed(zero), "1 chunk00001, 2 chunk00002", "of before the fresh start");
+    assert_eq!(measured.analysed(fresh), "*, 1 RESULTS00A:0, 2 chunk00002");
+    let (mut measured, zero) = begun();
+    assert_eq!(measured.remove(), "1 remove0001, 2 chunk00002");
+    assert_eq!(measured.analysed(zero), "1 chunk00001");
+}
+
+#[test]
+fn nobody_is_told_of_a_result_whose_measurement_was_removed() {
+    let mut measured = Measured::with("latency = 400");
+    let (_, zero) = measured.add(1, "LAST::PROCESS", "");
+    assert_eq!(measured.analysed(zero), "");
+    assert_eq!(measured.remove(), "1 remove0001");
+    assert_eq!(measured.state.handle(at(400), Input::Tick), []);
+}
+
+#[test]
+fn a_result_of_before_a_fresh_start_is_not_delivered() {
+    check_measuring(
+        "latency = 400",
+        r#"
+        @0 1 > 0506chunk00001{"Params":{"ID":"$A"},"Action":"FIRST::PROCESS","Payload":"$PULSE"}
+        1 < chunk00001200 "ChunkOrder":0
+        @100 1 > 0506chunk00002{"Params":{"ID":"$A"},"Action":"FIRST::PROCESS","ChunkOrder":0,"Payload":"$PULSE"}
+        1 < chunk00002200 "ChunkOrder":0
+        @499 tick
+        @500 tick
+        1 < RESULTS00A200 "MeasurementDataID":"$A:0"
+        "#,
+    );
+}
+
+#[test]
+fn a_refused_first_chunk_drops_nothing() {
+    check_measuring(
+        "first_resets = true",
+        r#"
+        @0 1 > 0506chunk00001{"Params":{"ID":"$A"},"Action":"FIRST::PROCESS","Payload":"$PULSE"}
+        1 < chunk00001200 "ChunkOrder":0
+        1 < RESULTS00A200 "MeasurementDataID":"$A:0"
+        @0 1 > 0506chunk00002{"Params":{"ID":"$A"},"Action":"FIRST::PROCESS","ChunkOrder":3,"Payload":"$PULSE"}
+        1 < chunk00002400 {"Code":"MISALIGNED_CHUNK","Message":"expected chunk 1"}
+        @0 1 > 0500retrieve01{"Params":{"ID":"$A"}}
+        1 < retrieve01200 "HR_BPM"
+        "#,
+    );
 }
 
 #[test]
@@ -412,34 +552,49 @@ fn tokens_are_good_for_as_long_as_was_asked_for_and_allowed() {
 #[test]
 fn what_is_kept_is_bounded() {
     let mut state = state("");
-    let mut create =
-        || rest(&mut state, at(0), "t", Action::CREATE, &json!({})).1["ID"].as_str().unwrap().to_owned();
-    let first = create();
-    let second = create();
-    for _ in 2..=MEASUREMENTS {
-        create();
-    }
+    let create = |state: &mut State| {
+        rest(state, at(0), "t", Action::CREATE, &json!({})).1["ID"].as_str().unwrap().to_owned()
+    };
+    let ids: Vec<String> = (0..=MEASUREMENTS).map(|_| create(&mut state)).collect();
     let retrieve = |state: &mut State, id: &str| {
         rest(state, at(0), "t", Action::RETRIEVE, &json!({ "Params": { "ID": id } })).0
     };
     assert_eq!(
-        (retrieve(&mut state, &first), retrieve(&mut state, &second)),
+        (retrieve(&mut state, &ids[0]), retrieve(&mut state, &ids[1])),
         (404, 200),
         "the oldest is gone"
     );
 
     put(&mut state, 0, "1 open");
-    let mut subscribe = |number: usize| {
-        let body = json!({ "Params": { "ID": second }, "RequestID": format!("r{number}") });
-        let outputs = put(&mut state, 0, &format!("1 > 0510call000001{body}"));
+    put(&mut state, 0, "2 open");
+    // As many of each measurement as there may be, beginning with the oldest.
+    let subscribe = |state: &mut State, client: u64, number: usize| {
+        let id = &ids[1 + number / SUBSCRIBERS];
+        let body = json!({ "Params": { "ID": id }, "RequestID": format!("r{number}") });
+        let outputs = put(state, 0, &format!("{client} > 0510call000001{body}"));
         let Some(Output::Send { frame, .. }) = outputs.first() else { panic!("{outputs:?}") };
         String::from_utf8(frame.clone()).unwrap()
     };
+    let refused = |subscribed: String| subscribed.starts_with("call000001400{");
     for number in 0..SUBSCRIPTIONS {
-        assert_eq!(subscribe(number), "call000001200{}");
+        assert_eq!(subscribe(&mut state, 1, number), "call000001200{}");
     }
-    assert!(subscribe(SUBSCRIPTIONS).starts_with("call000001400{"), "one too many");
-    assert_eq!(subscribe(7), "call000001200{}", "the same again is no more");
+    let next = SUBSCRIPTIONS;
+    assert!(refused(subscribe(&mut state, 1, next)), "one too many");
+    assert_eq!(subscribe(&mut state, 1, 7), "call000001200{}", "the same again is no more");
+    assert!(refused(subscribe(&mut state, 2, 7)), "one too many of this measurement");
+    // Those of a measurement that is removed, by its client or by newer ones, make room for others.
+    let remove = json!({ "Params": { "ID": ids[1] } });
+    put(&mut state, 0, &format!("1 > 0507call000001{remove}"));
+    for number in next..next + SUBSCRIBERS {
+        assert_eq!(subscribe(&mut state, 1, number), "call000001200{}");
+    }
+    let next = next + SUBSCRIBERS;
+    assert!(refused(subscribe(&mut state, 1, next)), "one too many again");
+    create(&mut state);
+    create(&mut state);
+    assert_eq!(retrieve(&mut state, &ids[2]), 404);
+    assert_eq!(subscribe(&mut state, 1, next), "call000001200{}");
 
     let mut log_in = || rest(&mut state, at(0), "", Action::USER_LOGIN, &json!({ "Password": "p" })).1;
     let oldest = log_in();

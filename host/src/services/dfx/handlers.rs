@@ -2,7 +2,7 @@
 //!
 //! **Bounds:** a message has at most [`LIMITS`] bytes, inflated, else the connection is closed with 1009; [`QUEUE`] bytes
 //! may wait for one client, else it is closed with 1013. As many chunks as there are cores are worked on at once, each
-//! client's one by one. Meanwhile nothing of that client is read, pings neither, so that one message of each may wait here,
+//! client's one by one, and only those of clients whose token is good. Meanwhile nothing of that client is read, pings neither, so that one message of each may wait here,
 //! and the rest in its socket. A client that is silent is pinged every [`PING`] and given up after [`SILENCE`]; that is
 //! long, because programs that are busy with their camera answer late.
 
@@ -18,13 +18,14 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use cloverleaf_core::dfx::{self, Action, Status};
+use bytes::Bytes;
+use cloverleaf_core::dfx::{Action, Status};
 use cloverleaf_core::driver::Clock;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::spawn_blocking;
 
-use super::events::{Encoding, Outcome};
-use super::state::{Analysed, Analysis, ConnectionId, Input, Message as Read, Output, Rest, State};
+use super::events::{Encoding, Failure, Outcome};
+use super::state::{Analysed, Analysis, Asked, ConnectionId, Input, Message as Read, Output, Rest, State};
 use crate::clock::TokioClock;
 use crate::timeline::{Bus, Source, Value};
 use crate::ws::{Flush, Frame, Limits, Message, Outbox, Refused, Socket, Upgrade};
@@ -133,6 +134,16 @@ impl Server {
         chunk: u32,
     ) -> (Status, Vec<u8>) {
         self.lock().state.intermediate(self.clock.now(), token, measurement, chunk)
+    }
+
+    /// See [`State::check`].
+    pub(super) fn check(&self, action: Action, token: Option<&str>) -> Result<(), Failure> {
+        self.lock().state.check(self.clock.now(), action, token)
+    }
+
+    /// See [`State::admits`].
+    fn admits(&self, connection: ConnectionId, action: Action) -> bool {
+        self.lock().state.admits(self.clock.now(), connection, action)
     }
 
     fn analyse(&self, analyses: Vec<Analysis>) {
@@ -278,14 +289,21 @@ async fn serve(server: Arc<Server>, mut socket: Socket, encoding: Encoding, toke
             Ok(Message::Text(text)) => text.into_bytes(),
             Err(ended) => break ended,
         };
-        let is_chunk = matches!(dfx::Request::parse(&bytes), Ok(dfx::Request { action: Action::DATA, .. }));
-        let handle = move |server: &Server| {
-            server.handle(Input::Message { connection, message: Read::read(encoding, &bytes) });
-        };
-        if !is_chunk {
-            handle(&server);
-        } else if socket.meanwhile(server.aside(handle)).await.is_none() {
-            socket.outbox().close(1011);
+        let bytes = Bytes::from(bytes);
+        match Read::read(&bytes) {
+            Read::Request { action: action @ Action::DATA, id, asked: Asked::Body(body) }
+                if server.admits(connection, action) =>
+            {
+                let body = bytes.slice_ref(body);
+                let work = move |server: &Server| {
+                    let message = Read::Request { action, id, asked: Asked::read(action, encoding, &body) };
+                    server.handle(Input::Message { connection, message });
+                };
+                if socket.meanwhile(server.aside(work)).await.is_none() {
+                    socket.outbox().close(1011);
+                }
+            }
+            message => server.handle(Input::Message { connection, message }),
         }
     };
     tracing::debug!(connection, reason = %ended, "DFX client gone");
@@ -306,12 +324,13 @@ mod tests {
     use std::sync::Condvar;
 
     use futures_util::{FutureExt, StreamExt};
-    use tokio::net::TcpListener;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::time::timeout;
 
     use super::*;
     use crate::auth::Guard;
-    use crate::services::dfx::client::DfxClient;
+    use crate::services::dfx::client::{CallError, DfxClient};
     use crate::services::dfx::events::Create;
     use crate::services::dfx::state::{Access, Rules};
 
@@ -327,16 +346,41 @@ mod tests {
         analysis.run()
     }
 
+    /// Where the server listens, by WebSocket and REST.
+    async fn listen(server: &Arc<Server>) -> std::net::SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = routes(server).merge(crate::services::dfx::rest::routes(server));
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        address
+    }
+
+    #[tokio::test]
+    async fn a_chunk_without_a_good_token_is_refused_before_its_turn_and_its_body() {
+        let guard = Guard::Keyed("secret".parse().unwrap());
+        let access = Access::new(guard, cloverleaf_core::time::Duration::from_secs(60));
+        let server = Server::start(State::new(Rules::default(), access, 0), Bus::new(), Analysis::run);
+        let address = listen(&server).await;
+        let all = u32::try_from(server.work.available_permits()).unwrap();
+        let _busy = server.work.acquire_many(all).await.unwrap();
+        let client = DfxClient::connect(&format!("ws://{address}/dfx"), "wrong").await.unwrap();
+        let refused = client.add_data("any", "LAST::PROCESS".parse().unwrap(), vec![7; 150]);
+        let refused = timeout(TIMEOUT, refused).await.expect("in time").unwrap_err();
+        assert!(matches!(refused, CallError::Refused { status: Status::UNAUTHORIZED, .. }), "{refused}");
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = "POST /measurements/any/data HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut status = [0; 12];
+        timeout(TIMEOUT, stream.read_exact(&mut status)).await.expect("in time").unwrap();
+        assert_eq!(&status, b"HTTP/1.1 401");
+    }
+
     /// With one thread for all tasks, whatever blocks it blocks everybody.
     #[tokio::test]
     async fn a_slow_analysis_holds_up_neither_its_reply_nor_another_connection() {
         let access = Access::new(Guard::Open, cloverleaf_core::time::Duration::from_secs(60));
         let server = Server::start(State::new(Rules::default(), access, 0), Bus::new(), at_the_gate);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("ws://{}/dfx", listener.local_addr().unwrap());
-        let router = routes(&server);
-        tokio::spawn(async move { axum::serve(listener, router).await });
-
+        let url = format!("ws://{}/dfx", listen(&server).await);
         let measuring = DfxClient::connect(&url, "t").await.unwrap();
         let measurement = measuring.create_measurement(&Create::default()).await.unwrap();
         let mut results = measuring.subscribe(&measurement).await.unwrap();

@@ -36,6 +36,8 @@
 //! | logging a user in | with the token of a device | with the password alone: it is the key of the options, if there is one |
 //! | list of measurements | filters of many kinds | by any field, with limit (50 at most) and offset; not by date; not sorted |
 //! | faults of the rules over REST | none | only `error`: a response cannot be dropped or doubled |
+//! | body of a request that is no chunk | not documented | 128 KiB at most, else 400, over REST 413 |
+//! | subscriptions to one measurement | not documented | 64 at most, else 400 |
 //! | a silent client | not documented | pinged every 30 s, given up after 120 s |
 //! | actions other than measuring and logging in | many | 400 `Invalid Route Number …`, which clients take for an unsupported feature |
 //! | lists, MIME types, studies with protobuf bodies | protobuf | the same 400; a measurement (0500) without its results; 0107 has no message there, only a status |

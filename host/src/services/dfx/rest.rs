@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, OriginalUri, Path, Query, RawPathParams, State};
+use axum::extract::rejection::{PathRejection, QueryRejection, RawPathParamsRejection};
+use axum::extract::{DefaultBodyLimit, FromRequest, OriginalUri, Path, Query, RawPathParams, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, get, on};
@@ -14,7 +14,7 @@ use cloverleaf_core::dfx::{Action, ROUTES, Route, Status};
 use super::apidocs::INTERMEDIATE;
 use super::events::{Encoding, Failure, ascii_json, code};
 use super::handlers::{LIMITS, Server, bearer};
-use super::state::{Asked, Rest};
+use super::state::{Asked, BODY, Rest};
 
 pub(super) fn routes(server: &Arc<Server>) -> Router {
     let mut rest = Router::new();
@@ -30,13 +30,10 @@ pub(super) fn routes(server: &Arc<Server>) -> Router {
             _ => continue,
         };
         let handler =
-            move |server, path, query, headers, body| call(action, server, path, query, headers, body);
+            move |server, path, query, headers, request| call(action, server, path, query, headers, request);
         rest = rest.route(&named(path), on(filter, handler));
     }
-    let rest = rest
-        .route(INTERMEDIATE, get(intermediate))
-        .layer(DefaultBodyLimit::max(LIMITS.message))
-        .method_not_allowed_fallback(wrong_method);
+    let rest = rest.route(INTERMEDIATE, get(intermediate)).method_not_allowed_fallback(wrong_method);
     Router::new().nest("/dfx", rest.clone().fallback(nothing)).merge(rest).with_state(Arc::clone(server))
 }
 
@@ -50,16 +47,29 @@ pub(super) fn named(path: &str) -> String {
 async fn call(
     action: Action,
     State(server): State<Arc<Server>>,
-    arguments: RawPathParams,
-    Query(query): Query<Vec<(String, String)>>,
+    arguments: Result<RawPathParams, RawPathParamsRejection>,
+    query: Result<Query<Vec<(String, String)>>, QueryRejection>,
     headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
+    mut request: Request,
 ) -> Response {
-    let body = match body {
+    let arguments = match arguments {
+        Ok(arguments) => arguments,
+        Err(rejection) => return refuse(rejection.status(), rejection.body_text()),
+    };
+    let query = match query {
+        Ok(Query(query)) => query,
+        Err(rejection) => return refuse(rejection.status(), rejection.body_text()),
+    };
+    // Whoever may not ask need not send the body.
+    if let Err(failure) = server.check(action, bearer(&headers)) {
+        return reply(Status::UNAUTHORIZED, ascii_json(&failure));
+    }
+    let limit = if action == Action::DATA { LIMITS.message } else { BODY };
+    DefaultBodyLimit::max(limit).apply(&mut request);
+    let body = match Bytes::from_request(request, &()).await {
         Ok(body) => body,
         Err(rejection) => {
-            let message = format!("The body has more than {} bytes, or is cut", LIMITS.message);
-            return refuse(rejection.status(), message);
+            return refuse(rejection.status(), format!("The body has more than {limit} bytes, or is cut"));
         }
     };
     let work = move |server: &Server| {
@@ -76,9 +86,13 @@ async fn call(
 
 async fn intermediate(
     State(server): State<Arc<Server>>,
-    Path((measurement, chunk)): Path<(String, String)>,
+    path: Result<Path<(String, String)>, PathRejection>,
     headers: HeaderMap,
 ) -> Response {
+    let (measurement, chunk) = match path {
+        Ok(Path(path)) => path,
+        Err(rejection) => return refuse(rejection.status(), rejection.body_text()),
+    };
     let Ok(chunk) = chunk.parse() else {
         return refuse(StatusCode::BAD_REQUEST, format!("The chunk is not a number: {chunk}"));
     };

@@ -1,8 +1,8 @@
 //! JSON that survives clients that take bytes for characters.
 
-use std::io;
+use std::{fmt, io};
 
-use serde::de::{DeserializeOwned, Deserializer, Error as _};
+use serde::de::{DeserializeOwned, Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
@@ -63,11 +63,37 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, BadBody> {
 
 /// A number, or a number in a string, as old clients sent times.
 pub(super) fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
-    match Value::deserialize(deserializer)? {
-        Value::Null => Ok(None),
-        Value::Number(number) => Ok(number.as_f64()),
-        Value::String(text) => text.trim().parse().map(Some).map_err(D::Error::custom),
-        _ => Err(D::Error::custom("expected a number")),
+    deserializer.deserialize_any(LenientNumber)
+}
+
+/// Refuses what is no number at its first byte, however much of it would follow.
+struct LenientNumber;
+
+impl Visitor<'_> for LenientNumber {
+    type Value = Option<f64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(None)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+        Ok(Some(number as f64))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+        Ok(Some(number as f64))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+        Ok(Some(number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        text.trim().parse().map(Some).map_err(E::custom)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
+use cloverleaf_core::dfx::Action;
 use cloverleaf_core::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -17,6 +18,21 @@ pub const TOKEN: usize = 16 << 10;
 
 /// How much longer than a token lives what renews it, at most.
 const REFRESH_TIMES: u64 = 30;
+
+/// Whether an action needs no token: those that tell of the server, and those that give tokens out for other proof.
+pub fn is_open(action: Action) -> bool {
+    matches!(
+        action,
+        Action::STATUS
+            | Action::MIME_TYPES
+            | Action::USER_LOGIN
+            | Action::REGISTER_LICENSE
+            | Action::ORGANIZATION_LOGIN
+            | Action::LOGIN_WITH_TOKEN
+            | Action::RENEW_TOKEN
+            | Action::GENERATE_TOKEN
+    )
+}
 
 /// The tokens that are good: the key, and those given out.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::call::{Answer, Asked, Call, Refusal, bad_body, invalid, invalid_route, not_found, wrong};
 use super::measurement::Measurement;
-use super::{MEASUREMENTS, SUBSCRIPTIONS, State, TEXT, listing};
+use super::{Due, MEASUREMENTS, SUBSCRIBERS, SUBSCRIPTIONS, State, TEXT, listing};
 use crate::services::dfx::events::{Create, Created, Encoding, ServerStatus, Subscribe};
 
 /// The configuration that clients of the SDK ask for: base64 of `{"simulated":true}`, and its MD5.
@@ -28,20 +28,18 @@ impl State {
     }
 
     fn attempt(&mut self, now: Instant, call: Call<'_>) -> Result<Answer, Refusal> {
-        // What needs no token.
-        match call.action {
-            Action::STATUS => return Ok(call.ok(&status())),
-            Action::MIME_TYPES => return call.ok_json(&mime_types()),
-            Action::LOGIN_WITH_TOKEN => return self.log_in_with_token(now, &call),
-            Action::REGISTER_LICENSE => return self.register(now, &call),
-            Action::ORGANIZATION_LOGIN | Action::USER_LOGIN => return self.log_in(now, &call),
-            Action::RENEW_TOKEN => return self.renew(now, &call),
-            Action::GENERATE_TOKEN => return self.generate(now, &call),
-            action if action.name().is_none() => return Err(invalid_route(&action.to_string())),
-            _ => {}
+        if call.action.name().is_none() {
+            return Err(invalid_route(&call.action.to_string()));
         }
-        self.access.check(now, call.token).map_err(|failure| (Status::UNAUTHORIZED, failure))?;
+        self.check(now, call.action, call.token).map_err(|failure| (Status::UNAUTHORIZED, failure))?;
         match call.action {
+            Action::STATUS => Ok(call.ok(&status())),
+            Action::MIME_TYPES => call.ok_json(&mime_types()),
+            Action::LOGIN_WITH_TOKEN => self.log_in_with_token(now, &call),
+            Action::REGISTER_LICENSE => self.register(now, &call),
+            Action::ORGANIZATION_LOGIN | Action::USER_LOGIN => self.log_in(now, &call),
+            Action::RENEW_TOKEN => self.renew(now, &call),
+            Action::GENERATE_TOKEN => self.generate(now, &call),
             Action::VERIFY_TOKEN => Ok(verified(&call)),
             Action::CREATE => Ok(call.ok(&Created { id: self.create(now, call.read()?)? })),
             Action::DATA => self.data(now, call),
@@ -58,8 +56,7 @@ impl State {
             other => match other.number() {
                 REMOVE => {
                     let id = call.subject()?;
-                    self.measurements.remove(&id).ok_or_else(not_found)?;
-                    self.ages.retain(|other| *other != id);
+                    self.forget(now, &id).ok_or_else(not_found)?;
                     Ok(call.done())
                 }
                 LOGOUT | UNREGISTER => {
@@ -87,15 +84,28 @@ impl State {
             return Err(invalid("A text is too long", field, format!("at most {TEXT} bytes")));
         }
         if self.ages.len() >= MEASUREMENTS
-            && let Some(oldest) = self.ages.pop_front()
+            && let Some(oldest) = self.ages.front().cloned()
         {
-            self.measurements.remove(&oldest);
+            self.forget(now, &oldest);
         }
         let measurement = Measurement::new(create, self.seconds(now));
         let id = measurement.id.clone();
         self.ages.push_back(id.clone());
         self.measurements.insert(id.clone(), measurement);
         Ok(id)
+    }
+
+    /// Removes a measurement, and gives back what it took: its subscriptions, and replies that waited for its results.
+    fn forget(&mut self, now: Instant, id: &str) -> Option<()> {
+        let gone = self.measurements.remove(id)?;
+        self.ages.retain(|other| other != id);
+        for (connection, id) in &gone.subscribers {
+            if let Some(client) = self.connections.get_mut(connection) {
+                client.subscriptions.remove(id);
+            }
+        }
+        gone.withheld().for_each(|output| self.later(now, Due::Output(output)));
+        Some(())
     }
 
     fn data(&mut self, now: Instant, call: Call<'_>) -> Result<Answer, Refusal> {
@@ -123,6 +133,9 @@ impl State {
             return Err(wrong("too many subscriptions"));
         }
         if !measurement.subscribers.contains(&(connection, id)) {
+            if measurement.subscribers.len() >= SUBSCRIBERS {
+                return Err(wrong("too many subscribers"));
+            }
             measurement.subscribers.push((connection, id));
         }
         if let Some(before) = client.subscriptions.insert(id, params.id.clone())

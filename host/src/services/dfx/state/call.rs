@@ -8,11 +8,14 @@ use super::measurement::Chunk;
 use super::{ConnectionId, code, failure};
 use crate::services::dfx::events::{BadBody, Body, ById, Encoding, Failure, ascii_json, parse_json};
 
+/// How long the body of a request may be, in bytes, unless it is a chunk: the longest here are two tokens. Others are read
+/// while everybody waits.
+pub const BODY: usize = 128 << 10;
+
 /// What a client gets instead of what it asked for.
 pub(super) type Refusal = (Status, Failure);
 
-/// A message of a client, as far as it can be understood without the [state](super::State). Chunks are large: they are
-/// decoded and unpacked here, before anything is locked.
+/// A message of a client, as far as it can be understood without the [state](super::State).
 #[derive(Debug)]
 pub enum Message<'a> {
     /// A request.
@@ -40,12 +43,10 @@ pub enum Asked<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a message.
-    pub fn read(encoding: Encoding, bytes: &'a [u8]) -> Self {
+    /// Reads a message, but not its body.
+    pub fn read(bytes: &'a [u8]) -> Self {
         match Request::parse(bytes) {
-            Ok(Request { action, id, body }) => {
-                Self::Request { action, id, asked: Asked::read(action, encoding, body) }
-            }
+            Ok(Request { action, id, body }) => Self::Request { action, id, asked: Asked::Body(body) },
             Err(ParseError::BadAction(digits)) => match bytes.get(4..).and_then(|rest| rest.first_chunk()) {
                 Some(id) => Self::BadAction(digits, Id::new(*id)),
                 None => Self::Malformed,
@@ -56,7 +57,8 @@ impl<'a> Message<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// Reads the body of a request of this action.
+    /// Reads the body of a request of this action. Chunks are large: they are decoded and unpacked here, before anything
+    /// is locked.
     pub fn read(action: Action, encoding: Encoding, body: &'a [u8]) -> Self {
         match action {
             Action::DATA => Self::Data(Box::new(Chunk::read(encoding, body))),
@@ -81,20 +83,23 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn body(&self) -> &[u8] {
+    fn body(&self) -> Result<&[u8], Refusal> {
         match self.asked {
-            Asked::Body(body) => body,
-            Asked::Data(_) => &[],
+            Asked::Body(body) if body.len() > BODY => {
+                Err(wrong(&format!("The body has more than {BODY} bytes")))
+            }
+            Asked::Body(body) => Ok(body),
+            Asked::Data(_) => Ok(&[]),
         }
     }
 
     pub(super) fn read<T: Body>(&self) -> Result<T, Refusal> {
-        T::decode(self.encoding, self.body()).map_err(|e| bad_body(&e))
+        T::decode(self.encoding, self.body()?).map_err(|e| bad_body(&e))
     }
 
     /// The body of what has no form in protobuf here.
     pub(super) fn json(&self) -> Result<Value, Refusal> {
-        match (self.encoding, self.body()) {
+        match (self.encoding, self.body()?) {
             (Encoding::Proto, _) => {
                 Err(invalid_route(&format!("{}: only with JSON bodies here", self.action)))
             }

@@ -3,7 +3,9 @@
 use cloverleaf_core::dfx::{Id, Response};
 use cloverleaf_core::time::{Duration, Instant};
 
+use super::analysis::Analysed;
 use super::call::Answer;
+use super::measurement::Ready;
 use super::{CHUNKS, ConnectionId, DELAYED, Due, Effect, Fault, On, Output, State, frame};
 use crate::services::dfx::events::Outcome;
 
@@ -25,7 +27,7 @@ impl State {
             Some(Effect::Duplicate) => outputs.push(Output::Send { connection, frame: frame.clone() }),
             Some(Effect::Delay) => {
                 let at = now + Duration::from_millis(fault.map_or(0, |fault| fault.delay));
-                return self.later(at, Due::Frame { connection, frame });
+                return self.later(at, Due::Output(Output::Send { connection, frame }));
             }
             Some(Effect::Close) => return outputs.push(Output::Close { connection, code: 1011 }),
             Some(Effect::Truncate) => frame.truncate(Response::HEADER - 1),
@@ -48,24 +50,46 @@ impl State {
                 return;
             }
             match entry.remove() {
-                Due::Frame { connection, frame } => outputs.push(Output::Send { connection, frame }),
-                Due::Outcome(outcome) => self.ready(now, outcome, outputs),
-                Due::Held(measurement) => self.let_go(now, &measurement, outputs),
+                Due::Output(output) => outputs.push(output),
+                Due::Outcome { epoch, outcome } => self.ready(now, epoch, outcome, outputs),
+                Due::Held { measurement, first } => {
+                    let held = self.measurements.get(&measurement).and_then(|found| found.held.first());
+                    if held.is_some_and(|held| held.result_id == first) {
+                        self.let_go(now, &measurement, outputs);
+                    }
+                }
             }
         }
     }
 
-    /// A result is ready: hold it back if results are to be shuffled, else let it go.
-    fn ready(&mut self, now: Instant, outcome: Outcome, outputs: &mut Vec<Output>) {
-        outputs.push(Output::Measured(outcome.clone()));
+    /// A result has been found out. Its turn comes after those of earlier chunks; the reply that was withheld follows it,
+    /// and also goes out when nobody wants the result any more.
+    pub(super) fn analysed(&mut self, now: Instant, analysed: Analysed) {
+        let Some(measurement) = self.measurements.get_mut(&analysed.outcome.measurement_id) else {
+            return analysed.withheld.into_iter().for_each(|output| self.later(now, Due::Output(output)));
+        };
+        for Ready { epoch, earliest, analysed: Analysed { outcome, withheld } } in
+            measurement.analysed(analysed)
+        {
+            self.later(earliest, Due::Outcome { epoch, outcome });
+            withheld.into_iter().for_each(|output| self.later(earliest, Due::Output(output)));
+        }
+    }
+
+    /// A result is ready: hold it back if results are to be shuffled, else let it go. Nobody is told of one whose
+    /// measurement has been removed or begun anew.
+    fn ready(&mut self, now: Instant, epoch: u32, outcome: Outcome, outputs: &mut Vec<Output>) {
         let id = outcome.measurement_id.clone();
-        let Some(measurement) = self.measurements.get_mut(&id) else { return };
+        let measurement = self.measurements.get_mut(&id).filter(|found| found.epoch == epoch);
+        let Some(measurement) = measurement else { return };
+        outputs.push(Output::Measured(outcome.clone()));
+        let first = outcome.result_id.clone();
         measurement.held.push(outcome);
         let held = measurement.held.len();
-        if held >= self.rules.shuffle.min(CHUNKS) || measurement.closed {
+        if held >= self.rules.shuffle.min(CHUNKS) || measurement.is_complete() {
             self.let_go(now, &id, outputs);
         } else if held == 1 {
-            self.later(now + LONGEST_HELD, Due::Held(id));
+            self.later(now + LONGEST_HELD, Due::Held { measurement: id, first });
         }
     }
 

@@ -7,10 +7,10 @@ use cloverleaf_core::dfx::{Id, Status};
 use cloverleaf_core::time::{Duration, Instant};
 use uuid::Uuid;
 
-use super::analysis::Analysis;
+use super::analysis::{Analysed, Analysis};
 use super::call::{Refusal, invalid};
 use super::signal::{CHUNK_SECONDS, MAGIC, Signal};
-use super::{ConnectionId, Rules, code, failure};
+use super::{ConnectionId, Output, Rules, code, failure};
 use crate::services::dfx::events::{
     BadBody, ChunkAction, Create, Data, DataAck, Encoding, Failure, Outcome, Place, Summary,
 };
@@ -20,6 +20,9 @@ pub(super) const LONGEST: f64 = 120.0;
 
 /// How many chunks one measurement can have: its time in chunks of a second.
 pub const CHUNKS: usize = 120;
+
+/// How many subscriptions one measurement can have.
+pub const SUBSCRIBERS: usize = 64;
 
 /// How much of the signal is analysed at once, in seconds.
 const WINDOW: f64 = 30.0;
@@ -50,10 +53,20 @@ impl Chunk {
 #[derive(Debug)]
 struct Expected {
     id: String,
+    /// The [`Measurement::epoch`] of its chunk.
+    epoch: u32,
     /// When it may be told of.
     earliest: Instant,
     /// What it is, once it has been found out.
-    outcome: Option<Outcome>,
+    analysed: Option<Analysed>,
+}
+
+/// A result whose turn it is.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) epoch: u32,
+    pub(super) earliest: Instant,
+    pub(super) analysed: Analysed,
 }
 
 #[derive(Debug)]
@@ -65,7 +78,9 @@ pub(super) struct Measurement {
     pub(super) updated: u32,
     /// The number of the next chunk.
     pub(super) next: u32,
-    pub(super) closed: bool,
+    closed: bool,
+    /// How often it was begun anew: results of before are of no interest.
+    pub(super) epoch: u32,
     pub(super) subscribers: Vec<(ConnectionId, Id)>,
     begun: Option<Instant>,
     /// Seconds of the first chunk, and of all.
@@ -73,9 +88,9 @@ pub(super) struct Measurement {
     seconds: f64,
     /// The last seconds of the signal.
     window: Signal,
-    /// How many results were asked for.
+    /// How many results were asked for in this epoch.
     wanted: usize,
-    /// Those that are being worked on, in the order of their chunks.
+    /// Those that are being worked on, in the order of their chunks, of whatever epoch.
     expected: VecDeque<Expected>,
     /// What is ready, with whether anyone has been told.
     outcomes: BTreeMap<u32, (Outcome, bool)>,
@@ -92,6 +107,7 @@ impl Measurement {
             updated: seconds,
             next: 0,
             closed: false,
+            epoch: 0,
             subscribers: Vec::new(),
             begun: None,
             first_seconds: 0.0,
@@ -128,7 +144,8 @@ impl Measurement {
             return Err(bad(code::UNPACKER_RPC_ERROR, "the payload is empty"));
         }
         // Without a number, FIRST is taken for the client's habit rather than for a fresh start.
-        if action.place == Place::First && (rules.first_resets || data.chunk_order == Some(0)) {
+        let is_fresh = data.chunk_order.map_or(rules.first_resets, |order| order == 0);
+        if action.place == Place::First && is_fresh {
             self.restart();
         }
         if let Some(order) = data.chunk_order
@@ -173,30 +190,36 @@ impl Measurement {
             ..Outcome::default()
         };
         self.wanted += 1;
-        self.expected.push_back(Expected { id: outcome.result_id.clone(), earliest, outcome: None });
+        let id = outcome.result_id.clone();
+        self.expected.push_back(Expected { id, epoch: self.epoch, earliest, analysed: None });
         Analysis { window: self.window.clone(), chunk, note, outcome, withheld: Vec::new() }
     }
 
-    /// A result has been found out. Gives those that may be told of, and from when on: none before those of earlier
-    /// chunks, and none from before a fresh start.
-    pub(super) fn analysed(&mut self, outcome: Outcome) -> Vec<(Instant, Outcome)> {
-        if let Some(expected) = self.expected.iter_mut().find(|expected| expected.id == outcome.result_id) {
-            expected.outcome = Some(outcome);
+    /// A result has been found out. Gives those whose turn it is: none before those of earlier chunks.
+    pub(super) fn analysed(&mut self, analysed: Analysed) -> Vec<Ready> {
+        let id = &analysed.outcome.result_id;
+        if let Some(expected) = self.expected.iter_mut().find(|expected| expected.id == *id) {
+            expected.analysed = Some(analysed);
         }
         let mut ready = Vec::new();
-        while let Some(Expected { earliest, outcome, .. }) = self.expected.front_mut()
-            && let Some(outcome) = outcome.take()
+        while let Some(Expected { epoch, earliest, analysed, .. }) = self.expected.front_mut()
+            && let Some(analysed) = analysed.take()
         {
-            ready.push((*earliest, outcome));
+            ready.push(Ready { epoch: *epoch, earliest: *earliest, analysed });
             self.expected.pop_front();
         }
         ready
     }
 
+    /// What waits for results whose turn it is not yet; the measurement is forgotten.
+    pub(super) fn withheld(self) -> impl Iterator<Item = Output> {
+        self.expected.into_iter().filter_map(|expected| expected.analysed).flat_map(|found| found.withheld)
+    }
+
     fn restart(&mut self) {
         (self.next, self.seconds, self.begun, self.wanted) = (0, 0.0, None, 0);
+        self.epoch = self.epoch.wrapping_add(1);
         self.window = Signal::default();
-        self.expected.clear();
         self.outcomes.clear();
         self.held.clear();
     }
@@ -255,6 +278,11 @@ impl Measurement {
 
     pub(super) fn outcomes(&self) -> impl Iterator<Item = &Outcome> {
         self.outcomes.values().map(|(outcome, _)| outcome)
+    }
+
+    /// Whether no more results will be ready than have been.
+    pub(super) fn is_complete(&self) -> bool {
+        self.closed && self.outcomes.len() + self.held.len() >= self.wanted
     }
 
     pub(super) fn summary(&self) -> Summary {

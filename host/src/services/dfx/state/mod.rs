@@ -2,7 +2,8 @@
 //!
 //! **Bounds:** [`MEASUREMENTS`] measurements, of which the oldest makes room for a new one; 120 seconds and at most
 //! [`CHUNKS`] chunks each, then `MEASUREMENT_CLOSED`; [`TEXT`] bytes for each text about them, else `VALIDATION_ERROR`;
-//! [`SUBSCRIPTIONS`] subscriptions a connection, then 400; [`ISSUED`] tokens, the oldest forgotten, of [`TOKEN`] bytes;
+//! [`BODY`] bytes for each request but a chunk, [`SUBSCRIPTIONS`] subscriptions a connection and [`SUBSCRIBERS`] a
+//! measurement, then 400; [`ISSUED`] tokens, the oldest forgotten, of [`TOKEN`] bytes;
 //! [`DELAYED`] results and replies that the rules delay, of more the next go out at once; one [`Analysis`] for each chunk.
 //! Payloads are not kept, but for 30 seconds of samples while a measurement is open.
 
@@ -24,10 +25,10 @@ use std::sync::Arc;
 use cloverleaf_core::dfx::{Action, Id, Response, Status};
 use cloverleaf_core::time::Instant;
 
-pub use access::{Access, ISSUED, TOKEN};
+pub use access::{Access, ISSUED, TOKEN, is_open};
 pub use analysis::{Analysed, Analysis};
-pub use call::{Asked, Message};
-pub use measurement::{CHUNKS, Chunk};
+pub use call::{Asked, BODY, Message};
+pub use measurement::{CHUNKS, Chunk, SUBSCRIBERS};
 pub use pulse::Pulse;
 pub use rules::{BadRules, Effect, Fault, On, Rules};
 pub use signal::{MAGIC, Signal};
@@ -137,13 +138,17 @@ struct Connection {
 /// Something that will be sent later.
 #[derive(Debug)]
 enum Due {
-    Outcome(Outcome),
-    Frame {
-        connection: ConnectionId,
-        frame: Vec<u8>,
+    /// A result of this epoch of its measurement.
+    Outcome {
+        epoch: u32,
+        outcome: Outcome,
     },
-    /// Results of this measurement have been held back for long enough.
-    Held(String),
+    Output(Output),
+    /// The results of this measurement that are held back since this one have been so for long enough.
+    Held {
+        measurement: String,
+        first: String,
+    },
 }
 
 /// The state of the local server.
@@ -201,19 +206,25 @@ impl State {
                     }
                 }
             }
-            Input::Analysed(Analysed { outcome, withheld }) => {
-                if let Some(measurement) = self.measurements.get_mut(&outcome.measurement_id) {
-                    for (earliest, outcome) in measurement.analysed(outcome) {
-                        self.later(earliest, Due::Outcome(outcome));
-                    }
-                }
-                self.deliver_due(now, &mut outputs);
-                outputs.extend(withheld);
-            }
+            Input::Analysed(analysed) => self.analysed(now, analysed),
             Input::Tick => {}
         }
         self.deliver_due(now, &mut outputs);
         outputs
+    }
+
+    /// Whether a request with this token may be made at all: what a chunk is refused for before its body is looked at.
+    ///
+    /// # Errors
+    /// What to answer, with status 401.
+    pub fn check(&self, now: Instant, action: Action, token: Option<&str>) -> Result<(), Failure> {
+        if is_open(action) { Ok(()) } else { self.access.check(now, token) }
+    }
+
+    /// The same for a client of a WebSocket.
+    pub fn admits(&self, now: Instant, connection: ConnectionId, action: Action) -> bool {
+        let client = self.connections.get(&connection);
+        client.is_some_and(|client| self.check(now, action, client.token.as_deref()).is_ok())
     }
 
     /// When [`Input::Tick`] is wanted next.

@@ -20,8 +20,8 @@
 //! [`Measurement`] adds what a long recording needs: pacing, and a new measurement when one is closed.
 //!
 //! **Bounds:** [`Connect::in_flight`] calls (more wait their turn), [`QUEUED`] frames before the socket,
-//! [`Connect::max_message`] bytes a message (a longer one is read past, and fails only its call), [`UNREAD`] results a subscription (of
-//! more, the oldest are dropped and counted), a minute without a byte from the server, which is pinged meanwhile. A call that is dropped or times out leaves nothing behind.
+//! [`Connect::max_message`] bytes a message (a longer one is read past, and fails only its call), [`UNREAD`] results a
+//! subscription and [`UNREAD_BYTES`] of them (of more, the oldest are dropped and counted), a minute without a byte from the server, which is pinged meanwhile. A call that is dropped or times out leaves nothing behind.
 
 mod connect;
 mod link;
@@ -40,7 +40,7 @@ use tokio::time::timeout;
 
 pub use connect::{Connect, ConnectError, Login, MOST, Protocol};
 pub use measurement::{Measurement, Pace};
-pub use queue::UNREAD;
+pub use queue::{UNREAD, UNREAD_BYTES};
 pub use results::{ResultError, Results};
 
 use super::events::{

@@ -10,6 +10,9 @@ use futures_util::task::AtomicWaker;
 /// How many results may wait to be read; of more, the oldest are dropped and counted.
 pub const UNREAD: usize = 256;
 
+/// How many bytes of results may wait to be read; one alone may be longer. Of more, the oldest are dropped and counted.
+pub const UNREAD_BYTES: usize = 32 << 20;
+
 /// One message.
 #[derive(Debug)]
 pub(super) enum Unread {
@@ -18,6 +21,15 @@ pub(super) enum Unread {
     TooLong(usize),
     /// For this reader, but no response.
     Malformed(ParseError),
+}
+
+impl Unread {
+    fn size(&self) -> usize {
+        match self {
+            Self::Message(_, body) => body.len(),
+            Self::TooLong(_) | Self::Malformed(_) => 0,
+        }
+    }
 }
 
 /// What a reader gets.
@@ -39,8 +51,18 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Inner {
     unread: VecDeque<Unread>,
+    /// The size of all that is in `unread`.
+    bytes: usize,
     missed: u64,
     closed: Option<Arc<str>>,
+}
+
+impl Inner {
+    fn pop(&mut self) -> Option<Unread> {
+        let unread = self.unread.pop_front()?;
+        self.bytes -= unread.size();
+        Some(unread)
+    }
 }
 
 impl Queue {
@@ -50,10 +72,14 @@ impl Queue {
 
     pub(super) fn push(&self, unread: Unread) {
         let mut inner = self.lock();
-        if inner.unread.len() >= UNREAD {
-            inner.unread.pop_front();
+        let size = unread.size();
+        while inner.unread.len() >= UNREAD || inner.bytes + size > UNREAD_BYTES {
+            if inner.pop().is_none() {
+                break;
+            }
             inner.missed += 1;
         }
+        inner.bytes += size;
         inner.unread.push_back(unread);
         drop(inner);
         self.reader.wake();
@@ -70,10 +96,44 @@ impl Queue {
         if inner.missed > 0 {
             return Poll::Ready(Next::Missed(std::mem::take(&mut inner.missed)));
         }
-        match (inner.unread.pop_front(), &inner.closed) {
+        match (inner.pop(), &inner.closed) {
             (Some(unread), _) => Poll::Ready(Next::Unread(unread)),
             (None, Some(reason)) => Poll::Ready(Next::Closed(Arc::clone(reason))),
             (None, None) => Poll::Pending,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes_but_one_message_alone_may_be_longer() {
+        // The sizes of messages that come, in MiB, how many are missed at the end, and the sizes of those that are left.
+        let table: [(&[usize], u64, &[usize]); 5] = [
+            (&[16, 16], 0, &[16, 16]),
+            (&[16, 16, 1], 1, &[16, 1]),
+            (&[1, 1, 1, 31], 2, &[1, 31]),
+            (&[1, 40], 1, &[40]),
+            (&[40, 0, 1], 1, &[0, 1]),
+        ];
+        let cx = &mut Context::from_waker(std::task::Waker::noop());
+        for (sizes, missed, left) in table {
+            let queue = Queue::default();
+            for size in sizes {
+                queue.push(Unread::Message(Status::OK, vec![0; size << 20]));
+            }
+            let (mut count, mut found) = (0, Vec::new());
+            while let Poll::Ready(next) = queue.poll(cx) {
+                match next {
+                    Next::Missed(more) => count += more,
+                    Next::Unread(unread) => found.push(unread.size() >> 20),
+                    Next::Closed(_) => unreachable!("nobody closed it"),
+                }
+            }
+            assert_eq!((count, &found[..]), (missed, left), "{sizes:?}");
+            assert_eq!(queue.lock().bytes, 0);
         }
     }
 }

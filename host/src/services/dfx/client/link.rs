@@ -54,9 +54,9 @@ pub(super) fn spawn(
 ) {
     tokio::spawn(async move {
         let (reflex, reflexes) = watch::channel(Reflex::None);
-        let pulse = Pulse { received: reader.received(), before: 0, silences: 0 };
+        let keepalive = Keepalive { received: reader.received(), before: 0, silences: 0 };
         let reading = read(reader, &table, reflex);
-        let writing = Sender { writer, encoding, frames, reflexes, pulse };
+        let writing = Sender { writer, encoding, frames, reflexes, keepalive };
         let writing = writing.run();
         tokio::pin!(reading, writing);
         let reason = tokio::select! {
@@ -100,7 +100,7 @@ async fn read(
 }
 
 /// Whether anything comes from the server, be it a part of a message or an answer to a ping.
-struct Pulse {
+struct Keepalive {
     received: Arc<AtomicU64>,
     before: u64,
     silences: u32,
@@ -111,7 +111,7 @@ struct Sender<W> {
     encoding: Encoding,
     frames: mpsc::Receiver<Outgoing>,
     reflexes: watch::Receiver<Reflex>,
-    pulse: Pulse,
+    keepalive: Keepalive,
 }
 
 impl<W: AsyncWrite + Unpin> Sender<W> {
@@ -122,7 +122,7 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         loop {
             let sent = tokio::select! {
                 Ok(()) = self.reflexes.changed() => self.react().await,
-                _ = quiet.tick() => self.feel_pulse().await,
+                _ = quiet.tick() => self.keep_alive().await,
                 frame = self.frames.recv() => match frame {
                     Some(Outgoing::Frame { action, id, body }) => self.send(action, id, body).await,
                     Some(Outgoing::Close) | None => Err(None),
@@ -169,11 +169,12 @@ impl<W: AsyncWrite + Unpin> Sender<W> {
         if self.frames.is_empty() { in_time(self.writer.flush()).await } else { Ok(()) }
     }
 
-    async fn feel_pulse(&mut self) -> Result<(), Option<String>> {
-        let received = self.pulse.received.load(Ordering::Relaxed);
-        self.pulse.silences = if received == self.pulse.before { self.pulse.silences + 1 } else { 0 };
-        self.pulse.before = received;
-        match self.pulse.silences {
+    async fn keep_alive(&mut self) -> Result<(), Option<String>> {
+        let received = self.keepalive.received.load(Ordering::Relaxed);
+        self.keepalive.silences =
+            if received == self.keepalive.before { self.keepalive.silences + 1 } else { 0 };
+        self.keepalive.before = received;
+        match self.keepalive.silences {
             0 => Ok(()),
             SILENCES => Err(Some(format!("the server has said nothing for {:?}", QUIET * SILENCES))),
             _ => in_time(self.writer.ping()).await,

@@ -252,6 +252,25 @@ async fn what_was_measured_before_a_failure_is_shown() {
     assert!(complaint.contains("1011"), "{complaint}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_result_costs_no_other() {
+    let server = server_with("[[fault]]\non = \"result\"\nchunk = 0\ndo = \"truncate\"").await;
+    let file = std::env::temp_dir().join(format!("cloverleaf-{}", uuid::Uuid::new_v4()));
+    std::fs::write(&file, pulse(78.0, 5.0)).unwrap();
+    let url = format!("ws://{}/dfx", server.address);
+    let path = file.to_str().expect("UTF-8").to_owned();
+    let measure = move || {
+        run(&["dfx", "measure", "--at-once", "--json", "--server", &url, "--input", &path, &path, &path], "")
+    };
+    let output = tokio::task::spawn_blocking(measure).await.unwrap();
+    std::fs::remove_file(&file).unwrap();
+    assert_eq!(output.status.code(), Some(1), "not every chunk gave a result");
+    let rows = objects(&output);
+    assert_eq!(rows.iter().map(|row| &row["chunk"]).collect::<Vec<_>>(), [1, 2], "{rows:?}");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(complaint.contains("a result is no frame") && complaint.lines().count() == 1, "{complaint}");
+}
+
 #[test]
 fn output_that_nobody_reads_is_no_failure() {
     let frames = "6162636465666768696a323030\n".repeat(100_000);

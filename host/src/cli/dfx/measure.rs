@@ -37,7 +37,7 @@ pub(super) struct Command {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = length)]
     chunk: Duration,
 
-    /// Samples a second in files of numbers
+    /// Samples a second in files of numbers: a whole number, to 0.2 %
     #[arg(long, value_name = "HZ", default_value_t = 30.0, value_parser = rate)]
     rate: f64,
 
@@ -113,6 +113,21 @@ struct Row {
     code: String,
 }
 
+/// What has come.
+#[derive(Debug, Default)]
+struct Results {
+    rows: Vec<Row>,
+    /// How many results came but could not be read.
+    lost: u64,
+}
+
+impl Results {
+    /// Whether no more will come of so many chunks.
+    fn is_complete(&self, chunks: usize) -> bool {
+        self.rows.len() as u64 + self.lost >= chunks as u64
+    }
+}
+
 impl From<Outcome> for Row {
     fn from(outcome: Outcome) -> Self {
         Self {
@@ -181,8 +196,9 @@ impl Command {
         }
         let progress = if self.json { ProgressBar::hidden() } else { ProgressBar::new(chunks.len() as u64) };
         progress.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} chunks  {msg}")?);
-        let mut rows = Vec::new();
-        let measured = self.add_all(&mut measurement, &chunks, &progress, &mut rows).await;
+        let mut results = Results::default();
+        let measured = self.add_all(&mut measurement, &chunks, &progress, &mut results).await;
+        let rows = results.rows;
         progress.finish_and_clear();
         // What came before an error is not lost.
         if !self.json && !rows.is_empty() {
@@ -197,21 +213,22 @@ impl Command {
         measurement: &mut Measurement,
         chunks: &[Chunk],
         progress: &ProgressBar,
-        rows: &mut Vec<Row>,
+        results: &mut Results,
     ) -> anyhow::Result<()> {
         for (index, chunk) in chunks.iter().enumerate() {
             if let Some(due) = measurement.due(chunk.length).filter(|_| !self.at_once) {
-                self.results_until(measurement, due, progress, rows).await?;
+                self.results_until(measurement, due, progress, results).await?;
             }
             add(measurement, chunk, index + 1 == chunks.len(), progress).await?;
             progress.inc(1);
         }
-        while rows.len() < chunks.len() {
+        while !results.is_complete(chunks.len()) {
             match timeout(TIMEOUT, measurement.next()).await {
-                Ok(Some(result)) => self.result(result, progress, rows)?,
+                Ok(Some(result)) => self.result(result, progress, results)?,
                 Ok(None) => break,
                 Err(_) => {
-                    bail!("{} of {} results came; no more within {TIMEOUT:?}", rows.len(), chunks.len())
+                    let (came, all) = (results.rows.len(), chunks.len());
+                    bail!("{came} of {all} results came; no more within {TIMEOUT:?}")
                 }
             }
         }
@@ -223,13 +240,13 @@ impl Command {
         measurement: &mut Measurement,
         due: Instant,
         progress: &ProgressBar,
-        rows: &mut Vec<Row>,
+        results: &mut Results,
     ) -> anyhow::Result<()> {
         loop {
             tokio::select! {
                 () = sleep_until(due) => return Ok(()),
                 result = measurement.next() => match result {
-                    Some(result) => self.result(result, progress, rows)?,
+                    Some(result) => self.result(result, progress, results)?,
                     None => bail!("the server ended the measurement"),
                 },
             }
@@ -240,21 +257,23 @@ impl Command {
         &self,
         result: Result<Outcome, ResultError>,
         progress: &ProgressBar,
-        rows: &mut Vec<Row>,
+        results: &mut Results,
     ) -> anyhow::Result<()> {
         let row = match result {
             Ok(outcome) => Row::from(outcome),
-            Err(error @ (ResultError::Missed(_) | ResultError::BadResult(_))) => {
+            Err(error @ (ResultError::Ended(_) | ResultError::Closed(_))) => return Err(error.into()),
+            // The others go on.
+            Err(error) => {
                 eprintln!("{error}");
+                results.lost += if let ResultError::Missed(count) = error { count } else { 1 };
                 return Ok(());
             }
-            Err(error) => return Err(error.into()),
         };
         if self.json {
             writeln!(io::stdout(), "{}", serde_json::to_string(&row)?)?;
         }
         progress.set_message(row.heart_rate.map_or_else(|| row.code.clone(), |bpm| format!("{bpm:.0} bpm")));
-        rows.push(row);
+        results.rows.push(row);
         Ok(())
     }
 }
@@ -312,9 +331,14 @@ fn length(text: &str) -> Result<Duration, String> {
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if (1.0..=1000.0).contains(&rate) => Ok(rate),
-        _ => Err("expected 1 to 1000".into()),
+    match text.parse::<f64>() {
+        Ok(rate) if !(1.0..=1000.0).contains(&rate) => Err("expected 1 to 1000".into()),
+        // Payloads hold whole rates: of another, all heart rates would be wrong by as much as it is off.
+        Ok(rate) if (rate - rate.round()).abs() > 0.002 * rate => {
+            Err("expected a whole number of samples a second, to 0.2 % (29.97 is taken for 30)".into())
+        }
+        Ok(rate) => Ok(rate),
+        Err(_) => Err("expected 1 to 1000".into()),
     }
 }
 
@@ -329,6 +353,16 @@ mod tests {
         assert_eq!(numbers("a text\nof words\n"), None);
         assert_eq!(numbers("1\nNaN\n"), None);
         assert_eq!(numbers(""), None);
+    }
+
+    #[test]
+    fn rates_are_whole_numbers_or_nearly() {
+        for good in ["1", "12", "29.97", "30", "1000", "499.5"] {
+            assert_eq!(rate(good), Ok(good.parse().unwrap()));
+        }
+        for bad in ["", "0", "0.999", "1001", "NaN", "inf", "12.5", "29.9", "1.1"] {
+            assert!(rate(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

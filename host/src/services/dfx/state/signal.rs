@@ -73,7 +73,8 @@ impl Signal {
         if all { Self::raw(payload, seconds, sum) } else { None }
     }
 
-    /// This signal as a payload in the first form. Samples are scaled to use the range of 16 bits.
+    /// This signal as a payload in the first form. The rate is rounded to a whole number, and samples are scaled to use the
+    /// range of 16 bits.
     pub fn to_payload(&self) -> Vec<u8> {
         let largest = self.samples.iter().fold(0.0_f64, |largest, sample| largest.max(sample.abs()));
         let scale = if largest > 0.0 { f64::from(i16::MAX) / largest } else { 1.0 };

@@ -19,6 +19,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tower_http::timeout::{RequestBodyTimeout, TimeoutBody};
 
 pub(crate) use stall::StallGuard;
 
@@ -31,14 +32,15 @@ const SEND_BUFFER: usize = 262_144;
 pub struct Timeouts {
     /// To send the head of a request, the first or the next.
     pub head: Duration,
-    /// To read something of what has been sent to them; this holds for WebSockets, too.
+    /// To send something of the body that they have announced, and to read something of what has been sent to them; the
+    /// latter holds for WebSockets, too.
     pub stall: Duration,
     /// To end once the server shuts down; then they are cut off.
     pub grace: Duration,
 }
 
 impl Default for Timeouts {
-    /// A minute for a head, 45 seconds without reading (as long as Engine.IO's heartbeat), three seconds at the end.
+    /// A minute for a head, 45 seconds without sending or reading (as long as Engine.IO's heartbeat), three seconds at the end.
     fn default() -> Self {
         Self { head: Duration::from_secs(60), stall: Duration::from_secs(45), grace: Duration::from_secs(3) }
     }
@@ -68,7 +70,8 @@ pub async fn serve(
         };
         let (router, builder, stop) = (router.clone(), builder.clone(), stop.clone());
         connections.spawn(async move {
-            let service = TowerToHyperService::new(router.into_service::<Incoming>());
+            let router = router.into_service::<TimeoutBody<Incoming>>();
+            let service = TowerToHyperService::new(RequestBodyTimeout::new(router, timeouts.stall));
             let stream: Connection = TokioIo::new(StallGuard::new(stream, timeouts.stall));
             let connection = builder.serve_connection(stream, service).with_upgrades();
             let mut connection = pin!(connection);
@@ -125,7 +128,7 @@ pub async fn accept(listener: &mut TcpListener) -> io::Result<TcpStream> {
 
 #[cfg(test)]
 mod tests {
-    use axum::routing::get;
+    use axum::routing::{get, post};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -145,6 +148,23 @@ mod tests {
             // It may be cut in any way.
             let _ = cut.unwrap_or_else(|_| panic!("{beginning:?} was waited for"));
             assert_eq!(answer.ends_with("hello"), beginning.ends_with("GET /"), "{beginning:?}: {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_never_finishes_its_body_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = Router::new().route("/", post(async |body: String| body));
+        let timeouts = Timeouts { stall: Duration::from_millis(200), ..Timeouts::default() };
+        tokio::spawn(serve(listener, router, timeouts, std::future::pending()));
+        for body in ["Content-Length: 4\r\n\r\nha", "Transfer-Encoding: chunked\r\n\r\n2\r\nha\r\n"] {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(format!("POST / HTTP/1.1\r\nHost: x\r\n{body}").as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            let cut = tokio::time::timeout(Duration::from_secs(20), stream.read_to_string(&mut answer)).await;
+            cut.unwrap_or_else(|_| panic!("{body:?} was waited for")).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{body:?}: {answer}");
         }
     }
 }

@@ -283,6 +283,28 @@ async fn a_poll_waits_10_s_and_a_session_lives_15_s_without_one() {
     assert_eq!(ask(&mut router, Method::GET, ben, "").await["status"], 410);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_waits_for_its_turn_when_the_session_ends_joins_nothing() {
+    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
+    let options = hub::Options {
+        hub_longpoll: true,
+        hub_database: "none".to_owned(),
+        hub_rate: 1,
+        ..Default::default()
+    };
+    let hub = Hub::new(&options, &context, Topics::new()).await.expect("no database to fail");
+    let router = hub.router(&Origins::new(&[], Exposure::Loopback));
+    let opened = ask(&mut router.clone(), Method::GET, "", "").await;
+    let token = format!("&token={}", opened["token"].as_str().expect("a token"));
+    let post = async |body: &'static str| ask(&mut router.clone(), Method::POST, &token, body).await;
+    let heartbeat = r#"[null,"1","phoenix","heartbeat",{}]"#;
+    assert_eq!(post(heartbeat).await["status"], 200);
+    // The first is made to wait, and the others with it, in this order.
+    let (slow, garbage, join) = tokio::join!(post(heartbeat), post("[]"), post(JOIN));
+    assert_eq!([&slow["status"], &garbage["status"], &join["status"]], [200, 400, 410]);
+    assert_eq!(hub.census(), []);
+}
+
 #[tokio::test]
 async fn it_is_off_unless_asked_for() {
     let server = Server::start(&Options::default()).await;

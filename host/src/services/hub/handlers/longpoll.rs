@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::Mount;
 use super::admission::Denied;
-use super::pace::Pace;
+use super::rate_limit::RateLimit;
 use crate::services::hub::Hub;
 use crate::services::hub::state::rooms::Effects;
 use crate::services::hub::state::{Fatal, Socket};
@@ -52,7 +52,7 @@ struct Session {
     outbox: Arc<Outbox>,
     polled: Mutex<Instant>,
     /// Held by one POST after the other.
-    pace: tokio::sync::Mutex<Pace>,
+    rate: tokio::sync::Mutex<RateLimit>,
 }
 
 #[derive(Serialize)]
@@ -151,7 +151,7 @@ fn open(hub: &Hub, uri: &Uri, headers: &HeaderMap) -> Response {
         socket: Mutex::new(socket),
         outbox,
         polled: Mutex::new(Instant::now()),
-        pace: tokio::sync::Mutex::new(Pace::new(hub.inner.rate)),
+        rate: tokio::sync::Mutex::new(RateLimit::new(hub.inner.rate)),
     });
     if !hub.inner.sessions.insert(&token, &session) {
         return status(500);
@@ -222,10 +222,14 @@ async fn publish(hub: &Hub, session: &Session, token: &str, headers: &HeaderMap,
         None => false,
     };
     // One after the other, and no faster than they may come.
-    let mut pace = session.pace.lock().await;
+    let mut rate = session.rate.lock().await;
     let mut count = 0;
     let handled = hub.with_effects(|effects| {
         let mut socket = lock(&session.socket);
+        // Whoever ends the session closes the socket after that: what is joined from here on is left again.
+        if hub.inner.sessions.find(token).is_none() {
+            return Err(Refused::Gone);
+        }
         if has_lines {
             // To Phoenix an empty line is a message, too.
             let lines =
@@ -240,11 +244,12 @@ async fn publish(hub: &Hub, session: &Session, token: &str, headers: &HeaderMap,
         }
         Ok(socket.settle(true, effects)?)
     });
-    if let Some(wait) = pace.spend(count) {
+    if let Some(wait) = rate.spend(count) {
         tokio::time::sleep(wait).await;
     }
     match handled {
         Ok(()) => status(200),
+        Err(Refused::Gone) => status(410),
         Err(Refused::Base64) if strict => bare(StatusCode::INTERNAL_SERVER_ERROR),
         Err(Refused::Base64) => status(400),
         // What is no message ends a connection; the client's next poll finds the session gone.
@@ -260,6 +265,8 @@ async fn publish(hub: &Hub, session: &Session, token: &str, headers: &HeaderMap,
 /// Why what a client sent was not handled.
 #[derive(Debug, thiserror::Error)]
 enum Refused {
+    #[error("the session ended while the message waited for its turn")]
+    Gone,
     #[error("a line that is neither JSON nor base64")]
     Base64,
     #[error(transparent)]

@@ -2,8 +2,8 @@
 
 mod admission;
 pub(super) mod longpoll;
-mod pace;
 pub(super) mod page;
+mod rate_limit;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use http::{Method, StatusCode};
 
 use self::admission::subprotocol;
-use self::pace::Pace;
+use self::rate_limit::RateLimit;
 use super::Hub;
 use super::state::rooms::Effects;
 use super::state::{Admission, Fatal, Socket};
@@ -90,7 +90,7 @@ async fn connection(hub: Hub, mut ws: ws::Socket, admission: Admission) {
 
 async fn converse(hub: &Hub, ws: &mut ws::Socket, socket: &mut Socket) -> Ended {
     let grace = if hub.inner.shared.strict { STRICT_GRACE } else { GRACE };
-    let mut pace = Pace::new(hub.inner.rate);
+    let mut rate = RateLimit::new(hub.inner.rate);
     loop {
         let ready = if socket.is_leaving() {
             match tokio::time::timeout(grace, ws.ready()).await {
@@ -114,7 +114,7 @@ async fn converse(hub: &Hub, ws: &mut ws::Socket, socket: &mut Socket) -> Ended 
                 Ok(another) => more = another,
                 Err(ended) => return ended,
             }
-            if let Some(wait) = pace.spend(count) {
+            if let Some(wait) = rate.spend(count) {
                 if let Err(fatal) = hub.with_effects(|effects| socket.settle(true, effects)) {
                     return Ended::fatal(ws, fatal);
                 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// A second's worth of credit: beyond that a client is read more slowly, which it notices as its own buffers fill.
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     rate: f64,
     credit: f64,
     at: Instant,
 }
 
-impl Pace {
+impl RateLimit {
     pub(super) fn new(rate: u32) -> Self {
         let rate = f64::from(rate);
         Self { rate, credit: rate, at: Instant::now() }

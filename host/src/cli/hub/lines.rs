@@ -13,17 +13,17 @@ pub(super) async fn run(mut chat: Chat, room: &str, json: bool) -> anyhow::Resul
     let mut listening = false;
     loop {
         tokio::select! {
-            told = chat.next() => {
-                let Some(told) = told else { return Ok(None) };
-                match told {
+            event = chat.next() => {
+                let Some(event) = event else { return Ok(None) };
+                match event {
                     ChatEvent::Joined => listening = true,
                     ChatEvent::Offline { .. } => listening = false,
                     ChatEvent::Refused { response } => return Ok(Some(response)),
                     _ => {}
                 }
                 if json {
-                    say!("{}", serde_json::to_string(&told)?)?;
-                } else if let Some(line) = describe(&told, room) {
+                    say!("{}", serde_json::to_string(&event)?)?;
+                } else if let Some(line) = describe(&event, room) {
                     // One line for each, whatever was said.
                     say!("{}", line.replace('\n', " "))?;
                 }
@@ -40,15 +40,15 @@ pub(super) async fn run(mut chat: Chat, room: &str, json: bool) -> anyhow::Resul
     }
 }
 
-fn describe(told: &ChatEvent, room: &str) -> Option<String> {
-    let line = match told {
+fn describe(event: &ChatEvent, room: &str) -> Option<String> {
+    let line = match event {
         ChatEvent::Joined => format!("* you are in {room}"),
         ChatEvent::Shout { name, body, .. } => format!("{name}: {body}"),
-        ChatEvent::Came { name } => format!("* {name} is here"),
-        ChatEvent::Left { name } => format!("* {name} has left"),
+        ChatEvent::MemberJoined { name } => format!("* {name} is here"),
+        ChatEvent::MemberLeft { name } => format!("* {name} has left"),
         ChatEvent::Typing { name, typing: true } => format!("* {name} is typing"),
         ChatEvent::Typing { typing: false, .. } | ChatEvent::Refused { .. } => return None,
-        ChatEvent::Crowded { reason } => format!("* who is here is not known completely: {reason}"),
+        ChatEvent::MembersIncomplete { reason } => format!("* who is here is not known completely: {reason}"),
         ChatEvent::Unsent { body } => format!("* not sent: {body}"),
         ChatEvent::Offline { reason } => format!("* offline: {reason}"),
     };

@@ -133,8 +133,8 @@ impl Member {
             while !enough(self) {
                 match self.chat.next().await.expect("a chat goes on") {
                     ChatEvent::Joined => self.heard.push(Vec::new()),
-                    ChatEvent::Came { name } => drop(self.people.insert(name)),
-                    ChatEvent::Left { name } => drop(self.people.remove(&name)),
+                    ChatEvent::MemberJoined { name } => drop(self.people.insert(name)),
+                    ChatEvent::MemberLeft { name } => drop(self.people.remove(&name)),
                     ChatEvent::Shout { name, body, .. } => {
                         let number = body.parse().expect("numbers are said");
                         if name == self.name {
@@ -143,7 +143,7 @@ impl Member {
                             self.heard.last_mut().expect("nothing is heard before joining").push(number);
                         }
                     }
-                    ChatEvent::Crowded { reason } | ChatEvent::Refused { response: reason } => {
+                    ChatEvent::MembersIncomplete { reason } | ChatEvent::Refused { response: reason } => {
                         panic!("{reason}")
                     }
                     ChatEvent::Unsent { body } => self.unsent = body.parse().expect("numbers are said"),

@@ -184,6 +184,40 @@ async fn until(chat: &mut Chat, wanted: &ChatEvent) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_program_that_says_much_before_it_reads_is_not_held_up() {
+    const LINES: usize = 2000;
+    let server = Server::start(&Options::default()).await;
+    let url = format!("ws://{}", server.address);
+    let mut ann = Chat::connect(&url, "lobby", "ann", None).await.expect("a hub");
+    until(&mut ann, &ChatEvent::Joined).await;
+    let mut ben = Chat::connect(&url, "lobby", "ben", None).await.expect("a hub");
+    until(&mut ben, &ChatEvent::Joined).await;
+    // More than may wait to be read is on its way to Ann.
+    for line in 0..LINES {
+        let body = line.to_string();
+        ben.say(&body).await;
+        until(&mut ben, &ChatEvent::Shout { name: "ben".into(), body, kept: false }).await;
+    }
+    let say = async {
+        for line in 0..LINES {
+            ann.say(&line.to_string()).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, say).await.expect("nothing waits for what is not read");
+    let (mut heard, mut own) = (0, 0);
+    let listen = async {
+        while (heard, own) != (LINES, LINES) {
+            match ann.next().await.expect("not the end") {
+                ChatEvent::Shout { name, .. } if name == "ben" => heard += 1,
+                ChatEvent::Shout { .. } | ChatEvent::Unsent { .. } => own += 1,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, listen).await.expect("everything is said or given back");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn our_client_chats_and_comes_back_after_a_restart() {
     let server = Server::start(&Options::default()).await;
     let address = server.address;
@@ -191,14 +225,14 @@ async fn our_client_chats_and_comes_back_after_a_restart() {
     let mut ann = Chat::connect(&url, "lobby", "ann", None).await.expect("a hub");
     until(&mut ann, &ChatEvent::Joined).await;
     let mut ben = Chat::connect(&url, "lobby", "ben", None).await.expect("a hub");
-    until(&mut ann, &ChatEvent::Came { name: "ben".into() }).await;
+    until(&mut ann, &ChatEvent::MemberJoined { name: "ben".into() }).await;
     until(&mut ben, &ChatEvent::Joined).await;
     ben.typing(true).await;
     until(&mut ann, &ChatEvent::Typing { name: "ben".into(), typing: true }).await;
     ben.say("hello").await;
     until(&mut ann, &ChatEvent::Shout { name: "ben".into(), body: "hello".into(), kept: false }).await;
     ben.leave().await;
-    until(&mut ann, &ChatEvent::Left { name: "ben".into() }).await;
+    until(&mut ann, &ChatEvent::MemberLeft { name: "ben".into() }).await;
     server.stop().await;
     let offline = async { while !matches!(ann.next().await, Some(ChatEvent::Offline { .. })) {} };
     tokio::time::timeout(PATIENCE, offline).await.expect("the cut is told");

@@ -15,6 +15,9 @@ const KEPT: usize = 10_000;
 /// How many of our own lines can be called back.
 const RECALLED: usize = 100;
 
+/// How many characters a line may have that something is pasted into; the rest of that is left out.
+const LINE: usize = 4096;
+
 /// What a key asks for beyond the screen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
@@ -52,7 +55,7 @@ pub(super) struct State {
     /// Who is there, and whether they are typing.
     pub(super) people: BTreeMap<String, bool>,
     /// Why `people` may lack somebody.
-    pub(super) crowded: Option<String>,
+    pub(super) members_incomplete: Option<String>,
     pub(super) input: Input,
     /// How many rows of the log are below what is shown.
     pub(super) scroll: usize,
@@ -74,7 +77,7 @@ impl State {
             link: Link::Connecting,
             log: VecDeque::new(),
             people: BTreeMap::new(),
-            crowded: None,
+            members_incomplete: None,
             input: Input::default(),
             scroll: 0,
             unseen: 0,
@@ -102,14 +105,14 @@ impl State {
         match told {
             ChatEvent::Joined => {
                 self.link = Link::Online;
-                self.crowded = None;
+                self.members_incomplete = None;
                 self.note(at, &format!("you are in {}", self.room));
             }
             ChatEvent::Shout { name, body, kept } => {
                 let at = if *kept { "" } else { at };
                 self.add(at, Some(name), body);
             }
-            ChatEvent::Came { name } => {
+            ChatEvent::MemberJoined { name } => {
                 // Whoever is there when we come is listed, not announced.
                 let announced = self.people.contains_key(&self.name);
                 self.people.insert(printable(name), false);
@@ -117,7 +120,7 @@ impl State {
                     self.note(at, &format!("{name} is here"));
                 }
             }
-            ChatEvent::Left { name } => {
+            ChatEvent::MemberLeft { name } => {
                 self.people.remove(&printable(name));
                 // Of ourselves that is the connection before this one.
                 if printable(name) != self.name {
@@ -127,7 +130,7 @@ impl State {
             ChatEvent::Typing { name, typing } => {
                 self.people.insert(printable(name), *typing);
             }
-            ChatEvent::Crowded { reason } => self.crowded = Some(printable(reason)),
+            ChatEvent::MembersIncomplete { reason } => self.members_incomplete = Some(printable(reason)),
             ChatEvent::Unsent { body } => self.note(at, &format!("not sent: {body}")),
             // Every attempt fails the same way; it is told once.
             ChatEvent::Offline { reason } if self.link == Link::Offline(printable(reason)) => {}
@@ -165,9 +168,10 @@ impl State {
         Action::None
     }
 
-    /// Takes pasted text into the line; line breaks become blanks.
+    /// Takes pasted text into the line, as far as there is room; line breaks become blanks.
     pub(super) fn paste(&mut self, text: &str) -> Action {
-        for character in printable(text).chars() {
+        let room = LINE.saturating_sub(self.input.value().chars().count());
+        for character in printable(text).chars().take(room) {
             let character = if character == '\n' { ' ' } else { character };
             self.input.handle(tui_input::InputRequest::InsertChar(character));
         }

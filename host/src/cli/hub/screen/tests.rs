@@ -9,7 +9,7 @@ use super::view;
 use crate::services::hub::client::ChatEvent;
 
 fn came(name: &str) -> ChatEvent {
-    ChatEvent::Came { name: name.into() }
+    ChatEvent::MemberJoined { name: name.into() }
 }
 
 fn said(name: &str, body: &str) -> ChatEvent {
@@ -178,6 +178,18 @@ fn lines_are_edited_said_and_called_back() {
 }
 
 #[test]
+fn what_is_pasted_goes_where_the_cursor_is_and_fills_the_line_at_most() {
+    let mut state = joined();
+    press(&mut state, "ad←");
+    state.paste("b\nc");
+    assert_eq!(press(&mut state, "!"), Action::Type);
+    assert_eq!(state.input.value(), "ab c!d");
+    state.paste(&"x".repeat(1 << 20));
+    assert_eq!(state.input.value().len(), 4096);
+    assert!(state.input.value().ends_with("xxd"));
+}
+
+#[test]
 fn offline_nothing_is_said_and_the_line_is_kept() {
     let mut state = joined();
     let offline = || ChatEvent::Offline { reason: "refused".into() };
@@ -195,7 +207,7 @@ fn offline_nothing_is_said_and_the_line_is_kept() {
 fn many_people_are_counted_and_missing_ones_admitted() {
     let mut state = joined();
     hear(&mut state, (0..20).map(|number| came(&format!("somebody with a long name {number}"))));
-    hear(&mut state, [ChatEvent::Crowded { reason: "too many".into() }]);
+    hear(&mut state, [ChatEvent::MembersIncomplete { reason: "too many".into() }]);
     let (rows, _) = seen(&mut state, 64, 10);
     assert!(rows[0].ends_with("┌ 22 here ───────────┐"), "{rows:?}");
     assert!(rows[3].ends_with("│somebody with a lon…│"), "{rows:?}");

@@ -116,7 +116,7 @@ fn colour(name: &str) -> Style {
 
 fn draw_people(frame: &mut Frame<'_>, area: Rect, state: &State) {
     let mut block = Block::bordered().title(format!(" {} here ", state.people.len()));
-    if state.crowded.is_some() {
+    if state.members_incomplete.is_some() {
         block = block.title_bottom(" and more ".yellow());
     }
     let inside = block.inner(area);

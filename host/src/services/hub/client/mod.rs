@@ -4,8 +4,8 @@
 //! # async fn chat() -> Result<(), cloverleaf::services::hub::client::ConnectError> {
 //! use cloverleaf::services::hub::client::{Chat, ChatEvent};
 //! let mut chat = Chat::connect("ws://127.0.0.1:5000", "lobby", "robin", None).await?;
-//! while let Some(told) = chat.next().await {
-//!     match told {
+//! while let Some(event) = chat.next().await {
+//!     match event {
 //!         ChatEvent::Joined => chat.say("hello").await,
 //!         ChatEvent::Shout { name, body, .. } => println!("{name}: {body}"),
 //!         _ => {}
@@ -18,10 +18,10 @@
 //! **Bounds.** It is built of the session and the presence of the core, whose storage is of a fixed size: up to
 //! [`PEOPLE`] sessions of up to 128 bytes of name and as much of meta, messages of up to [`MESSAGE`] bytes. That is the
 //! 1 000 members for which the hub is made, in 0.5 MB, allocated once. In a larger room everything goes on, but
-//! whoever did not fit is missing from what is told of the people, and [`ChatEvent::Crowded`] says so.
+//! whoever did not fit is missing from what is told of the members, and [`ChatEvent::MembersIncomplete`] says so.
 
 mod connect;
-mod heard;
+mod replay_filter;
 mod task;
 
 pub use connect::ConnectError;
@@ -38,7 +38,7 @@ pub const MESSAGE: usize = 256 * 1024;
 /// How long a server may take to let us connect, or to read what we send.
 const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// How much may wait to be read before the room must wait in turn.
+/// How many events may wait to be read before the room must wait in turn, and how many commands to be carried out.
 const BACKLOG: usize = 1024;
 
 /// What a room tells.
@@ -63,12 +63,12 @@ pub enum ChatEvent {
         kept: bool,
     },
     /// Somebody came.
-    Came {
+    MemberJoined {
         /// Who.
         name: String,
     },
     /// Somebody left.
-    Left {
+    MemberLeft {
         /// Who.
         name: String,
     },
@@ -79,8 +79,8 @@ pub enum ChatEvent {
         /// Whether they are now.
         typing: bool,
     },
-    /// Something of the room was too large to be taken in: from now until we join again, people may be missing.
-    Crowded {
+    /// Something of the room was too large to be taken in: from now until we join again, members may be missing.
+    MembersIncomplete {
         /// What did not fit.
         reason: String,
     },
@@ -105,7 +105,7 @@ enum Command {
 /// A member of one room; dropping it leaves.
 #[derive(Debug)]
 pub struct Chat {
-    told: mpsc::Receiver<ChatEvent>,
+    events: mpsc::Receiver<ChatEvent>,
     commands: mpsc::Sender<Command>,
 }
 
@@ -123,19 +123,20 @@ impl Chat {
     ) -> Result<Self, ConnectError> {
         let target = connect::Target::new(url, token)?;
         let stream = target.connect().await?;
-        let (tell, told) = mpsc::channel(BACKLOG);
+        let (tell, events) = mpsc::channel(BACKLOG);
         let (commands, orders) = mpsc::channel(BACKLOG);
         tokio::spawn(task::Task::new(target, room, name, tell, orders).run(stream));
-        Ok(Self { told, commands })
+        Ok(Self { events, commands })
     }
 
     /// What happens next; `None` after [`leave`](Self::leave).
     pub async fn next(&mut self) -> Option<ChatEvent> {
-        self.told.recv().await
+        self.events.recv().await
     }
 
     /// Says something. Whether anybody hears it is told by its coming back as a [`ChatEvent::Shout`]; what cannot be sent
-    /// comes back as [`ChatEvent::Unsent`].
+    /// comes back as [`ChatEvent::Unsent`]. It waits while [many](BACKLOG) commands do, which are taken even while nobody
+    /// reads events; but who says thousands of things and never reads waits for good.
     pub async fn say(&self, body: &str) {
         let _ = self.commands.send(Command::Say(body.to_owned())).await;
     }

@@ -8,14 +8,14 @@ const REMEMBERED: usize = crate::services::hub::history::SHOWN as usize;
 
 /// The latest messages, as hashes.
 #[derive(Debug, Default)]
-pub(super) struct Heard {
+pub(super) struct ReplayFilter {
     state: RandomState,
     messages: VecDeque<u64>,
     /// Those of `messages` that may come again since the last join.
     again: VecDeque<u64>,
 }
 
-impl Heard {
+impl ReplayFilter {
     /// We have joined: what was heard so far may come again.
     pub(super) fn join(&mut self) {
         self.again.clone_from(&self.messages);
@@ -38,11 +38,11 @@ impl Heard {
 
 #[cfg(test)]
 mod tests {
-    use super::Heard;
+    use super::ReplayFilter;
 
     #[test]
     fn only_what_was_missed_is_new_after_a_rejoin() {
-        let mut heard = Heard::default();
+        let mut heard = ReplayFilter::default();
         heard.join();
         assert!(heard.hear("ann", "before", true), "kept, and never heard");
         assert!(heard.hear("ann", "hello", false));

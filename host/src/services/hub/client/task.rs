@@ -1,5 +1,7 @@
 //! The task of a chat: one connection after the other, the session and the presence fed from it.
 
+use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::time::Duration;
 
 use cloverleaf_core::driver::Clock;
@@ -8,18 +10,22 @@ use cloverleaf_core::machine::{Machine, Output};
 use cloverleaf_core::phoenix::presence::{self, Change};
 use cloverleaf_core::phoenix::session::{self, Event, reconnect_after};
 use cloverleaf_core::phoenix::wire::{Body, Version};
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt, StreamExt};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::connect::{Stream, Target};
-use super::heard::Heard;
-use super::{ChatEvent, Command, MESSAGE, PEOPLE, TIMEOUT};
+use super::replay_filter::ReplayFilter;
+use super::{BACKLOG, ChatEvent, Command, MESSAGE, PEOPLE, TIMEOUT};
 use crate::clock::TokioClock;
 
 /// One room, no pushes that wait for answers, text up to 512 bytes, 16 kB on the way out.
 type Session = session::Client<1, 1, 512, 16_384, MESSAGE>;
+
+/// How many events may wait in the task while commands are still taken: what one message tells at most, and as many more.
+const UNTOLD: usize = 2 * PEOPLE + BACKLOG;
 
 /// 64 kB of diffs may come before the state.
 type Presence = presence::Presence<PEOPLE, 128, 65_536>;
@@ -34,16 +40,16 @@ pub(super) struct Task {
     session: Box<Session>,
     people: People,
     clock: TokioClock,
-    tell: mpsc::Sender<ChatEvent>,
+    events: mpsc::Sender<ChatEvent>,
     orders: mpsc::Receiver<Command>,
 }
 
 /// What is known of the room.
 struct People {
     presence: Box<Presence>,
-    heard: Heard,
+    heard: ReplayFilter,
     /// That somebody is missing has been told since the last join.
-    crowded: bool,
+    incomplete: bool,
 }
 
 /// Why a connection is over.
@@ -57,7 +63,7 @@ impl Task {
         target: Target,
         room: &str,
         name: &str,
-        tell: mpsc::Sender<ChatEvent>,
+        events: mpsc::Sender<ChatEvent>,
         orders: mpsc::Receiver<Command>,
     ) -> Self {
         Self {
@@ -67,9 +73,13 @@ impl Task {
             topic: format!("room:{room}"),
             name: name.to_owned(),
             session: Box::new(Session::new(Version::V2)),
-            people: People { presence: Box::new(Presence::new()), heard: Heard::default(), crowded: false },
+            people: People {
+                presence: Box::new(Presence::new()),
+                heard: ReplayFilter::default(),
+                incomplete: false,
+            },
             clock: TokioClock::start(),
-            tell,
+            events,
             orders,
         }
     }
@@ -82,14 +92,14 @@ impl Task {
             // Anew each time: a channel that the server has closed is not joined again by itself.
             if self.session.join(self.clock.now(), &self.topic, params.as_bytes()).is_err() {
                 let response = "the name of the room or the user is too long".to_owned();
-                let _ = self.tell.send(ChatEvent::Refused { response }).await;
+                let _ = self.tell([ChatEvent::Refused { response }]).await;
                 return;
             }
             let connected = match first.take() {
                 Some(stream) => Ok(stream),
                 None => tokio::select! {
                     connected = self.target.connect() => connected,
-                    () = self.tell.closed() => return,
+                    () = self.events.closed() => return,
                 },
             };
             let over = match connected {
@@ -100,7 +110,7 @@ impl Task {
             match over {
                 Over::Left => return,
                 Over::Lost(reason) => {
-                    if self.tell.send(ChatEvent::Offline { reason }).await.is_err() {
+                    if self.tell([ChatEvent::Offline { reason }]).await.is_err() {
                         return;
                     }
                 }
@@ -113,54 +123,85 @@ impl Task {
     }
 
     /// Waits before the next attempt, during which nothing can be sent; the error is the end of the chat.
-    async fn wait(&mut self, span: Duration) -> Result<(), ()> {
+    async fn wait(&mut self, span: Duration) -> Result<(), Over> {
         let sleep = tokio::time::sleep(span);
         tokio::pin!(sleep);
         loop {
             tokio::select! {
                 () = &mut sleep => return Ok(()),
-                () = self.tell.closed() => return Err(()),
-                order = self.orders.recv() => match order {
-                    Some(Command::Say(body)) => {
-                        self.tell.send(ChatEvent::Unsent { body }).await.map_err(|_| ())?;
-                    }
-                    Some(Command::Typing(_)) => {}
-                    Some(Command::Leave) | None => return Err(()),
-                },
+                () = self.events.closed() => return Err(Over::Left),
+                order = self.orders.recv() => {
+                    let unsent = self.obey(order)?;
+                    self.tell(unsent).await?;
+                }
             }
         }
+    }
+
+    /// Tells what has happened. Commands are taken meanwhile: a program that waits to give one comes to read again.
+    async fn tell(&mut self, events: impl IntoIterator<Item = ChatEvent>) -> Result<(), Over> {
+        let mut events = VecDeque::from_iter(events);
+        while !events.is_empty() {
+            let order = tokio::select! {
+                room = self.events.reserve() => {
+                    let room = room.map_err(|_| Over::Left)?;
+                    if let Some(event) = events.pop_front() {
+                        room.send(event);
+                    }
+                    continue;
+                }
+                order = self.orders.recv(), if events.len() < UNTOLD => order,
+            };
+            events.extend(self.obey(order)?);
+        }
+        Ok(())
     }
 
     /// Lives through one connection.
     async fn converse(&mut self, stream: Stream) -> Over {
         let (mut sink, mut source) = stream.split();
         self.session.connected(self.clock.now());
+        let Err(over) = self.exchange(&mut sink, &mut source).await;
+        if matches!(over, Over::Left) {
+            let _ = self.session.leave(self.clock.now(), &self.topic);
+            let goodbye = async {
+                while let Output::Transmit(bytes) = self.session.poll() {
+                    let text = String::from_utf8_lossy(bytes).into_owned();
+                    let _ = sink.send(Message::text(text)).await;
+                }
+                let _ = sink.close().await;
+            };
+            // We go, whether the server reads that or not.
+            let _ = timeout(TIMEOUT, goodbye).await;
+        }
+        over
+    }
+
+    async fn exchange(
+        &mut self,
+        sink: &mut SplitSink<Stream, Message>,
+        source: &mut SplitStream<Stream>,
+    ) -> Result<Infallible, Over> {
+        let lost = |reason: &str| Over::Lost(reason.to_owned());
         loop {
             // Everything the session wants, then wait for one thing to happen.
             let deadline = loop {
-                let told = match self.session.poll() {
+                let events = match self.session.poll() {
                     Output::Transmit(bytes) => {
                         let text = String::from_utf8_lossy(bytes).into_owned();
                         match timeout(TIMEOUT, sink.send(Message::text(text))).await {
                             Ok(Ok(())) => continue,
-                            Ok(Err(error)) => return Over::Lost(error.to_string()),
-                            Err(_) => return Over::Lost("the server does not read".to_owned()),
+                            Ok(Err(error)) => return Err(lost(&error.to_string())),
+                            Err(_) => return Err(lost("the server does not read")),
                         }
                     }
-                    Output::Event(event) => match self.people.hear(&event) {
-                        Ok(told) => told,
-                        Err(over) => return over,
-                    },
+                    Output::Event(event) => self.people.hear(&event)?,
                     Output::Wait(deadline) => break deadline,
                 };
-                for told in told {
-                    if told == ChatEvent::Joined {
-                        self.tries = 0;
-                    }
-                    if self.tell.send(told).await.is_err() {
-                        return Over::Left;
-                    }
+                if events.contains(&ChatEvent::Joined) {
+                    self.tries = 0;
                 }
+                self.tell(events).await?;
             };
             let mut clock = self.clock;
             tokio::select! {
@@ -173,84 +214,64 @@ impl Task {
                     }
                     Some(Ok(Message::Close(frame))) => {
                         let code = frame.map_or(1005, |frame| frame.code.into());
-                        return Over::Lost(format!("the server closed the connection with code {code}"));
+                        return Err(lost(&format!("the server closed the connection with code {code}")));
                     }
                     Some(Ok(_)) => {}
-                    Some(Err(error)) => return Over::Lost(error.to_string()),
-                    None => return Over::Lost("the connection was cut".to_owned()),
+                    Some(Err(error)) => return Err(lost(&error.to_string())),
+                    None => return Err(lost("the connection was cut")),
                 },
                 () = clock.sleep_until(deadline) => self.session.handle_timeout(self.clock.now()),
-                order = self.orders.recv() => match order {
-                    Some(Command::Leave) | None => {
-                        let _ = self.session.leave(self.clock.now(), &self.topic);
-                        let goodbye = async {
-                            while let Output::Transmit(bytes) = self.session.poll() {
-                                let text = String::from_utf8_lossy(bytes).into_owned();
-                                let _ = sink.send(Message::text(text)).await;
-                            }
-                            let _ = sink.close().await;
-                        };
-                        // We go, whether the server reads that or not.
-                        let _ = timeout(TIMEOUT, goodbye).await;
-                        return Over::Left;
-                    }
-                    Some(order) => {
-                        if let Some(told) = self.obey(order)
-                            && self.tell.send(told).await.is_err()
-                        {
-                            return Over::Left;
-                        }
-                    }
-                },
-                () = self.tell.closed() => return Over::Left,
+                order = self.orders.recv() => {
+                    let unsent = self.obey(order)?;
+                    self.tell(unsent).await?;
+                }
+                () = self.events.closed() => return Err(Over::Left),
             }
         }
     }
 
     /// Hands an order to the session; answers what to tell when it cannot be carried out.
-    fn obey(&mut self, order: Command) -> Option<ChatEvent> {
+    fn obey(&mut self, order: Option<Command>) -> Result<Option<ChatEvent>, Over> {
         let (event, payload, body) = match order {
-            Command::Say(body) => {
+            Some(Command::Say(body)) => {
                 let payload = serde_json::json!({ "name": self.name, "body": body, "channel": self.room });
                 ("shout", payload, Some(body))
             }
-            Command::Typing(typing) => {
+            Some(Command::Typing(typing)) => {
                 let payload = serde_json::json!({ "username": self.name, "typing": typing });
                 ("user:typing", payload, None)
             }
-            Command::Leave => return None,
+            Some(Command::Leave) | None => return Err(Over::Left),
         };
-        match self.session.cast(self.clock.now(), &self.topic, event, payload.to_string().as_bytes()) {
-            Ok(()) => None,
-            // That we type is not worth a word.
-            Err(_) => body.map(|body| ChatEvent::Unsent { body }),
-        }
+        let cast = self.session.cast(self.clock.now(), &self.topic, event, payload.to_string().as_bytes());
+        // That we type is not worth a word.
+        Ok(body.filter(|_| cast.is_err()).map(|body| ChatEvent::Unsent { body }))
     }
 }
 
 impl People {
     /// What an event of the session means to people.
     fn hear(&mut self, event: &Event<'_>) -> Result<Vec<ChatEvent>, Over> {
-        let mut told = Vec::new();
+        let mut events = Vec::new();
         match *event {
             Event::Joined { .. } => {
                 self.presence.rejoin();
                 self.heard.join();
-                self.crowded = false;
-                told.push(ChatEvent::Joined);
+                self.incomplete = false;
+                events.push(ChatEvent::Joined);
             }
-            Event::Refused { response, .. } => told.push(ChatEvent::Refused { response: text(response) }),
+            Event::Refused { response, .. } => events.push(ChatEvent::Refused { response: text(response) }),
             // The session joins again by itself.
             Event::Failed { .. } => {
-                told.push(ChatEvent::Offline { reason: "the channel failed at the server".to_owned() });
+                events.push(ChatEvent::Offline { reason: "the channel failed at the server".to_owned() });
             }
             Event::Closed { .. } => return Err(Over::Lost("the server closed the channel".to_owned())),
             Event::Dead => return Err(Over::Lost("the server does not answer".to_owned())),
             Event::TooLong { length } => {
-                self.crowd(format!("a message of {length} bytes, more than {MESSAGE}"), &mut told);
+                self.miss(format!("a message of {length} bytes, more than {MESSAGE}"), &mut events);
             }
             Event::Message { event, payload: Body::Json(payload), personal, .. } => {
-                let mut tell = |change: Change<'_>| told.extend(describe(&change));
+                let mut tell = |change: Change<'_>| events.extend(describe(&change));
                 let result = match event.as_str() {
                     Some("presence_state") => self.presence.handle_state(payload, &mut tell),
                     Some("presence_diff") => self.presence.handle_diff(payload, &mut tell),
@@ -262,33 +283,33 @@ impl People {
                         };
                         let (name, body) = (said("name"), said("body"));
                         if self.heard.hear(&name, &body, personal) {
-                            told.push(ChatEvent::Shout { name, body, kept: personal });
+                            events.push(ChatEvent::Shout { name, body, kept: personal });
                         }
                         Ok(())
                     }
                     _ => Ok(()),
                 };
                 if let Err(error) = result {
-                    self.crowd(error.to_string(), &mut told);
+                    self.miss(error.to_string(), &mut events);
                 }
             }
             _ => {}
         }
-        Ok(told)
+        Ok(events)
     }
 
-    /// Tells, once for each join, that people may be missing.
-    fn crowd(&mut self, reason: String, told: &mut Vec<ChatEvent>) {
-        if !std::mem::replace(&mut self.crowded, true) {
-            told.push(ChatEvent::Crowded { reason });
+    /// Tells, once for each join, that members may be missing.
+    fn miss(&mut self, reason: String, events: &mut Vec<ChatEvent>) {
+        if !std::mem::replace(&mut self.incomplete, true) {
+            events.push(ChatEvent::MembersIncomplete { reason });
         }
     }
 }
 
 fn describe(change: &Change<'_>) -> Option<ChatEvent> {
     Some(match *change {
-        Change::Joined { key, first: true, .. } => ChatEvent::Came { name: key.to_owned() },
-        Change::Left { key, last: true, .. } => ChatEvent::Left { name: key.to_owned() },
+        Change::Joined { key, first: true, .. } => ChatEvent::MemberJoined { name: key.to_owned() },
+        Change::Left { key, last: true, .. } => ChatEvent::MemberLeft { name: key.to_owned() },
         Change::Updated { key, meta, .. } => {
             ChatEvent::Typing { name: key.to_owned(), typing: json::member(meta, "typing") == Some(b"true") }
         }

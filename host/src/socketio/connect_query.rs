@@ -18,6 +18,7 @@ use http::{StatusCode, Uri, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::MAX_MESSAGE;
+use crate::ws::frame::{self, Header, MASKED, put_length, unmask};
 
 /// A longer frame is passed on as it comes: a CONNECT packet is short.
 const MAX_FRAME: u64 = 4096;
@@ -40,7 +41,7 @@ pub(super) async fn polled(request: Request, next: Next) -> Response {
 }
 
 // payload = *( length ":" packet )      the length counts characters
-fn rewrite_payload(payload: &str) -> Option<String> {
+pub(super) fn rewrite_payload(payload: &str) -> Option<String> {
     let (mut rest, mut rewritten, mut changed) = (payload, String::with_capacity(payload.len()), false);
     while !rest.is_empty() {
         let (length, packets) = rest.split_once(':')?;
@@ -93,72 +94,38 @@ impl<S> Watched<S> {
             let here = self.raw.len().min(usize::try_from(self.passing).unwrap_or(usize::MAX));
             self.passing -= here as u64;
             self.ready.extend(self.raw.drain(..here));
-            match frame_length(&self.raw) {
-                Length::Unknown => return,
-                Length::NoFrame => self.blind = true,
-                Length::Known(length) if length > MAX_FRAME => self.passing = length,
-                Length::Known(length) if length > self.raw.len() as u64 => return,
-                Length::Known(length) => {
-                    let frame: Vec<u8> = self.raw.drain(..length as usize).collect();
-                    self.ready.extend(rewrite_frame(&frame).unwrap_or(frame));
-                }
+            let Some(header) = Header::parse(&self.raw) else { return };
+            let length = header.payload.saturating_add(header.length as u64);
+            if !header.masked {
+                // Clients must mask; whoever does not is the server's to refuse.
+                self.blind = true;
+            } else if length > MAX_FRAME {
+                self.passing = length;
+            } else if length > self.raw.len() as u64 {
+                return;
+            } else {
+                let frame: Vec<u8> = self.raw.drain(..length as usize).collect();
+                self.ready.extend(rewrite_frame(&frame, header).unwrap_or(frame));
             }
         }
         self.ready.append(&mut self.raw);
     }
 }
 
-enum Length {
-    Unknown,
-    Known(u64),
-    NoFrame,
-}
-
-fn header_length(frame: &[u8]) -> Option<usize> {
-    match frame.get(1)? & 0x7F {
-        127 => None,
-        126 => Some(8),
-        _ => Some(6),
-    }
-}
-
-/// The length of the masked frame that begins here.
-fn frame_length(bytes: &[u8]) -> Length {
-    let Some(second) = bytes.get(1) else { return Length::Unknown };
-    let extended = match (second & 0x80, second & 0x7F) {
-        // Clients must mask; whoever does not is the server's to refuse.
-        (0, _) => return Length::NoFrame,
-        (_, 127) => 8,
-        (_, 126) => 2,
-        (_, short) => return Length::Known(6 + u64::from(short)),
-    };
-    let Some(digits) = bytes.get(2..2 + extended) else { return Length::Unknown };
-    let payload = digits.iter().fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte));
-    Length::Known(payload.saturating_add(6 + extended as u64))
-}
-
-fn rewrite_frame(frame: &[u8]) -> Option<Vec<u8>> {
-    const TEXT: u8 = 0x81;
+fn rewrite_frame(frame: &[u8], header: Header) -> Option<Vec<u8>> {
+    const TEXT: u8 = frame::FIN | frame::TEXT;
     if *frame.first()? != TEXT {
         return None;
     }
-    let (head, payload) = frame.split_at_checked(header_length(frame)?)?;
-    let mask = head.get(head.len() - 4..)?;
-    let masked = |bytes: &[u8]| {
-        bytes.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask).collect::<Vec<u8>>()
-    };
-    let packet = rewrite(std::str::from_utf8(&masked(payload)).ok()?)?;
+    let (head, payload) = frame.split_at_checked(header.length)?;
+    let mask = head.last_chunk()?;
+    let mut payload = payload.to_vec();
+    unmask(&mut payload, *mask);
+    let mut packet = rewrite(std::str::from_utf8(&payload).ok()?)?.into_bytes();
+    unmask(&mut packet, *mask);
     let mut rewritten = vec![TEXT];
-    match u8::try_from(packet.len()) {
-        Ok(short) if short < 126 => rewritten.push(0x80 | short),
-        _ => {
-            rewritten.push(0x80 | 126);
-            rewritten.extend(u16::try_from(packet.len()).ok()?.to_be_bytes());
-        }
-    }
-    rewritten.extend_from_slice(mask);
-    rewritten.extend(masked(packet.as_bytes()));
-    Some(rewritten)
+    put_length(&mut rewritten, MASKED, packet.len());
+    Some([&rewritten, &mask[..], &packet].concat())
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, oneshot};
 
 use super::Line;
+use crate::ws::frame::Header;
 
 /// The signs of life of one client.
 #[derive(Debug, Default)]
@@ -155,31 +156,27 @@ impl Frames {
     }
 
     fn pass(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() {
-            if self.payload > 0 {
-                let count = bytes.len().min(usize::try_from(self.payload).unwrap_or(usize::MAX));
-                self.payload -= count as u64;
-                bytes = bytes.get(count..).unwrap_or_default();
-                continue;
-            }
-            if let (Some(place), Some(byte)) = (self.head.get_mut(self.length), bytes.first()) {
-                *place = *byte;
-            }
-            self.length += 1;
-            bytes = bytes.get(1..).unwrap_or_default();
-            let extended = match self.head[1] & 0x7F {
-                126 => 2,
-                127 => 8,
-                _ => 0,
+        loop {
+            let count = bytes.len().min(usize::try_from(self.payload).unwrap_or(usize::MAX));
+            self.payload -= count as u64;
+            bytes = bytes.get(count..).unwrap_or_default();
+            let Some(first) = bytes.first() else { return };
+            let (header, taken) = match Header::parse(bytes) {
+                Some(header) if self.length == 0 => (Some(header), header.length),
+                _ => (self.begin(*first), 1),
             };
-            if self.length == 2 + extended {
-                self.payload = match extended {
-                    0 => u64::from(self.head[1] & 0x7F),
-                    _ => self.head[2..2 + extended].iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
-                };
-                (self.head, self.length) = ([0; 10], 0);
+            bytes = bytes.get(taken..).unwrap_or_default();
+            if let Some(header) = header {
+                (self.payload, self.length) = (header.payload, 0);
             }
         }
+    }
+
+    /// Takes the next byte of a header that comes in pieces; gives the header when that was the last.
+    fn begin(&mut self, byte: u8) -> Option<Header> {
+        *self.head.get_mut(self.length)? = byte;
+        self.length += 1;
+        Header::parse(self.head.get(..self.length)?)
     }
 }
 

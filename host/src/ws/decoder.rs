@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use super::deflate;
-use super::frame::{CLOSE, CONTINUATION, Opening, PING, PONG, TEXT, Violation, close, unmask};
+use super::frame::{self, CLOSE, CONTINUATION, Opening, PING, PONG, TEXT, Violation, close, unmask};
 
 /// How much one client may send in one piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,22 +187,16 @@ impl Decoder {
         if !opening.masked {
             return Err(Violation::Protocol("a client must mask its frames"));
         }
-        let (length, at) = match (opening.length, bytes) {
-            (126, [_, _, a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 4),
-            (127, [_, _, a, b, c, d, e, f, g, h, ..]) => {
-                (u64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]), 10)
-            }
-            (126 | 127, _) => return Ok(None),
-            (short, _) => (u64::from(short), 2),
+        let Some(frame::Header { length: size, payload, .. }) = frame::Header::parse(bytes) else {
+            return Ok(None);
         };
         // Said at once, before anybody waits for the bytes.
-        let length = usize::try_from(length).map_err(|_| Violation::TooBig)?;
-        let size = at + 4;
+        let length = usize::try_from(payload).map_err(|_| Violation::TooBig)?;
         if length.saturating_add(size) > self.limits.frame {
             return Err(Violation::TooBig);
         }
-        let Some(&[a, b, c, d]) = bytes.get(at..size) else { return Ok(None) };
-        Ok(Some(Header { opening, mask: [a, b, c, d], length, size }))
+        let Some(mask) = bytes.get(..size).and_then(|header| header.last_chunk()) else { return Ok(None) };
+        Ok(Some(Header { opening, mask: *mask, length, size }))
     }
 
     /// Adds what has come of a payload to its message. Memory is taken as bytes come, not as the header promises.

@@ -37,18 +37,18 @@ impl Violation {
 }
 
 pub(super) const CONTINUATION: u8 = 0x0;
-pub(super) const TEXT: u8 = 0x1;
+pub(crate) const TEXT: u8 = 0x1;
 pub(super) const BINARY: u8 = 0x2;
 pub(super) const CLOSE: u8 = 0x8;
 pub(super) const PING: u8 = 0x9;
 pub(super) const PONG: u8 = 0xA;
 
 /// The bit of the last frame of a message.
-pub(super) const FIN: u8 = 0x80;
+pub(crate) const FIN: u8 = 0x80;
 /// The bit of a compressed message, in its first frame (RFC 7692, 6).
 pub(super) const COMPRESSED: u8 = 0x40;
 /// The bit of a masked payload.
-pub(super) const MASKED: u8 = 0x80;
+pub(crate) const MASKED: u8 = 0x80;
 
 /// The first two bytes of a frame (RFC 6455, 5.2).
 pub(super) struct Opening {
@@ -79,8 +79,32 @@ impl Opening {
     }
 }
 
+/// The lengths at the beginning of a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) masked: bool,
+    /// How long the header is, its mask included.
+    pub(crate) length: usize,
+    /// How long the payload is.
+    pub(crate) payload: u64,
+}
+
+impl Header {
+    /// Reads a header (RFC 6455, 5.2). `None` until it has come, but for its mask.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
+        let [_, second, rest @ ..] = bytes else { return None };
+        let masked = second & MASKED != 0;
+        let (length, payload) = match second & !MASKED {
+            126 => (4, u16::from_be_bytes(*rest.first_chunk()?).into()),
+            127 => (10, u64::from_be_bytes(*rest.first_chunk()?)),
+            short => (2, short.into()),
+        };
+        Some(Self { masked, length: length + if masked { 4 } else { 0 }, payload })
+    }
+}
+
 /// Writes a length in its shortest form, with the bit of the mask.
-pub(super) fn put_length(bytes: &mut impl BufMut, masked: u8, length: usize) {
+pub(crate) fn put_length(bytes: &mut impl BufMut, masked: u8, length: usize) {
     match (u8::try_from(length), u16::try_from(length)) {
         (Ok(short @ ..=125), _) => bytes.put_u8(masked | short),
         (_, Ok(long)) => {
@@ -95,7 +119,7 @@ pub(super) fn put_length(bytes: &mut impl BufMut, masked: u8, length: usize) {
 }
 
 /// Masks a payload, or takes the mask off: both are the same.
-pub(super) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
+pub(crate) fn unmask(payload: &mut [u8], mask: [u8; 4]) {
     let (words, rest) = payload.as_chunks_mut();
     for word in words {
         *word = (u32::from_ne_bytes(*word) ^ u32::from_ne_bytes(mask)).to_ne_bytes();

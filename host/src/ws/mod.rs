@@ -33,7 +33,7 @@
 pub mod client;
 mod decoder;
 mod deflate;
-mod frame;
+pub(crate) mod frame;
 mod outbox;
 mod socket;
 

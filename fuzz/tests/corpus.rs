@@ -7,6 +7,7 @@ type Target = (&'static str, fn(&[u8]));
 
 const TARGETS: &[Target] = &[
     ("bus_reassembly", cloverleaf_fuzz::bus_reassembly),
+    ("connect_query", cloverleaf_fuzz::connect_query),
     ("dfx_body", cloverleaf_fuzz::dfx_body),
     ("dfx_frame", cloverleaf_fuzz::dfx_frame),
     ("elm327_reply", cloverleaf_fuzz::elm327_reply),
@@ -16,6 +17,7 @@ const TARGETS: &[Target] = &[
     ("phoenix_client", cloverleaf_fuzz::phoenix_client),
     ("phoenix_frame", cloverleaf_fuzz::phoenix_frame),
     ("tscbm", cloverleaf_fuzz::tscbm),
+    ("ws_decoder", cloverleaf_fuzz::ws_decoder),
 ];
 
 #[test]

@@ -15,7 +15,7 @@ use axum::routing::get;
 use cloverleaf::auth::Exposure;
 use cloverleaf::config::Options;
 use cloverleaf::origin::Origins;
-use cloverleaf::serve::{Timeouts, serve};
+use cloverleaf::http_server::{Timeouts, serve};
 use cloverleaf::services::Context;
 use cloverleaf::services::obd::{self, Obd};
 use cloverleaf::socketio::{self, Incoming, Member};

@@ -5,7 +5,7 @@
 //!  app  config  dashboard    one router: Socket.IO, WebSocket, REST; only `app`, `config` and `cli` import services
 //!  services/*                events (serde) · state (pure) · handlers (I/O) · mod (wiring, differences)
 //!  car  road                 the link to the car; the simulated road
-//!  socketio  ws  serve       what services are served over; socketio_client speaks to others
+//!  socketio  ws  http_server what services are served over; socketio_client speaks to others
 //!  openapi  json             how the services with REST describe it; JSON as others write it
 //!  timeline                  the bounded bus on which everything that happens is published
 //!  transport  clock  auth    what the services and the core's drivers stand on
@@ -23,11 +23,11 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod dashboard;
+pub mod http_server;
 mod json;
 mod openapi;
 pub mod origin;
 pub mod road;
-pub mod serve;
 pub mod services;
 pub mod socketio;
 pub mod socketio_client;

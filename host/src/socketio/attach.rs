@@ -23,7 +23,7 @@ use tower::{Layer, Service};
 use super::connect_query::{Watched, polled};
 use super::line::{Line, Lines};
 use super::pulse::Beating;
-use crate::serve::{Connection, StallGuard};
+use crate::http_server::{Connection, StallGuard};
 
 /// How long the answer to the first poll may be: `0{"sid":…}`.
 const MAX_OPEN: usize = 4096;

@@ -57,7 +57,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use outbox::Stream;
 
-use crate::serve::Connection;
+use crate::http_server::Connection;
 
 /// How many bytes may wait for one client before it is too slow: 1 MiB.
 pub const QUEUE: usize = 1 << 20;
@@ -272,7 +272,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
-    use crate::serve::{Timeouts, serve};
+    use crate::http_server::{Timeouts, serve};
 
     #[tokio::test]
     async fn sockets_of_our_own_server_are_written_to_without_a_detour() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::Router;
 use cloverleaf::config::Options;
-use cloverleaf::serve::{Timeouts, serve};
+use cloverleaf::http_server::{Timeouts, serve};
 use cloverleaf::socketio::{self, Incoming, Member};
 use futures_util::{SinkExt, StreamExt};
 use socketioxide::extract::SocketRef;

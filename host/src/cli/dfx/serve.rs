@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use crate::auth::Exposure;
 use crate::cli::{interrupted, say};
 use crate::origin::Origins;
-use crate::serve::{Timeouts, serve};
+use crate::http_server::{Timeouts, serve};
 use crate::services::Context;
 use crate::services::dfx::{Dfx, Options};
 use crate::timeline::Bus;

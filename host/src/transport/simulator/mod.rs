@@ -29,7 +29,7 @@ pub use cable::Cable;
 use cable::Rate;
 use ecu::Car;
 
-use crate::serve;
+use crate::http_server;
 
 /// Bytes on their way in each direction of [`Simulator::plug_in`]; the writer waits when they are not read.
 const CABLE: usize = 4096;
@@ -175,7 +175,7 @@ impl Simulator {
     /// When the listener is none.
     pub async fn listen(&self, mut listener: TcpListener) -> io::Result<()> {
         loop {
-            let stream = serve::accept(&mut listener).await?;
+            let stream = http_server::accept(&mut listener).await?;
             let simulator = self.clone();
             tokio::spawn(async move {
                 if let Err(error) = simulator.attach(stream).await {

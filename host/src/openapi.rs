@@ -122,7 +122,11 @@ impl Document {
             described["security"] = json!([]);
         }
         for (status, what) in errors {
-            described["responses"][*status] = json!({"description": what, "content": content(&self.error)});
+            described["responses"][*status] = json!({"description": what});
+            // What is no error has no body: 304.
+            if *status >= "400" {
+                described["responses"][*status]["content"] = content(&self.error);
+            }
         }
         self.describe(gives);
         if let Some(takes) = takes {

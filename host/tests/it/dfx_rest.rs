@@ -283,6 +283,55 @@ async fn what_is_documented_is_what_there_is() {
     }
 }
 
+#[test]
+fn every_operation_says_what_can_go_wrong_and_whether_it_needs_a_token() {
+    // Which statuses there are, and whether it needs no token.
+    let table = [
+        ("get /status", "200 400", true),
+        ("get /mimes", "200 400", true),
+        ("get /auth", "200 400 401", false),
+        ("post /users/auth", "200 400 401 413", true),
+        ("delete /users/auth", "200 400 401", false),
+        ("post /organizations/licenses", "200 400 401 413", true),
+        ("delete /organizations/licenses", "200 400 401", false),
+        ("post /organizations/auth", "200 400 401 413", true),
+        ("post /organizations/auth/token", "200 400 401 413", true),
+        ("post /auths/renew", "200 400 401 413", true),
+        ("post /auths/generateToken", "200 400 401 413", true),
+        ("get /measurements", "200 400 401", false),
+        ("post /measurements", "200 400 401 413", false),
+        ("get /measurements/{id}", "200 400 401 404", false),
+        ("delete /measurements/{id}", "200 400 401 404", false),
+        ("post /measurements/{id}/data", "200 400 401 404 413 429 503", false),
+        ("get /measurements/{id}/results/{chunk}", "200 400 401 404", false),
+        ("get /studies", "200 400 401", false),
+        ("get /studies/{id}", "200 400 401", false),
+        ("post /studies/sdkconfig", "200 304 400 401 413", false),
+    ];
+    let document = document();
+    let paths = document["paths"].as_object().expect("paths");
+    let all = paths.iter().flat_map(|(path, item)| {
+        item.as_object()
+            .into_iter()
+            .flatten()
+            .map(move |(method, operation)| (format!("{method} {path}"), operation))
+    });
+    let mut count = 0;
+    for (name, operation) in all {
+        let (_, statuses, open) =
+            table.iter().find(|(row, ..)| *row == name).unwrap_or_else(|| panic!("{name} is new"));
+        let responses = operation["responses"].as_object().expect("responses");
+        assert_eq!(responses.keys().cloned().collect::<Vec<_>>().join(" "), *statuses, "{name}");
+        assert_eq!(operation["security"] == json!([]), *open, "{name}");
+        count += 1;
+    }
+    assert_eq!(count, table.len());
+    let query = document["paths"]["/measurements"]["get"]["parameters"].as_array().expect("parameters");
+    let names: Vec<_> = query.iter().map(|parameter| &parameter["name"]).collect();
+    assert_eq!(names, ["limit", "offset", "StatusID", "StudyID", "UserProfileID", "PartnerID", "Mode"]);
+    assert_eq!(document["paths"]["/studies/sdkconfig"]["post"]["responses"]["304"].get("content"), None);
+}
+
 #[tokio::test]
 async fn answers_are_as_documented() {
     let server = Server::start(&Options::default()).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::routing::get;
-use cloverleaf_core::dfx::ROUTES;
+use cloverleaf_core::dfx::{Action, ROUTES};
 use serde_json::{Value, json};
 
 use super::events::{
@@ -12,23 +12,32 @@ use super::events::{
     ServerStatus, Token, Tokens,
 };
 use super::rest::named;
+use super::state::is_open;
 use crate::openapi::{Document, Operation, Shape, show};
 
 /// The result of one chunk: a route of REST alone.
 pub(super) const INTERMEDIATE: &str = "/measurements/{id}/results/{chunk}";
 
-/// What can go wrong with every request.
-const ERRORS: [(&str, &str); 2] = [
-    ("400", "what was sent is malformed; the message names what was expected"),
-    ("401", "the token is missing, invalid or expired"),
+/// What the list of measurements can be asked for.
+const QUERY: [(&str, &str); 7] = [
+    ("limit", "how many at most, a whole number; 50 if left out, and no more than that"),
+    ("offset", "how many of the newest are left out, a whole number"),
+    ("StatusID", "those that are this far alone"),
+    ("StudyID", "those of this study alone"),
+    ("UserProfileID", "those about this person alone"),
+    ("PartnerID", "those on behalf of this partner alone"),
+    ("Mode", "those of this mode alone"),
 ];
 
-/// What can go wrong with one about a measurement, too.
-const ERRORS_OF_MEASUREMENT: [(&str, &str); 4] = [
-    ERRORS[0],
-    ERRORS[1],
+/// What else than 200 may be answered.
+const STATUSES: [(&str, &str); 7] = [
+    ("304", "the client's configuration is the newest"),
+    ("400", "what was sent is malformed; the message names what was expected"),
+    ("401", "the token, or what is to give one, is missing, invalid or expired"),
     ("404", "there is no such measurement"),
+    ("413", "the body is too long"),
     ("429", "the chunk came before it can have been measured"),
+    ("503", "the server ends"),
 ];
 
 /// Served to programs, and as a page to browsers.
@@ -46,41 +55,46 @@ pub fn document() -> Value {
     let mimes = || text("ID").with("Name", Shape::text()).with("Mime", Shape::text()).list();
     #[rustfmt::skip]
     let table = [
-        ("General.Status",                  "whether the server is up",                None,                                Shape::of::<ServerStatus>()),
-        ("General.MimeTypes",               "the content types of payloads",           None,                                mimes()),
-        ("General.VerifyToken",             "whether the token is good",               None,                                Shape::object()),
-        ("Users.Login",                     "logs a user in",                          Some(Shape::of::<Login>()),          Shape::of::<Tokens>()),
-        ("Users.Logout",                    "takes the token back",                    None,                                Shape::object()),
-        ("Measurements.Retrieve",           "a measurement with its results",          None,                                Shape::of::<Retrieved>()),
-        ("Measurements.List",               "measurements, the newest first",          None,                                Shape::of::<Listed>().list()),
-        ("Measurements.Create",             "starts a measurement",                    Some(Shape::of::<Create>()),         Shape::of::<Created>()),
-        ("Measurements.Data",               "adds a chunk",                            Some(Shape::of::<Data>()),           Shape::of::<DataAck>()),
-        ("Measurements.Remove",             "forgets a measurement",                   None,                                Shape::object()),
-        ("Organizations.RegisterLicense",   "makes this machine a device",             Some(Shape::of::<RegisterLicense>()), Shape::of::<Registered>()),
-        ("Organizations.UnregisterLicense", "takes the device's token back",           None,                                Shape::object()),
-        ("Organizations.Login",             "logs an organisation in",                 Some(Shape::of::<Login>()),          Shape::of::<Tokens>()),
-        ("Organizations.LoginWithToken",    "whether a token is good",                 Some(Shape::of::<Token>()),          Shape::of::<Token>()),
-        ("Studies.Retrieve",                "a study",                                 None,                                study()),
-        ("Studies.List",                    "all studies",                             None,                                study().list()),
-        ("Studies.GetConfig",               "what the SDK needs to know of a study",   Some(Shape::object()),               config()),
-        ("Auths.RenewToken",                    "new tokens for a pair that ends with it", Some(Shape::of::<Tokens>()),         Shape::of::<Tokens>()),
-        ("Auths.GenerateToken",             "more tokens for a pair",                  Some(Shape::of::<Tokens>()),         Shape::of::<Tokens>()),
+        ("General.Status",                  "whether the server is up",                None,                                  Shape::of::<ServerStatus>(),  "400"),
+        ("General.MimeTypes",               "the content types of payloads",           None,                                  mimes(),                      "400"),
+        ("General.VerifyToken",             "whether the token is good",               None,                                  Shape::object(),              "400 401"),
+        ("Users.Login",                     "logs a user in",                          Some(Shape::of::<Login>()),            Shape::of::<Tokens>(),        "400 401 413"),
+        ("Users.Logout",                    "takes the token back",                    None,                                  Shape::object(),              "400 401"),
+        ("Measurements.Retrieve",           "a measurement with its results",          None,                                  Shape::of::<Retrieved>(),     "400 401 404"),
+        ("Measurements.List",               "measurements, the newest first",          None,                                  Shape::of::<Listed>().list(), "400 401"),
+        ("Measurements.Create",             "starts a measurement",                    Some(Shape::of::<Create>()),           Shape::of::<Created>(),       "400 401 413"),
+        ("Measurements.Data",               "adds a chunk",                            Some(Shape::of::<Data>()),             Shape::of::<DataAck>(),       "400 401 404 413 429 503"),
+        ("Measurements.Remove",             "forgets a measurement",                   None,                                  Shape::object(),              "400 401 404"),
+        ("Organizations.RegisterLicense",   "makes this machine a device",             Some(Shape::of::<RegisterLicense>()),  Shape::of::<Registered>(),    "400 401 413"),
+        ("Organizations.UnregisterLicense", "takes the device's token back",           None,                                  Shape::object(),              "400 401"),
+        ("Organizations.Login",             "logs an organisation in",                 Some(Shape::of::<Login>()),            Shape::of::<Tokens>(),        "400 401 413"),
+        ("Organizations.LoginWithToken",    "whether a token is good",                 Some(Shape::of::<Token>()),            Shape::of::<Token>(),         "400 401 413"),
+        ("Studies.Retrieve",                "a study",                                 None,                                  study(),                      "400 401"),
+        ("Studies.List",                    "all studies",                             None,                                  study().list(),               "400 401"),
+        ("Studies.GetConfig",               "what the SDK needs to know of a study",   Some(Shape::object()),                 config(),                     "304 400 401 413"),
+        ("Auths.RenewToken",                "new tokens for a pair that ends with it", Some(Shape::of::<Tokens>()),           Shape::of::<Tokens>(),        "400 401 413"),
+        ("Auths.GenerateToken",             "more tokens for a pair",                  Some(Shape::of::<Tokens>()),           Shape::of::<Tokens>(),        "400 401 413"),
     ];
-    for (name, summary, takes, gives) in table {
+    let described = |statuses: &str| -> Vec<_> {
+        STATUSES.into_iter().filter(|(status, _)| statuses.split(' ').any(|other| other == *status)).collect()
+    };
+    for (name, summary, takes, gives, statuses) in table {
         let Some(route) = ROUTES.iter().find(|route| route.name == name) else { continue };
         let (method, path) = (&route.method.to_ascii_lowercase(), &named(route.path));
-        let errors: &[_] = if path.starts_with("/measurements/") { &ERRORS_OF_MEASUREMENT } else { &ERRORS };
-        document.add(Operation { method, path, query: &[], summary, takes, gives, open: false, errors });
+        let query: &[_] = if name == "Measurements.List" { &QUERY } else { &[] };
+        let open = Action::new(route.number).is_some_and(is_open);
+        let errors = &described(statuses);
+        document.add(Operation { method, path, summary, query, takes, gives, errors, open });
     }
     document.add(Operation {
         method: "get",
         path: INTERMEDIATE,
-        query: &[],
         summary: "the result of a chunk; an empty object until there is one",
+        query: &[],
         takes: None,
         gives: Shape::of::<Outcome>(),
+        errors: &described("400 401 404"),
         open: false,
-        errors: &ERRORS_OF_MEASUREMENT,
     });
     let description = "The REST twins of the DFX API, here and below <code>/dfx</code>. Tokens go into \
         <code>Authorization: Bearer</code>.";

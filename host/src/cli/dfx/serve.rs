@@ -8,8 +8,8 @@ use tokio::net::TcpListener;
 
 use crate::auth::Exposure;
 use crate::cli::{interrupted, say};
-use crate::origin::Origins;
 use crate::http_server::{Timeouts, serve};
+use crate::origin::Origins;
 use crate::services::Context;
 use crate::services::dfx::{Dfx, Options};
 use crate::timeline::Bus;

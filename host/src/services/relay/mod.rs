@@ -55,7 +55,7 @@ use socketioxide::extract::SocketRef;
 use tokio::task::JoinHandle;
 
 use self::events::MonitorId;
-use self::handlers::Switchboard;
+use self::handlers::Server;
 use self::state::{Access, Grant, Settings};
 use super::Context;
 use crate::auth::Exposure;
@@ -154,7 +154,7 @@ impl Options {
 /// The running relay; clones share it.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    switchboard: Arc<Switchboard>,
+    server: Arc<Server>,
     summary: String,
 }
 
@@ -169,7 +169,7 @@ impl Relay {
         };
         let summary =
             format!("device   users and monitors of the relay · Socket.IO on / and {NAMESPACE}{who}");
-        Self { switchboard: Switchboard::start(settings, context.timeline.clone()), summary }
+        Self { server: Server::start(settings, context.timeline.clone()), summary }
     }
 
     /// What is served and where, for people.
@@ -185,7 +185,7 @@ impl Relay {
 
     /// A socket connected with this auth payload.
     pub fn join(&self, socket: &SocketRef, auth: &Value) -> Client {
-        self.switchboard.join(socket, socketio::token(socket, auth))
+        self.server.join(socket, socketio::token(socket, auth))
     }
 
     /// Makes a part of this program a monitor, which needs no key. `execute` is given one command after the other; what
@@ -196,12 +196,12 @@ impl Relay {
         F: FnMut(String) -> R + Send + 'static,
         R: Future<Output = Result<String, String>> + Send + 'static,
     {
-        self.switchboard.attach(id, execute)
+        self.server.attach(id, execute)
     }
 
     /// How many sockets, monitors and unfinished commands there are.
     #[must_use]
     pub fn census(&self) -> state::Census {
-        self.switchboard.census()
+        self.server.census()
     }
 }

@@ -7,12 +7,12 @@ use tokio::sync::mpsc;
 
 use super::super::events::{Request, Text, decode};
 use super::super::state::Input;
-use super::Switchboard;
+use super::Server;
 use super::link::Peer;
 
 /// A monitor's place in the relay, which does not live longer for it. It is left when this is dropped.
 pub(super) struct Local {
-    pub(super) switchboard: Weak<Switchboard>,
+    pub(super) server: Weak<Server>,
     pub(super) peer: Peer,
 }
 
@@ -35,8 +35,8 @@ impl Local {
     }
 
     fn input(&self, input: Input<'_>) {
-        if let Some(switchboard) = self.switchboard.upgrade() {
-            switchboard.input(self.peer, input);
+        if let Some(server) = self.server.upgrade() {
+            server.input(self.peer, input);
         }
     }
 }

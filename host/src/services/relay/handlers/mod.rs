@@ -37,7 +37,7 @@ const PROBE: &str = "relay probe";
 
 /// The state with its sockets.
 #[derive(Debug)]
-pub(super) struct Switchboard {
+pub(super) struct Server {
     inner: Mutex<Inner>,
     timeline: Bus,
     started: Instant,
@@ -58,7 +58,7 @@ struct Inner {
     next: Peer,
 }
 
-impl Switchboard {
+impl Server {
     /// A relay without clients and the task of its timers, which ends with it.
     pub(super) fn start(settings: Settings, timeline: Bus) -> Arc<Self> {
         let timers = Arc::new(Notify::new());
@@ -71,23 +71,23 @@ impl Switchboard {
             ticking: false,
             next: 0,
         };
-        let switchboard = Arc::new(Self {
+        let server = Arc::new(Self {
             inner: Mutex::new(inner),
             timeline,
             started: Instant::now(),
             probing,
             timers: timers.clone(),
         });
-        tokio::spawn(run_timers(Arc::downgrade(&switchboard), timers));
-        switchboard
+        tokio::spawn(run_timers(Arc::downgrade(&server), timers));
+        server
     }
 
     /// A socket has connected, perhaps with a token.
     pub(super) fn join(self: &Arc<Self>, socket: &SocketRef, token: Option<String>) -> Client {
         let link = Link::Socket(Outlet::new(socket));
         let audible = Line::of(socket).is_some();
-        let peer = self.locked(|switchboard, inner| inner.open(switchboard.now(), link, token, audible));
-        Client { switchboard: self.clone(), peer, is_alone: socket.ns() == NAMESPACE }
+        let peer = self.locked(|server, inner| inner.open(server.now(), link, token, audible));
+        Client { server: self.clone(), peer, is_alone: socket.ns() == NAMESPACE }
     }
 
     /// Become a monitor within this program, by a task that executes commands. `None` when the id is taken.
@@ -97,15 +97,15 @@ impl Switchboard {
         R: Future<Output = Result<String, String>> + Send + 'static,
     {
         let (sender, commands) = mpsc::channel(1);
-        let peer = self.locked(|switchboard, inner| {
-            let peer = inner.open(switchboard.now(), Link::Local(sender), None, false);
+        let peer = self.locked(|server, inner| {
+            let peer = inner.open(server.now(), Link::Local(sender), None, false);
             let attached = inner.state.attach(peer, id, &mut inner.out);
             if !attached {
-                inner.forget(switchboard.now(), peer);
+                inner.forget(server.now(), peer);
             }
             attached.then_some(peer)
         })?;
-        let local = Local { switchboard: Arc::downgrade(self), peer };
+        let local = Local { server: Arc::downgrade(self), peer };
         Some(tokio::spawn(local.run(commands, execute)))
     }
 
@@ -124,11 +124,11 @@ impl Switchboard {
     }
 
     fn input(self: &Arc<Self>, peer: Peer, input: Input<'_>) {
-        self.locked(|switchboard, inner| {
+        self.locked(|server, inner| {
             if matches!(input, Input::Closed) {
                 inner.links.remove(&peer);
             }
-            inner.state.handle(switchboard.now(), peer, input, &mut inner.out);
+            inner.state.handle(server.now(), peer, input, &mut inner.out);
         });
     }
 
@@ -207,20 +207,20 @@ impl Switchboard {
             return inner.drop_slow(self.now(), to);
         }
         if !was_blocked && let Some(line) = link.blocked() {
-            let switchboard = Arc::downgrade(self);
+            let server = Arc::downgrade(self);
             tokio::spawn(socketio::catch_up(line, move || {
-                let Some(switchboard) = switchboard.upgrade() else { return true };
-                switchboard.lock().links.get_mut(&to).is_none_or(Link::work_off)
+                let Some(server) = server.upgrade() else { return true };
+                server.lock().links.get_mut(&to).is_none_or(Link::work_off)
             }));
         }
     }
 
     fn probe(self: &Arc<Self>, inner: &Inner, peer: Peer) {
         let Some(link) = inner.links.get(&peer) else { return };
-        let switchboard = Arc::downgrade(self);
+        let server = Arc::downgrade(self);
         let alive = move || {
-            if let Some(switchboard) = switchboard.upgrade() {
-                switchboard.input(peer, Input::Alive);
+            if let Some(server) = server.upgrade() {
+                server.input(peer, Input::Alive);
             }
         };
         let Some(socket) = link.socket() else {
@@ -239,7 +239,7 @@ impl Switchboard {
     }
 }
 
-impl Drop for Switchboard {
+impl Drop for Server {
     fn drop(&mut self) {
         self.timers.notify_one();
     }
@@ -280,14 +280,14 @@ impl Inner {
 }
 
 /// Let time pass for the state while anything waits for it.
-async fn run_timers(switchboard: Weak<Switchboard>, timers: Arc<Notify>) {
+async fn run_timers(server: Weak<Server>, timers: Arc<Notify>) {
     loop {
         timers.notified().await;
         loop {
             // Between two ticks the task holds nothing that keeps the relay alive. The first waits, too: a relay whose
             // commands are over at once wakes this task now and then, and not for each.
             tokio::time::sleep(TICK).await;
-            match switchboard.upgrade().map(|switchboard| switchboard.tick()) {
+            match server.upgrade().map(|server| server.tick()) {
                 None => return,
                 Some(false) => break,
                 Some(true) => {}
@@ -300,7 +300,7 @@ async fn run_timers(switchboard: Weak<Switchboard>, timers: Arc<Notify>) {
 #[derive(Clone, Debug)]
 pub struct Client {
     // Not the socket: its event handlers own this, and it would keep itself alive.
-    switchboard: Arc<Switchboard>,
+    server: Arc<Server>,
     peer: Peer,
     /// On the relay's own namespace, which no other service shares.
     is_alone: bool,
@@ -322,17 +322,17 @@ impl Member for Client {
     /// that.
     fn handle(&self, incoming: Incoming<'_>) {
         let request = Request::parse(&incoming.event, incoming.data);
-        self.switchboard.locked(|switchboard, inner| {
+        self.server.locked(|server, inner| {
             inner.ack = incoming.ack.map(|ack| (self.peer, ack));
             if let Some(request) = request {
                 let input = Input::Request(request);
-                inner.state.handle(switchboard.now(), self.peer, input, &mut inner.out);
+                inner.state.handle(server.now(), self.peer, input, &mut inner.out);
             }
         });
     }
 
     /// However it went: its monitor's id is free, its monitor's commands fail.
     fn leave(&self) {
-        self.switchboard.input(self.peer, Input::Closed);
+        self.server.input(self.peer, Input::Closed);
     }
 }

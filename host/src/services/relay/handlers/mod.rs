@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use self::link::{Link, Peer};
 use self::local::Local;
-use self::record::Way;
+use self::record::CommandRecord;
 use super::NAMESPACE;
 use super::events::{self, MonitorId, Request};
 use super::state::{Census, Input, Moment, Output, Settings, State};
@@ -187,7 +187,7 @@ impl Server {
             }
             Output::Record(record) => {
                 let topic = ["command/", record.monitor_id.as_str()].concat();
-                self.timeline.publish(Source::Device, topic, Value::later(Way(record)));
+                self.timeline.publish(Source::Device, topic, Value::later(CommandRecord(record)));
             }
         }
     }

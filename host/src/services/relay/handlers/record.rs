@@ -9,9 +9,9 @@ use super::super::state::Record;
 const SHOWN: usize = 200;
 
 /// What is published of a command that is over.
-pub(super) struct Way(pub(super) Box<Record>);
+pub(super) struct CommandRecord(pub(super) Box<Record>);
 
-impl Serialize for Way {
+impl Serialize for CommandRecord {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
         struct Shown<'a> {

@@ -201,7 +201,7 @@ impl Relay {
 
     /// How many sockets, monitors and unfinished commands there are.
     #[must_use]
-    pub fn census(&self) -> state::Census {
-        self.server.census()
+    pub fn counts(&self) -> state::Counts {
+        self.server.counts()
     }
 }

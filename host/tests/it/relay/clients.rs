@@ -9,7 +9,7 @@ use cloverleaf::auth::Exposure;
 use cloverleaf::config::Options as ServerOptions;
 use cloverleaf::services::relay::client::{ClientError, Membership, Notice, User, run_monitor};
 use cloverleaf::services::relay::events::MonitorId;
-use cloverleaf::services::relay::state::Census;
+use cloverleaf::services::relay::state::Counts;
 use cloverleaf::socketio_client::{Backoff, Options};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -228,7 +228,7 @@ async fn commands_of_a_lost_connection_are_not_carried_out() {
         assert!(matches!(other, Err(ClientError::Refused(_))));
         user.disconnect().await;
         let relay = relay.restart().await;
-        relay.becomes(Census { sockets: 1, ..Census::default() }).await;
+        relay.becomes(Counts { sockets: 1, ..Counts::default() }).await;
         go.notify_one();
         for expected in ["Unreported", "Skipped"] {
             assert_eq!(within(happens.recv()).await.unwrap(), expected);
@@ -334,7 +334,7 @@ async fn a_program_that_is_killed_takes_along_what_it_started() {
             assert_eq!(within(monitor.wait()).await.unwrap().code(), Some(0));
         }
         let _ = monitor.kill().await;
-        relay.becomes(Census::default()).await;
+        relay.becomes(Counts::default()).await;
     }
 }
 
@@ -384,7 +384,7 @@ async fn a_part_of_the_program_is_a_monitor_until_its_task_ends() {
     task.abort();
     let gone = json!({"reason": "Monitor disconnected"});
     assert_eq!(message(&mut replies).await, ("command failed".to_owned(), gone));
-    relay.becomes(Census { sockets: 1, ..Census::default() }).await;
+    relay.becomes(Counts { sockets: 1, ..Counts::default() }).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloverleaf::services::relay::events::Request;
-use cloverleaf::services::relay::state::{Census, Input, Output, Settings, State};
+use cloverleaf::services::relay::state::{Counts, Input, Output, Settings, State};
 use serde_json::value::RawValue;
 
 use super::script::{at, settings};
@@ -80,7 +80,7 @@ fn a_thousand_users_and_monitors_never_hear_of_each_others_commands() {
     }
     assert!(finished.iter().sum::<usize>() > 50_000);
     let unfinished = sent.iter().sum::<usize>() - finished.iter().sum::<usize>();
-    assert_eq!(state.census(), Census { sockets: 2 * COUNT, monitors: COUNT, commands: unfinished });
+    assert_eq!(state.counts(), Counts { sockets: 2 * COUNT, monitors: COUNT, commands: unfinished });
 }
 
 #[test]
@@ -98,6 +98,6 @@ fn a_hundred_thousand_reconnects_leave_nothing_behind() {
         state.handle(at(0.0), peer, Input::Closed, &mut out);
         out.clear();
     }
-    assert_eq!(state.census(), Census::default());
+    assert_eq!(state.counts(), Counts::default());
     assert!(state.is_idle());
 }

@@ -1,4 +1,4 @@
-//! What the tests over real sockets stand on: clients by hand, and a relay that can be asked for its census.
+//! What the tests over real sockets stand on: clients by hand, and a relay that can be asked for its counts.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use axum::Router;
 use cloverleaf::auth::Exposure;
 use cloverleaf::config::Options as ServerOptions;
 use cloverleaf::services::Context;
-use cloverleaf::services::relay::state::Census;
+use cloverleaf::services::relay::state::Counts;
 use cloverleaf::services::relay::{self, Relay};
 use cloverleaf::socketio;
 use cloverleaf::socketio_client::{self, Client, Event, Events, Options};
@@ -148,7 +148,7 @@ pub(super) fn alone(
     (service, socketio::attach(Router::new(), layer), timeline, io)
 }
 
-/// The relay alone on a port, so that its census can be asked.
+/// The relay alone on a port, so that its counts can be asked.
 pub(super) struct Alone {
     pub(super) service: Relay,
     pub(super) timeline: Bus,
@@ -188,15 +188,15 @@ impl Alone {
         Options::new(&format!("http://{}/relay", self.address)).unwrap()
     }
 
-    /// Wait until the census is as given; time-outs of connections are not needed for that.
-    pub(super) async fn becomes(&self, census: Census) {
+    /// Wait until the counts is as given; time-outs of connections are not needed for that.
+    pub(super) async fn becomes(&self, counts: Counts) {
         tokio::time::timeout(PATIENCE, async {
-            while self.service.census() != census {
+            while self.service.counts() != counts {
                 tokio::task::yield_now().await;
             }
         })
         .await
-        .unwrap_or_else(|_| panic!("{:?} does not become {census:?}", self.service.census()));
+        .unwrap_or_else(|_| panic!("{:?} does not become {counts:?}", self.service.counts()));
     }
 }
 

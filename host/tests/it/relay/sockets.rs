@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use cloverleaf::auth::Exposure;
 use cloverleaf::services::relay;
-use cloverleaf::services::relay::state::Census;
+use cloverleaf::services::relay::state::Counts;
 use cloverleaf::socketio_client::{self, Disconnect, Event, Options};
 use cloverleaf::timeline::Source;
 use futures_util::SinkExt;
@@ -338,7 +338,7 @@ async fn ten_thousand_commands_arrive_in_order_and_each_ok_before_its_finish() {
         assert_eq!(accepted, COUNT);
     };
     tokio::join!(send, work, listen);
-    assert_eq!(relay.service.census(), Census { sockets: 2, monitors: 1, commands: 0 });
+    assert_eq!(relay.service.counts(), Counts { sockets: 2, monitors: 1, commands: 0 });
 }
 
 #[tokio::test]
@@ -396,7 +396,7 @@ async fn a_thousand_reconnects_leave_nothing_behind() {
         } else {
             monitor.socket.close(None).await.unwrap();
         }
-        relay.becomes(Census::default()).await;
+        relay.becomes(Counts::default()).await;
     }
     // A connection's tasks own all that it takes: when none of them is left, nothing is.
     tokio::time::timeout(PATIENCE, async {
@@ -476,8 +476,8 @@ async fn a_client_that_does_not_read_does_not_hold_up_the_others() {
             }
         }
         flood.abort();
-        let census = relay.service.census();
-        assert!(census.commands < most && census.monitors == 2, "{census:?}");
+        let counts = relay.service.counts();
+        assert!(counts.commands < most && counts.monitors == 2, "{counts:?}");
         let (_second, _replies) = introduced(relay.client(), "query", &id_of(1)).await;
     }
 }
@@ -524,7 +524,7 @@ async fn whoever_does_not_read_at_all_is_given_up() {
     let id = "i".repeat(200);
     let mut sent = 0;
     tokio::time::timeout(PATIENCE, async {
-        while relay.service.census() != Census::default() {
+        while relay.service.counts() != Counts::default() {
             sent += 1;
             let command = format!("42/relay,[\"command send\",{{\"command\":\"x\",\"id\":\"{id}\"}}]");
             // Fails once the connection has ended.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloverleaf::auth::Exposure;
-use cloverleaf::services::relay::state::Census;
+use cloverleaf::services::relay::state::Counts;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ async fn an_id_is_free_as_soon_as_its_monitor_is_gone_however_it_goes() {
             "close" => monitor.socket.close(None).await.unwrap(),
             _ => monitor.reset(),
         }
-        relay.becomes(Census::default()).await;
+        relay.becomes(Counts::default()).await;
         // The heartbeat would need 25 seconds to ask and 20 to give up.
         assert!(gone.elapsed() < Duration::from_secs(20), "{way} took {:?}", gone.elapsed());
     }
@@ -60,7 +60,7 @@ async fn an_id_is_free_at_once_if_its_monitor_goes_and_after_the_heartbeat_if_it
             _ => {}
         }
         assert_eq!(presence().await, false);
-        assert_eq!((begin.elapsed().as_secs(), relay.census().monitors), (seconds, 0), "{way}");
+        assert_eq!((begin.elapsed().as_secs(), relay.counts().monitors), (seconds, 0), "{way}");
     }
 }
 

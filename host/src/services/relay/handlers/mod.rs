@@ -24,7 +24,7 @@ use self::local::Local;
 use self::record::CommandRecord;
 use super::NAMESPACE;
 use super::events::{self, MonitorId, Request};
-use super::state::{Census, Input, Moment, Output, Settings, State};
+use super::state::{Counts, Input, Moment, Output, Settings, State};
 use crate::socketio::{self, Incoming, Line, Member, NOTHING, Outlet, Overflow};
 use crate::timeline::{Bus, Source, Value};
 
@@ -109,8 +109,8 @@ impl Server {
         Some(tokio::spawn(local.run(commands, execute)))
     }
 
-    pub(super) fn census(&self) -> Census {
-        self.lock().state.census()
+    pub(super) fn counts(&self) -> Counts {
+        self.lock().state.counts()
     }
 
     fn now(&self) -> Moment {

@@ -219,8 +219,8 @@ impl<P: Copy + Eq + Hash> State<P> {
 
     /// How many sockets, monitors and unfinished commands there are.
     #[must_use]
-    pub fn census(&self) -> Census {
-        Census {
+    pub fn counts(&self) -> Counts {
+        Counts {
             sockets: self.peers.len(),
             monitors: self.monitors.len(),
             commands: self.monitors.values().map(Monitor::unfinished).sum(),
@@ -230,7 +230,7 @@ impl<P: Copy + Eq + Hash> State<P> {
 
 /// How much a [`State`] holds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Census {
+pub struct Counts {
     /// Connected sockets.
     pub sockets: usize,
     /// Registered monitors.

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Exposure;
-use crate::car::{Car, orders};
+use crate::car::{Car, relay_commands};
 use crate::config::Options;
 use crate::dashboard;
 use crate::http_server::{Timeouts, serve};
@@ -259,7 +259,8 @@ fn offer_car(relay: &Relay, car: Car) -> MonitorId {
         let execute = move |command: String| {
             let car = car.clone();
             async move {
-                let line = orders::obey(&car, &command).await.map_err(|error| error.to_string())?;
+                let line =
+                    relay_commands::execute(&car, &command).await.map_err(|error| error.to_string())?;
                 Ok(line + "\n")
             }
         };

@@ -12,9 +12,9 @@ pub mod descriptions;
 mod item;
 pub mod j1939;
 mod link;
-pub mod orders;
 mod polling;
 mod reading;
+pub mod relay_commands;
 pub mod signals;
 pub mod value;
 

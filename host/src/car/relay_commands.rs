@@ -14,9 +14,9 @@ use super::{Car, QueryError};
 
 const HELP: &str = "obd query NAME | obd dtc | obd supports NAME | obd status | help";
 
-/// Why an order has no result.
+/// Why a command has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum OrderError {
+pub enum ExecuteError {
     /// Not one of the words.
     #[error("unknown command; try: {HELP}")]
     Unknown,
@@ -31,17 +31,17 @@ pub enum OrderError {
     Query(#[from] QueryError),
 }
 
-/// Carries out one order and returns one line without its end.
+/// Carries out one command and returns one line without its end.
 ///
 /// # Errors
-/// [`OrderError`]
-pub async fn obey(car: &Car, text: &str) -> Result<String, OrderError> {
+/// [`ExecuteError`]
+pub async fn execute(car: &Car, text: &str) -> Result<String, ExecuteError> {
     let words: Vec<&str> = text.split_whitespace().collect();
     match words.as_slice() {
         ["obd", "query", name] => query(car, name).await.map(|value| value.to_string()),
         ["obd", "dtc"] => query(car, "GET_DTC").await.map(|value| value.to_string()),
         ["obd", "supports", name] => {
-            let item = car.find(name).ok_or_else(|| OrderError::Name((*name).to_owned()))?;
+            let item = car.find(name).ok_or_else(|| ExecuteError::Name((*name).to_owned()))?;
             Ok(car.supports(&item).to_string())
         }
         ["obd", "status"] => {
@@ -49,14 +49,14 @@ pub async fn obey(car: &Car, text: &str) -> Result<String, OrderError> {
             Ok(json!({"link": format!("{:?}", state.link), "trouble": state.trouble}).to_string())
         }
         ["help"] => Ok(HELP.to_owned()),
-        _ => Err(OrderError::Unknown),
+        _ => Err(ExecuteError::Unknown),
     }
 }
 
-async fn query(car: &Car, name: &str) -> Result<Value, OrderError> {
-    let item = car.find(name).ok_or_else(|| OrderError::Name(name.to_owned()))?;
+async fn query(car: &Car, name: &str) -> Result<Value, ExecuteError> {
+    let item = car.find(name).ok_or_else(|| ExecuteError::Name(name.to_owned()))?;
     if !item.only_reads() {
-        return Err(OrderError::NotReading(name.to_owned()));
+        return Err(ExecuteError::NotReading(name.to_owned()));
     }
     let reading = car.query(&item).await?;
     Ok(serde_json::to_value(reading.to_timeline()?).unwrap_or_default())

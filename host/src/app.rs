@@ -42,7 +42,7 @@ pub enum BuildError {
     Dashboard(#[from] dashboard::UnknownName),
     /// The folder of static files.
     #[error(transparent)]
-    Static(#[from] static_files::NoFolder),
+    Static(#[from] static_files::NotADirectory),
     /// The hub's database cannot be opened.
     #[error(transparent)]
     Hub(#[from] hub::history::OpenError),
@@ -109,7 +109,7 @@ impl App {
         let router = dashboard::routes(&options.dashboard, parts)?;
         let router = router.merge(octane::rest::routes(Arc::clone(&road)));
         let router = dfx.at_root(router.merge(dfx.routes()));
-        let router = static_files::below(router, options.static_files.as_deref())?;
+        let router = static_files::with_fallback(router, options.static_files.as_deref())?;
         // The guard is outermost so that it also answers for the Socket.IO transports.
         let origins = Origins::new(&options.allow_origin, exposure);
         // The hub checks origins as Phoenix does, the guard all others.

@@ -131,5 +131,5 @@ async fn a_folder_of_static_files_is_served_where_no_service_is() {
     std::fs::remove_dir_all(&folder).expect("the temporary folder");
     let gone = App::new(&Options { static_files: Some(folder.clone()), ..Options::default() }).await;
     let error = gone.expect_err("no folder").to_string();
-    assert_eq!(error, format!("--static: {} is no folder", folder.display()));
+    assert_eq!(error, format!("--static: {} is not a directory", folder.display()));
 }

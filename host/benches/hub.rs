@@ -41,7 +41,7 @@ fn main() {
 }
 
 async fn serve_hub() {
-    let context = Context { timeline: Bus::remembering(), exposure: Exposure::Loopback };
+    let context = Context { timeline: Bus::with_latest(), exposure: Exposure::Loopback };
     let hub = Hub::new(&Options::default(), &context, Topics::new()).await.unwrap();
     let listener = listen().await;
     let router = hub.router(&Origins::new(&[], Exposure::Loopback));

@@ -85,7 +85,7 @@ impl App {
     /// As [`new`](Self::new).
     pub async fn with_topics(options: &Options, topics: hub::Topics) -> Result<Self, BuildError> {
         let (layer, io) = socketio::server();
-        let timeline = Bus::remembering();
+        let timeline = Bus::with_latest();
         let end = CancellationToken::new();
         let exposure = Exposure::of(options.listen);
         let context = Context { timeline: timeline.clone(), exposure };

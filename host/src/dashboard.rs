@@ -171,7 +171,7 @@ fn events(dashboard: &Dashboard) -> impl Stream<Item = Result<Event, Infallible>
     // Dropped with the stream, when the reader leaves.
     let watcher = dashboard.car.watcher();
     watcher.watch(dashboard.watched.iter().cloned());
-    let (present, future) = dashboard.timeline.follow();
+    let (present, future) = dashboard.timeline.subscribe_with_latest();
     let plan = json("plan", &dashboard.plan);
     let present = present.into_iter().map(|entry| json("present", &*entry));
     let future = stream::unfold((future, watcher), async |(mut future, watcher)| {

@@ -1,7 +1,7 @@
 //! The timeline: one bounded bus on which every service publishes what happens, when, and to whom.
 //!
 //! Publishing never waits and never fails. Each subscriber has room for [`CAPACITY`] entries; one that falls
-//! further behind loses the oldest and is told how many ([`Missed`]). A bus that [remembers](Bus::remembering) keeps
+//! further behind loses the oldest and is told how many ([`Missed`]). A bus [with the latest](Bus::with_latest) keeps
 //! the newest entry of every topic for who comes late, [`TOPICS`] of each kind at most.
 
 mod latest;
@@ -79,7 +79,7 @@ impl Bus {
     }
 
     /// A bus that remembers the newest entry of every topic.
-    pub fn remembering() -> Self {
+    pub fn with_latest() -> Self {
         Self { latest: Some(Arc::default()), ..Self::new() }
     }
 
@@ -114,7 +114,7 @@ impl Bus {
     }
 
     /// What is remembered, oldest first, and everything published from now on.
-    pub fn follow(&self) -> (Vec<Arc<Entry>>, Subscriber) {
+    pub fn subscribe_with_latest(&self) -> (Vec<Arc<Entry>>, Subscriber) {
         let latest = self.latest.as_ref().map(|latest| lock(latest));
         let present = latest.as_deref().map(Latest::entries).unwrap_or_default();
         (present, self.subscribe())
@@ -174,11 +174,11 @@ mod tests {
 
     #[tokio::test]
     async fn who_follows_gets_the_present_and_then_the_future() {
-        let bus = Bus::remembering();
+        let bus = Bus::with_latest();
         bus.publish(Source::Car, "RPM", Value::Bool(false));
         bus.publish(Source::Road, "gate/1", Value::Bool(false));
         bus.publish(Source::Car, "RPM", Value::Bool(true));
-        let (present, mut future) = bus.follow();
+        let (present, mut future) = bus.subscribe_with_latest();
         bus.publish(Source::Crew, "room:lobby/shout", Value::Bool(true));
         let topics: Vec<_> = present.iter().map(|entry| entry.topic.as_str()).collect();
         assert_eq!(topics, ["gate/1", "RPM"]);
@@ -190,8 +190,8 @@ mod tests {
     fn without_memory_or_reader_nothing_is_made() {
         let bus = Bus::new();
         assert!(!bus.is_watched());
-        assert!(Bus::remembering().is_watched());
-        let (present, reader) = bus.follow();
+        assert!(Bus::with_latest().is_watched());
+        let (present, reader) = bus.subscribe_with_latest();
         assert!(present.is_empty() && bus.is_watched());
         drop(reader);
         assert!(!bus.is_watched());

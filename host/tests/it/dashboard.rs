@@ -193,7 +193,7 @@ async fn how_the_car_is_connected_is_on_the_timeline() {
 
 #[tokio::test]
 async fn what_somebody_asks_of_the_car_is_on_the_timeline_in_clean_json() {
-    let bus = Bus::remembering();
+    let bus = Bus::with_latest();
     let car = Car::connect(car::Options::default(), bus.clone());
     car.wait_connected(Duration::from_secs(60)).await.unwrap();
     for (name, value) in [
@@ -202,7 +202,7 @@ async fn what_somebody_asks_of_the_car_is_on_the_timeline_in_clean_json() {
         ("RPM", |it| it["unit"] == "rpm"),
     ] {
         car.query(&car.find(name).unwrap()).await.unwrap();
-        let (present, _) = bus.follow();
+        let (present, _) = bus.subscribe_with_latest();
         let entry = present.iter().find(|entry| entry.topic == name).unwrap_or_else(|| panic!("no {name}"));
         assert_eq!(entry.source, Source::Car);
         let shown = serde_json::to_value(&entry.value).unwrap();

@@ -84,7 +84,7 @@ impl Topic for Timeline {
             ));
         }
         let filter = Filter { source, topics };
-        let (present, future) = self.bus.follow();
+        let (present, future) = self.bus.subscribe_with_latest();
         let entries: Vec<&Entry> =
             present.iter().map(Arc::as_ref).filter(|entry| filter.lets(entry)).collect();
         let response = Payload::of(&json!({ "entries": entries }));

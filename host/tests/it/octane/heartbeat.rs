@@ -21,7 +21,7 @@ async fn within() -> (Arc<Octane>, Way) {
     let (layer, io) = socketio::server();
     // Old clients are on the root namespace before they ask for anything.
     io.ns("/", async || ());
-    let context = Context { timeline: Bus::remembering(), exposure: Exposure::Loopback };
+    let context = Context { timeline: Bus::with_latest(), exposure: Exposure::Loopback };
     let road = octane::start(&options().octane, &context, &io).await.unwrap();
     (road, Way::Within(socketio::attach(Router::new(), layer)))
 }

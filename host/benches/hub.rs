@@ -1,8 +1,8 @@
 //! The hub against a raw tokio-tungstenite broadcast, in interleaved rounds of one run: only the ratios count.
 //!
 //! `cargo bench -p cloverleaf --bench hub`. Each server is a process of its own on one core (if `taskset` is there) with
-//! one worker; the load is on another. The hub is as `cloverleaf serve` has it: rooms with presence, messages that are
-//! kept, and a timeline that remembers. Every delivery is counted; a round with a lost one does not end.
+//! one worker; the load is on another. The hub is `cloverleaf serve` as it is: rooms with presence, messages that are kept,
+//! a timeline, and a road that is simulated beside it. Every delivery is counted; a round with a lost one does not end.
 
 use std::cell::{Cell, RefCell};
 use std::io::{BufRead, BufReader};
@@ -10,11 +10,6 @@ use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use cloverleaf::auth::Exposure;
-use cloverleaf::origin::Origins;
-use cloverleaf::services::Context;
-use cloverleaf::services::hub::{Hub, Options, Topics};
-use cloverleaf::timeline::Bus;
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::OwnedReadHalf;
@@ -22,31 +17,26 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Message;
 
+/// What is compared.
+const HUB: &str = "hub";
+const RAW: &str = "raw";
+
 const SUBSCRIBERS: usize = 1000;
 const ROUND: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let worker =
-        || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     match arguments.next().as_deref() {
-        Some("serve-hub") => worker().block_on(serve_hub()),
-        Some("serve-raw") => worker().block_on(serve_raw()),
+        Some(RAW) => {
+            let worker = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+            worker.unwrap().block_on(serve_raw());
+        }
         _ => {
             let load = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             tokio::task::LocalSet::new().block_on(&load, measure());
         }
     }
-}
-
-async fn serve_hub() {
-    let context = Context { timeline: Bus::with_latest(), exposure: Exposure::Loopback };
-    let hub = Hub::new(&Options::default(), &context, Topics::new()).await.unwrap();
-    let listener = listen().await;
-    let router = hub.router(&Origins::new(&[], Exposure::Loopback));
-    use axum::serve::ListenerExt;
-    axum::serve(listener.tap_io(|stream| stream.set_nodelay(true).unwrap()), router).await.unwrap();
 }
 
 /// Whatever a client sends goes to all clients, by way of a queue and a task for each.
@@ -97,7 +87,10 @@ struct Server {
 
 impl Server {
     fn start(which: &str) -> Self {
-        let program = std::env::current_exe().unwrap();
+        let (program, arguments) = match which {
+            HUB => (env!("CARGO_BIN_EXE_cloverleaf").into(), &["serve", "--listen", "127.0.0.1:0"][..]),
+            raw => (std::env::current_exe().unwrap(), &[raw][..]),
+        };
         let pinned = Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_ok();
         let mut command = if pinned {
             let mut command = Command::new("taskset");
@@ -106,10 +99,12 @@ impl Server {
         } else {
             Command::new(program)
         };
-        let mut child = command.arg(which).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        Self { child, port: line.trim().parse().unwrap() }
+        // The port alone, or `listening on http://127.0.0.1:PORT`.
+        let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
+        Self { child, port }
     }
 
     /// Resident memory in kB.
@@ -170,8 +165,8 @@ async fn measure() {
     for in_flight in [1, 16] {
         let mut ratios = Vec::new();
         for _ in 0..ROUNDS {
-            let hub = fan_out("serve-hub", in_flight).await;
-            let raw = fan_out("serve-raw", in_flight).await;
+            let hub = fan_out(HUB, in_flight).await;
+            let raw = fan_out(RAW, in_flight).await;
             println!("{in_flight:>10} {:>10.0} {:>10.0} {:>10.2}", hub / 1e3, raw / 1e3, hub / raw);
             ratios.push(hub / raw);
         }
@@ -210,7 +205,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 /// Deliveries a second with so many messages on their way at any time.
 async fn fan_out(which: &str, in_flight: usize) -> f64 {
     let server = Server::start(which);
-    let hub = which == "serve-hub";
+    let hub = which == HUB;
     let body = "x".repeat(140);
     let payload = format!(r#"{{"body":"{body}","channel":"bench","name":"robin"}}"#);
     let shouted = format!(r#"[null,null,"room:bench","shout",{payload}]"#);
@@ -292,7 +287,7 @@ async fn read(
 /// Memory in kB of a connection that has joined and says nothing.
 async fn idle() -> f64 {
     const COUNT: usize = 4000;
-    let server = Server::start("serve-hub");
+    let server = Server::start(HUB);
     let before = server.memory();
     let mut streams = Vec::new();
     for index in 0..COUNT {
@@ -341,7 +336,7 @@ async fn join(streams: Vec<TcpStream>) -> Vec<TcpStream> {
 
 /// Seconds until all who join know of all, and MB of memory.
 async fn storm() -> (f64, f64) {
-    let server = Server::start("serve-hub");
+    let server = Server::start(HUB);
     let mut streams = Vec::new();
     for _ in 0..SUBSCRIBERS {
         streams.push(server.connect("/socket/websocket?vsn=2.0.0").await);

@@ -47,7 +47,7 @@ impl Default for Timeouts {
 }
 
 /// What the server hands over to those who upgrade a connection.
-pub(crate) type Connection = TokioIo<StallGuard<TcpStream>>;
+pub(crate) type AcceptedStream = TokioIo<StallGuard<TcpStream>>;
 
 /// Serves connections until `shutdown` is ready, then waits for those that are open, no longer than they may take.
 ///
@@ -72,7 +72,7 @@ pub async fn serve(
         connections.spawn(async move {
             let router = router.into_service::<TimeoutBody<Incoming>>();
             let service = TowerToHyperService::new(RequestBodyTimeout::new(router, timeouts.stall));
-            let stream: Connection = TokioIo::new(StallGuard::new(stream, timeouts.stall));
+            let stream: AcceptedStream = TokioIo::new(StallGuard::new(stream, timeouts.stall));
             let connection = builder.serve_connection(stream, service).with_upgrades();
             let mut connection = pin!(connection);
             let ended = tokio::select! {

@@ -20,10 +20,10 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_util::either::Either;
 use tower::{Layer, Service};
 
-use super::connect_query::{Watched, polled};
-use super::line::{Line, Lines};
-use super::pulse::Beating;
-use crate::http_server::{Connection, StallGuard};
+use super::connect_query::{ConnectQueryStream, polled};
+use super::connection::{Connection, Connections};
+use super::liveness::MonitoredStream;
+use crate::http_server::{AcceptedStream, StallGuard};
 
 /// How long the answer to the first poll may be: `0{"sid":…}`.
 const MAX_OPEN: usize = 4096;
@@ -32,28 +32,28 @@ const MAX_OPEN: usize = 4096;
 pub fn attach(router: Router, layer: SocketIoLayer) -> Router {
     // One service behind both ways in, for it owns the sessions.
     let sockets = layer.layer(router);
-    let lines = Lines::default();
+    let connections = Connections::default();
     Router::new().fallback_service(sockets.clone()).layer(from_fn(move |mut request: Request, next: Next| {
-        let (mut sockets, lines) = (sockets.clone(), lines.clone());
+        let (mut sockets, connections) = (sockets.clone(), connections.clone());
         async move {
             if !request.uri().path().starts_with("/socket.io") {
                 return next.run(request).await;
             }
             let session = parameter(&request, "sid").map(str::to_owned);
-            let line = match &session {
-                Some(session) => lines.of(session),
-                None => Some(Arc::<Line>::default()),
+            let connection = match &session {
+                Some(session) => connections.of(session),
+                None => Some(Arc::<Connection>::default()),
             };
-            if let Some(line) = &line {
-                line.pulse.beat();
-                request.extensions_mut().insert(Arc::clone(line));
+            if let Some(connection) = &connection {
+                connection.liveness.heard();
+                request.extensions_mut().insert(Arc::clone(connection));
             }
             let is_old = parameter(&request, "EIO") == Some("3");
             if let Some((accept, upgrade, request)) = take_upgrade(&mut request) {
                 tokio::spawn(async move {
                     let (until_dropped, dropped) = oneshot::channel();
                     let stream = match upgrade.await {
-                        Ok(upgraded) => stream(upgraded, is_old, line, until_dropped),
+                        Ok(upgraded) => stream(upgraded, is_old, connection, until_dropped),
                         Err(error) => return tracing::debug!(%error, "a WebSocket did not come about"),
                     };
                     if let Err(error) = Service::call(&mut sockets, (stream, request)).await {
@@ -72,11 +72,11 @@ pub fn attach(router: Router, layer: SocketIoLayer) -> Router {
             if is_old && *request.method() == Method::POST {
                 return polled(request, next).await;
             }
-            match (session, line) {
-                (None, Some(line)) => learn(&lines, &line, next.run(request).await).await,
-                (Some(_), Some(line)) if *request.method() == Method::GET => {
+            match (session, connection) {
+                (None, Some(connection)) => learn(&connections, &connection, next.run(request).await).await,
+                (Some(_), Some(connection)) if *request.method() == Method::GET => {
                     // Whoever polls again has received what the last poll was answered with.
-                    line.flow.drain();
+                    connection.window.drain();
                     next.run(request).await
                 }
                 _ => next.run(request).await,
@@ -113,16 +113,16 @@ type Below = Either<StallGuard<TcpStream>, TokioIo<Upgraded>>;
 fn stream(
     upgraded: Upgraded,
     has_queries: bool,
-    line: Option<Arc<Line>>,
+    connection: Option<Arc<Connection>>,
     until_dropped: oneshot::Sender<Infallible>,
-) -> Either<Watched<Beating<Below>>, Beating<Below>> {
-    let (below, early) = match upgraded.downcast::<Connection>() {
+) -> Either<ConnectQueryStream<MonitoredStream<Below>>, MonitoredStream<Below>> {
+    let (below, early) = match upgraded.downcast::<AcceptedStream>() {
         Ok(parts) => (Either::Left(parts.io.into_inner()), parts.read_buf),
         Err(upgraded) => (Either::Right(TokioIo::new(upgraded)), Bytes::new()),
     };
-    // A session that is not known has no line, and no future.
-    let stream = Beating::new(below, early, line.unwrap_or_default(), until_dropped);
-    if has_queries { Either::Left(Watched::new(stream)) } else { Either::Right(stream) }
+    // A session that is not known has no connection, and no future.
+    let stream = MonitoredStream::new(below, early, connection.unwrap_or_default(), until_dropped);
+    if has_queries { Either::Left(ConnectQueryStream::new(stream)) } else { Either::Right(stream) }
 }
 
 /// The end of a session that polls. A WebSocket that breaks before its session has moved to it would leave the session
@@ -136,7 +136,7 @@ fn farewell(session: &str, is_old: bool) -> Request {
 }
 
 /// Reads the id of a new session from the answer to its first poll.
-async fn learn(lines: &Lines, line: &Arc<Line>, response: Response) -> Response {
+async fn learn(connections: &Connections, connection: &Arc<Connection>, response: Response) -> Response {
     if response.status() != StatusCode::OK {
         return response;
     }
@@ -148,7 +148,7 @@ async fn learn(lines: &Lines, line: &Arc<Line>, response: Response) -> Response 
     if let Some((session, _)) =
         open.and_then(|open| open.split_once("\"sid\":\"")).and_then(|(_, rest)| rest.split_once('"'))
     {
-        lines.remember(session, line);
+        connections.remember(session, connection);
     }
     Response::from_parts(parts, Body::from(body))
 }

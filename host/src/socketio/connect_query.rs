@@ -70,7 +70,7 @@ fn rewrite(packet: &str) -> Option<String> {
 }
 
 /// A client's stream of WebSocket frames, in which CONNECT packets with a query are rewritten.
-pub(super) struct Watched<S> {
+pub(super) struct ConnectQueryStream<S> {
     stream: S,
     /// Bytes that have come and are not a whole frame yet.
     raw: Vec<u8>,
@@ -83,7 +83,7 @@ pub(super) struct Watched<S> {
     blind: bool,
 }
 
-impl<S> Watched<S> {
+impl<S> ConnectQueryStream<S> {
     pub(super) fn new(stream: S) -> Self {
         Self { stream, raw: Vec::new(), ready: Vec::new(), taken: 0, passing: 0, blind: false }
     }
@@ -128,7 +128,7 @@ fn rewrite_frame(frame: &[u8], header: Header) -> Option<Vec<u8>> {
     Some([&rewritten, &mask[..], &packet].concat())
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ConnectQueryStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -167,7 +167,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ConnectQueryStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
@@ -262,7 +262,7 @@ mod tests {
             }
             drop(client);
             let mut received = Vec::new();
-            Watched::new(server).read_to_end(&mut received).await.unwrap();
+            ConnectQueryStream::new(server).read_to_end(&mut received).await.unwrap();
             assert!(received == expected, "in pieces of {size}");
         }
     }
@@ -278,7 +278,7 @@ mod tests {
             client.write_all(&sent).await.unwrap();
             drop(client);
             let mut received = Vec::new();
-            Watched::new(server).read_to_end(&mut received).await.unwrap();
+            ConnectQueryStream::new(server).read_to_end(&mut received).await.unwrap();
             assert_eq!(received, sent);
         }
     }

@@ -52,17 +52,18 @@ pub fn serve<M: Member>(
 ) {
     let before = |socket: SocketRef| {
         let gate = Arc::new(Gate::<M> { stage: Mutex::new(Stage::Early(Vec::new())) });
-        socket.on_fallback(Entrance(Arc::clone(&gate)));
-        socket.on_disconnect(Exit(Arc::clone(&gate)));
+        socket.on_fallback(OnEvent(Arc::clone(&gate)));
+        socket.on_disconnect(OnDisconnect(Arc::clone(&gate)));
         socket.extensions.insert(gate);
         ready(Ok::<(), Infallible>(()))
     };
-    let connected = move |Whole(it): Whole, socket: SocketRef, TryData(auth): TryData<serde_json::Value>| {
-        if let Some(gate) = socket.extensions.get::<Arc<Gate<M>>>() {
-            gate.open(&it, || join(&socket, auth.unwrap_or_default()));
-        }
-        ready(())
-    };
+    let connected =
+        move |ArcSocket(it): ArcSocket, socket: SocketRef, TryData(auth): TryData<serde_json::Value>| {
+            if let Some(gate) = socket.extensions.get::<Arc<Gate<M>>>() {
+                gate.open(&it, || join(&socket, auth.unwrap_or_default()));
+            }
+            ready(())
+        };
     io.ns(namespace, connected.with(before));
 }
 
@@ -92,9 +93,9 @@ impl<M: Member> Gate<M> {
 }
 
 /// A socket as acknowledgements need it.
-struct Whole(Arc<Socket>);
+struct ArcSocket(Arc<Socket>);
 
-impl FromConnectParts<LocalAdapter> for Whole {
+impl FromConnectParts<LocalAdapter> for ArcSocket {
     type Error = Infallible;
 
     fn from_connect_parts(socket: &Arc<Socket>, _: &Option<Value>) -> Result<Self, Infallible> {
@@ -103,10 +104,10 @@ impl FromConnectParts<LocalAdapter> for Whole {
 }
 
 /// Takes a socket's events.
-struct Entrance<M>(Arc<Gate<M>>);
+struct OnEvent<M>(Arc<Gate<M>>);
 
 // Not a closure: socketioxide would spawn what that returns, for each event.
-impl<M: Member> MessageHandler<LocalAdapter, ()> for Entrance<M> {
+impl<M: Member> MessageHandler<LocalAdapter, ()> for OnEvent<M> {
     fn call(&self, socket: Arc<Socket>, mut packet: Value, ack: Option<i64>) {
         let mut stage = self.0.lock();
         match &mut *stage {
@@ -119,9 +120,9 @@ impl<M: Member> MessageHandler<LocalAdapter, ()> for Entrance<M> {
 }
 
 /// Hears of a socket's end.
-struct Exit<M>(Arc<Gate<M>>);
+struct OnDisconnect<M>(Arc<Gate<M>>);
 
-impl<M: Member> DisconnectHandler<LocalAdapter, ()> for Exit<M> {
+impl<M: Member> DisconnectHandler<LocalAdapter, ()> for OnDisconnect<M> {
     fn call_with_defer(&self, socket: Arc<Socket>, _: DisconnectReason, remove: fn(Arc<Socket>)) {
         // At once: a client may connect again right behind, and while the old socket is there that is ignored.
         remove(socket);

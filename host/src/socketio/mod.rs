@@ -2,20 +2,22 @@
 //! from a client.
 //!
 //! ```text
-//!  attach     the server in front of a router             gate    from a socket to a member of a service
-//!  incoming   an event of a client                        outlet  the way back, on which nothing is lost
-//!  line       a connection: its pulse (does it live?) and its flow (how much is on its way?)
-//!  connect_query   what clients of Socket.IO 2 put into CONNECT
+//!  attach         the server in front of a router
+//!  gate           from a socket to a member of a service
+//!  incoming       an event of a client
+//!  send_queue     the way back, on which nothing is lost; what finds no room in the send_window waits
+//!  connection     what is known of one: its liveness and its send_window
+//!  connect_query  what clients of Socket.IO 2 put into CONNECT
 //! ```
 
 mod attach;
 mod connect_query;
-mod flow;
+mod connection;
 mod gate;
 mod incoming;
-mod line;
-mod outlet;
-mod pulse;
+mod liveness;
+mod send_queue;
+mod send_window;
 
 use std::time::Duration;
 
@@ -25,17 +27,17 @@ use socketioxide::layer::SocketIoLayer;
 use socketioxide::socket::Socket;
 
 pub use attach::attach;
-pub use flow::Flow;
+pub use connection::Connection;
 pub use gate::{Member, serve};
 pub use incoming::Incoming;
-pub use line::Line;
-pub use outlet::{MAX_WAITING, Message, Outlet, Overflow, catch_up};
-pub use pulse::Pulse;
+pub use liveness::Liveness;
+pub use send_queue::{MAX_WAITING, Message, Overflow, SendQueue, send_when_drained};
+pub use send_window::SendWindow;
 
 /// The largest WebSocket message or polling body a client may send, in bytes.
 pub const MAX_MESSAGE: usize = 1_000_000;
 
-/// How many packets fit into a client's queue. A [`Flow`] sees to it that there are fewer.
+/// How many packets fit into a client's queue. A [`SendWindow`] sees to it that there are fewer.
 pub const MAX_QUEUE: usize = 4096;
 
 /// The argument list `[]`: for events without data, and for acknowledgements, which clients with callbacks of no

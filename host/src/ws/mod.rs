@@ -57,7 +57,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 use outbox::Stream;
 
-use crate::http_server::Connection;
+use crate::http_server::AcceptedStream;
 
 /// How many bytes may wait for one client before it is too slow: 1 MiB.
 pub const QUEUE: usize = 1 << 20;
@@ -247,7 +247,7 @@ fn tokens(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
 /// The socket below an upgraded connection, with what had been read too far.
 fn unwrap(upgraded: Upgraded) -> std::io::Result<(Stream, bytes::Bytes)> {
     // As our own accept loop has it, and as axum's.
-    let upgraded = match upgraded.downcast::<Connection>() {
+    let upgraded = match upgraded.downcast::<AcceptedStream>() {
         Ok(parts) => return Ok((Stream::Tcp(parts.io.into_inner().into_inner()), parts.read_buf)),
         Err(upgraded) => upgraded,
     };

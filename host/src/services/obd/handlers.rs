@@ -18,7 +18,7 @@ use super::events::Response;
 use super::state::{Body, Input, Output, State, View};
 use crate::auth::Guard;
 use crate::car::{Car, Item, Watcher};
-use crate::socketio::{self, Incoming, Line, Member};
+use crate::socketio::{self, Connection, Incoming, Member};
 use crate::transport::serial;
 use crate::transport::simulator::{self, Simulator};
 
@@ -165,8 +165,9 @@ impl Inner {
                 Output::Reply(id, event, body) => reply(clients, id, event, &body),
                 Output::Push(id, response) => {
                     let Some(socket) = clients.sockets.get(&id) else { continue };
-                    // Values wait for room on the line, of which the newest are sent then.
-                    let has_room = Line::of(socket).is_none_or(|line| line.flow.take(VALUE));
+                    // Values wait for room on the connection, of which the newest are sent then.
+                    let has_room =
+                        Connection::of(socket).is_none_or(|connection| connection.window.take(VALUE));
                     let sent = has_room && socket.emit("watching", &*response).is_ok();
                     if !sent && socket.connected() {
                         clients.state.handle(view, Input::Full(id, response));
@@ -268,7 +269,7 @@ impl Inner {
 /// Tells every client that may use the car.
 fn broadcast(clients: &Clients, event: &str, body: &impl Serialize) {
     for (_, socket) in clients.sockets.iter().filter(|(id, _)| clients.state.admits(**id)) {
-        Line::charge(socket);
+        Connection::charge(socket);
         if socket.emit(event, body).is_err() {
             give_up(socket);
         }
@@ -279,7 +280,7 @@ fn broadcast(clients: &Clients, event: &str, body: &impl Serialize) {
 /// silence.
 fn reply(clients: &Clients, id: u64, event: &str, body: &Body) {
     let Some(socket) = clients.sockets.get(&id) else { return };
-    Line::charge(socket);
+    Connection::charge(socket);
     if socket.emit(event, body).is_err() {
         give_up(socket);
     }

@@ -11,7 +11,7 @@ use super::events::Credentials;
 use super::fanout::Fanout;
 use super::keys::Grant;
 use super::state::{ClientId, Input, Moment, Output, State};
-use crate::socketio::{self, Incoming, Member, Message, catch_up};
+use crate::socketio::{self, Incoming, Member, Message, send_when_drained};
 use crate::timeline::{Bus, Source, Value};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
@@ -105,7 +105,7 @@ impl Octane {
             let mut inner = self.lock();
             for robot in inner.fanout.members(&Channel::known("robot")) {
                 let (ask, asked) = oneshot::channel();
-                let question = Message::Question("robot_proxy", Arc::clone(&command), timeout, ask);
+                let question = Message::EventWithAck("robot_proxy", Arc::clone(&command), timeout, ask);
                 inner.fanout.send(robot, question);
                 answers.push(async move { asked.await.ok()?.await.ok() });
             }
@@ -168,12 +168,12 @@ impl Octane {
 
     /// Sees to it that whoever has been set apart gets what waits for them.
     fn look_after_slow_readers(&self, inner: &mut Inner) {
-        for (client, line) in inner.fanout.take_fallen_behind() {
+        for (client, connection) in inner.fanout.take_fallen_behind() {
             tracing::debug!(client, "reads slowly: its telemetry is conflated");
             let octane = Weak::clone(&self.this);
-            let work_off =
-                move || octane.upgrade().is_none_or(|octane| octane.lock().fanout.work_off(client));
-            tokio::spawn(catch_up(line, work_off));
+            let send_waiting =
+                move || octane.upgrade().is_none_or(|octane| octane.lock().fanout.send_waiting(client));
+            tokio::spawn(send_when_drained(connection, send_waiting));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who gets what is published, and what becomes of it when somebody reads slowly.
 //!
 //! Everybody is in the Socket.IO rooms of their channels, and a publication is encoded once for all. But before it is
-//! sent everybody is asked whether there is [room](crate::socketio::Flow) on the way to them. Whoever has none is *set
+//! sent everybody is asked whether there is [room](crate::socketio::SendWindow) on the way to them. Whoever has none is *set
 //! apart*: in a room that publications leave out, until what waits for them has been worked off:
 //!
 //! * messages, replies and acknowledgements wait in order, [`MAX_WAITING`](crate::socketio::MAX_WAITING) bytes at most;
@@ -24,14 +24,14 @@ use socketioxide::{BroadcastError, SocketError};
 
 use super::channel::Channel;
 use super::state::{ClientId, Publication};
-use crate::socketio::{Line, Message, Outlet};
+use crate::socketio::{Connection, Message, SendQueue};
 use latest::Latest;
 
 /// The room of those who are set apart. No channel is called that.
 const APART: &str = "apart";
 
 struct Peer {
-    outlet: Outlet,
+    queue: SendQueue,
     channels: HashSet<Channel>,
     /// What waits besides messages, for somebody who is set apart.
     apart: Option<Latest>,
@@ -41,18 +41,18 @@ struct Peer {
 #[derive(Default)]
 pub(super) struct Fanout {
     peers: HashMap<ClientId, Peer>,
-    /// Who is on a channel, and the line to them.
-    members: HashMap<Channel, HashMap<ClientId, Option<Arc<Line>>>>,
+    /// Who is on a channel, and the connection to them.
+    members: HashMap<Channel, HashMap<ClientId, Option<Arc<Connection>>>>,
     apart: HashSet<ClientId>,
     /// Who has been set apart since the last look.
-    fallen_behind: Vec<(ClientId, Arc<Line>)>,
+    fallen_behind: Vec<(ClientId, Arc<Connection>)>,
 }
 
 impl Fanout {
     pub(super) fn add(&mut self, client: ClientId, socket: &SocketRef) {
         // A socket that left and came again has the id it had. What was still done in its name is undone.
         socket.leave_all();
-        let peer = Peer { outlet: Outlet::new(socket), channels: HashSet::default(), apart: None };
+        let peer = Peer { queue: SendQueue::new(socket), channels: HashSet::default(), apart: None };
         self.peers.insert(client, peer);
     }
 
@@ -67,8 +67,8 @@ impl Fanout {
         if let Some(socket) = peer.socket() {
             socket.join(channel.name().to_owned());
         }
-        let line = peer.outlet.line().cloned();
-        self.members.entry(channel.clone()).or_default().insert(client, line);
+        let connection = peer.queue.connection().cloned();
+        self.members.entry(channel.clone()).or_default().insert(client, connection);
         peer.channels.insert(channel);
     }
 
@@ -102,14 +102,14 @@ impl Fanout {
     /// Says something to one client.
     pub(super) fn send(&mut self, client: ClientId, message: Message) {
         let Some(peer) = self.peers.get_mut(&client) else { return };
-        if let Err(overflow) = peer.outlet.send(message) {
+        if let Err(overflow) = peer.queue.send(message) {
             tracing::warn!(client, "{overflow}: it is disconnected");
             // What waits goes with it.
-            let socket = peer.outlet.socket().clone();
+            let socket = peer.queue.socket().clone();
             self.remove(client);
             // It is on its way out; a failure to say so changes nothing.
             let _ = socket.disconnect();
-        } else if peer.outlet.is_behind() {
+        } else if peer.queue.has_waiting() {
             self.set_apart(client);
         }
     }
@@ -130,7 +130,7 @@ impl Fanout {
         let bytes = publication.data.json().get().len();
         let (mut is_heard, mut late) = (false, Vec::new());
         for (at, channel) in publication.channels.iter().enumerate() {
-            for (client, line) in self.members.get(channel).into_iter().flatten() {
+            for (client, connection) in self.members.get(channel).into_iter().flatten() {
                 let is_again = || {
                     let channels = self.peers.get(client).map(|peer| &peer.channels);
                     channels.is_some_and(|its| publication.channels[..at].iter().any(|it| its.contains(it)))
@@ -139,7 +139,7 @@ impl Fanout {
                     continue;
                 }
                 let is_apart = !self.apart.is_empty() && self.apart.contains(client);
-                if is_apart || line.as_ref().is_some_and(|line| !line.flow.take(bytes)) {
+                if is_apart || connection.as_ref().is_some_and(|connection| !connection.window.take(bytes)) {
                     late.push(*client);
                 } else {
                     is_heard = true;
@@ -175,11 +175,11 @@ impl Fanout {
         let apart = self.apart.iter().find_map(|client| self.peers.get(client)?.socket());
         // `except` leaves out whoever it is called on, too: that is the sender, or somebody who is left out anyway.
         let to = match (sender, apart) {
-            (Some(sender), Some(_)) => sender.outlet.socket().to(rooms).except(APART),
-            (Some(sender), None) => sender.outlet.socket().to(rooms),
+            (Some(sender), Some(_)) => sender.queue.socket().to(rooms).except(APART),
+            (Some(sender), None) => sender.queue.socket().to(rooms),
             (None, Some(apart)) => apart.within(rooms).except(APART),
             (None, None) => match self.peers.values().next() {
-                Some(anybody) => anybody.outlet.socket().within(rooms),
+                Some(anybody) => anybody.queue.socket().within(rooms),
                 None => return,
             },
         };
@@ -192,30 +192,30 @@ impl Fanout {
         }
     }
 
-    /// Who has been set apart since the last look: each has to be [worked off](Self::work_off) as its line drains.
-    pub(super) fn take_fallen_behind(&mut self) -> Vec<(ClientId, Arc<Line>)> {
+    /// Who has been set apart since the last look: each has to be [worked off](Self::send_waiting) as its connection drains.
+    pub(super) fn take_fallen_behind(&mut self) -> Vec<(ClientId, Arc<Connection>)> {
         std::mem::take(&mut self.fallen_behind)
     }
 
     fn set_apart(&mut self, client: ClientId) {
         let Some(peer) = self.peers.get_mut(&client).filter(|peer| peer.apart.is_none()) else { return };
-        let (Some(socket), Some(line)) = (peer.socket(), peer.outlet.line()) else { return };
+        let (Some(socket), Some(connection)) = (peer.socket(), peer.queue.connection()) else { return };
         socket.join(APART);
-        self.fallen_behind.push((client, Arc::clone(line)));
+        self.fallen_behind.push((client, Arc::clone(connection)));
         peer.apart = Some(Latest::default());
         self.apart.insert(client);
     }
 
     /// Sends to somebody who is set apart what there is room for; answers whether that was all, or whether there is
     /// nobody.
-    pub(super) fn work_off(&mut self, client: ClientId) -> bool {
+    pub(super) fn send_waiting(&mut self, client: ClientId) -> bool {
         let Some(peer) = self.peers.get_mut(&client) else { return true };
-        if !peer.outlet.work_off() {
+        if !peer.queue.send_waiting() {
             return false;
         }
         if let Some(latest) = &mut peer.apart {
             while let Some(value) = latest.first() {
-                if !peer.outlet.try_send(value.event, value.data.json()) {
+                if !peer.queue.try_send(value.event, value.data.json()) {
                     return false;
                 }
                 latest.pop();
@@ -233,6 +233,6 @@ impl Fanout {
 impl Peer {
     /// The socket as long as it is connected. Afterwards its rooms may be those of the socket that follows it.
     fn socket(&self) -> Option<&SocketRef> {
-        Some(self.outlet.socket()).filter(|socket| socket.connected())
+        Some(self.queue.socket()).filter(|socket| socket.connected())
     }
 }

@@ -7,16 +7,16 @@ use socketioxide::extract::{AckSender, SocketRef};
 use tokio::sync::mpsc;
 
 use super::super::events::{Message, Text};
-use crate::socketio::{self, Line, Outlet, Overflow};
+use crate::socketio::{self, Connection, Overflow, SendQueue};
 
 /// A client of the relay, by a number that is never used again: who leaves and comes back on the same connection is
 /// another.
 pub(super) type Peer = u64;
 
-/// The way to a client. What finds no room waits in the [`Outlet`]; when more waits than may, the client is
+/// The way to a client. What finds no room waits in the [`SendQueue`]; when more waits than may, the client is
 /// disconnected.
 pub(super) enum Link {
-    Socket(Outlet),
+    Socket(SendQueue),
     /// There is room for the one command that the state gives such a monitor at a time.
     Local(mpsc::Sender<Text>),
 }
@@ -25,22 +25,22 @@ impl Link {
     /// The socket, unless it is a monitor within this program.
     pub(super) fn socket(&self) -> Option<&SocketRef> {
         match self {
-            Self::Socket(outlet) => Some(outlet.socket()),
+            Self::Socket(queue) => Some(queue.socket()),
             Self::Local(_) => None,
         }
     }
 
-    /// The line on which something waits for room.
-    pub(super) fn blocked(&self) -> Option<Arc<Line>> {
+    /// The connection on which something waits for room.
+    pub(super) fn blocked(&self) -> Option<Arc<Connection>> {
         match self {
-            Self::Socket(outlet) if outlet.is_behind() => outlet.line().cloned(),
+            Self::Socket(queue) if queue.has_waiting() => queue.connection().cloned(),
             _ => None,
         }
     }
 
     pub(super) fn emit(&mut self, message: Message) -> Result<(), Overflow> {
         match self {
-            Self::Socket(outlet) => outlet.emit(message.event, &message.payload, message.payload.bytes()),
+            Self::Socket(queue) => queue.emit(message.event, &message.payload, message.payload.bytes()),
             Self::Local(queue) => {
                 if let Some(command) = message.payload.command {
                     // Fails only when the monitor is about to leave.
@@ -62,16 +62,16 @@ impl Link {
     }
 
     /// Sends of what waits as much as there is room for; answers whether that was all.
-    pub(super) fn work_off(&mut self) -> bool {
+    pub(super) fn send_waiting(&mut self) -> bool {
         match self {
-            Self::Socket(outlet) => outlet.work_off(),
+            Self::Socket(queue) => queue.send_waiting(),
             Self::Local(_) => true,
         }
     }
 
     fn send(&mut self, message: socketio::Message) -> Result<(), Overflow> {
         match self {
-            Self::Socket(outlet) => outlet.send(message),
+            Self::Socket(queue) => queue.send(message),
             // Its queue ends with the link.
             Self::Local(_) => Ok(()),
         }

@@ -25,7 +25,7 @@ use self::record::CommandRecord;
 use super::NAMESPACE;
 use super::events::{self, MonitorId, Request};
 use super::state::{Counts, Input, Moment, Output, Settings, State};
-use crate::socketio::{self, Incoming, Line, Member, NOTHING, Outlet, Overflow};
+use crate::socketio::{self, Connection, Incoming, Member, NOTHING, Overflow, SendQueue};
 use crate::timeline::{Bus, Source, Value};
 
 /// How often timers are looked at while any runs.
@@ -84,8 +84,8 @@ impl Server {
 
     /// A socket has connected, perhaps with a token.
     pub(super) fn join(self: &Arc<Self>, socket: &SocketRef, token: Option<String>) -> Client {
-        let link = Link::Socket(Outlet::new(socket));
-        let audible = Line::of(socket).is_some();
+        let link = Link::Socket(SendQueue::new(socket));
+        let audible = Connection::of(socket).is_some();
         let peer = self.locked(|server, inner| inner.open(server.now(), link, token, audible));
         Client { server: self.clone(), peer, is_alone: socket.ns() == NAMESPACE }
     }
@@ -206,11 +206,11 @@ impl Server {
             tracing::debug!(to, "{overflow}: it is disconnected");
             return inner.drop_slow(self.now(), to);
         }
-        if !was_blocked && let Some(line) = link.blocked() {
+        if !was_blocked && let Some(connection) = link.blocked() {
             let server = Arc::downgrade(self);
-            tokio::spawn(socketio::catch_up(line, move || {
+            tokio::spawn(socketio::send_when_drained(connection, move || {
                 let Some(server) = server.upgrade() else { return true };
-                server.lock().links.get_mut(&to).is_none_or(Link::work_off)
+                server.lock().links.get_mut(&to).is_none_or(Link::send_waiting)
             }));
         }
     }
@@ -229,9 +229,9 @@ impl Server {
             return;
         };
         // Silence is judged by the claim's deadline; a probe that finds no room is silence too.
-        let Some(line) = Line::of(socket) else { return };
-        let heard = line.pulse.ask();
-        line.flow.charge(0);
+        let Some(connection) = Connection::of(socket) else { return };
+        let heard = connection.liveness.ask();
+        connection.window.charge(0);
         if socket.emit(PROBE, &NOTHING).is_ok() {
             let heard = tokio::time::timeout(self.probing, heard);
             tokio::spawn(async move { heard.await.map(|()| alive()) });

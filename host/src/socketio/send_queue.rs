@@ -1,8 +1,8 @@
 //! The way to a client, on which nothing is lost or overtaken.
 //!
-//! What finds no room in the client's [window](super::Flow) waits here, in order: messages, acknowledgements, the end.
+//! What finds no room in the client's [window](super::SendWindow) waits here, in order: messages, acknowledgements, the end.
 //! [`MAX_WAITING`] bytes may wait; what comes then is refused with [`Overflow`], and the service ends the connection,
-//! because losing something silently would be worse. Nobody blocks: [`catch_up`] goes on once there is room.
+//! because losing something silently would be worse. Nobody blocks: [`send_when_drained`] goes on once there is room.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use socketioxide::extract::{AckSender, SocketRef};
 use socketioxide::{SendError, SocketError};
 use tokio::sync::oneshot;
 
-use super::flow::PACKET;
-use super::{Line, NOTHING};
+use super::send_window::PACKET;
+use super::{Connection, NOTHING};
 
 /// How many bytes may wait, each message with what it counts beyond its data. One message alone is never too long.
 pub const MAX_WAITING: usize = 4_194_304;
@@ -26,7 +26,7 @@ pub enum Message {
     /// An event with its argument.
     Event(&'static str, Arc<RawValue>),
     /// An event that the client is to answer, and where the answer is awaited once it has been asked.
-    Question(&'static str, Arc<RawValue>, Duration, oneshot::Sender<AckStream<serde_json::Value>>),
+    EventWithAck(&'static str, Arc<RawValue>, Duration, oneshot::Sender<AckStream<serde_json::Value>>),
     /// The empty acknowledgement of what the client said.
     Ack(AckSender),
     /// The end of the connection; what is sent after it is dropped.
@@ -41,25 +41,30 @@ pub struct Overflow;
 impl Message {
     fn bytes(&self) -> usize {
         match self {
-            Self::Event(_, data) | Self::Question(_, data, ..) => data.get().len(),
+            Self::Event(_, data) | Self::EventWithAck(_, data, ..) => data.get().len(),
             Self::Ack(_) | Self::End => 0,
         }
     }
 }
 
 /// The way to one client.
-pub struct Outlet {
+pub struct SendQueue {
     socket: SocketRef,
     /// None of a socket that did not come through [`attach`](super::attach()): its queue is all the room there is.
-    line: Option<Arc<Line>>,
+    connection: Option<Arc<Connection>>,
     waiting: VecDeque<Message>,
     bytes: usize,
 }
 
-impl Outlet {
+impl SendQueue {
     /// The way to a socket.
     pub fn new(socket: &SocketRef) -> Self {
-        Self { socket: socket.clone(), line: Line::of(socket), waiting: VecDeque::new(), bytes: 0 }
+        Self {
+            socket: socket.clone(),
+            connection: Connection::of(socket),
+            waiting: VecDeque::new(),
+            bytes: 0,
+        }
     }
 
     /// The socket.
@@ -67,13 +72,13 @@ impl Outlet {
         &self.socket
     }
 
-    /// The line it goes over.
-    pub fn line(&self) -> Option<&Arc<Line>> {
-        self.line.as_ref()
+    /// The connection it goes over.
+    pub fn connection(&self) -> Option<&Arc<Connection>> {
+        self.connection.as_ref()
     }
 
     /// Whether something waits.
-    pub fn is_behind(&self) -> bool {
+    pub fn has_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
@@ -82,13 +87,13 @@ impl Outlet {
     /// # Errors
     /// When there is no room for it to wait.
     pub fn send(&mut self, message: Message) -> Result<(), Overflow> {
-        let refused = if self.is_behind() { Some(message) } else { self.attempt(message) };
+        let refused = if self.has_waiting() { Some(message) } else { self.attempt(message) };
         let Some(message) = refused else { return Ok(()) };
         if matches!(self.waiting.back(), Some(Message::End)) {
             return Ok(());
         }
         let bytes = self.bytes + message.bytes() + PACKET;
-        if bytes > MAX_WAITING && self.is_behind() && !matches!(message, Message::End) {
+        if bytes > MAX_WAITING && self.has_waiting() && !matches!(message, Message::End) {
             return Err(Overflow);
         }
         self.bytes = bytes;
@@ -101,7 +106,9 @@ impl Outlet {
     /// # Errors
     /// When there is no room for it to wait.
     pub fn emit(&mut self, event: &'static str, data: &impl Serialize, bytes: usize) -> Result<(), Overflow> {
-        if !self.is_behind() && self.line.as_ref().is_none_or(|line| line.flow.take(bytes)) {
+        if !self.has_waiting()
+            && self.connection.as_ref().is_none_or(|connection| connection.window.take(bytes))
+        {
             self.note(self.socket.emit(event, data));
             return Ok(());
         }
@@ -112,11 +119,11 @@ impl Outlet {
 
     /// Sends an event that need not wait, if nothing does and there is room.
     pub fn try_send(&mut self, event: &'static str, data: &Arc<RawValue>) -> bool {
-        !self.is_behind() && self.attempt(Message::Event(event, Arc::clone(data))).is_none()
+        !self.has_waiting() && self.attempt(Message::Event(event, Arc::clone(data))).is_none()
     }
 
     /// Sends of what waits as much as there is room for; answers whether that was all.
-    pub fn work_off(&mut self) -> bool {
+    pub fn send_waiting(&mut self) -> bool {
         while let Some(message) = self.waiting.pop_front() {
             let bytes = message.bytes() + PACKET;
             if let Some(message) = self.attempt(message) {
@@ -130,12 +137,12 @@ impl Outlet {
 
     /// Sends, or gives back what there is no room for. What cannot be sent to anybody any more counts as sent.
     fn attempt(&self, message: Message) -> Option<Message> {
-        if self.line.as_ref().is_some_and(|line| !line.flow.take(message.bytes())) {
+        if self.connection.as_ref().is_some_and(|connection| !connection.window.take(message.bytes())) {
             return Some(message);
         }
         let sent = match message {
             Message::Event(event, data) => self.socket.emit(event, &*data),
-            Message::Question(event, data, timeout, asked) => {
+            Message::EventWithAck(event, data, timeout, asked) => {
                 self.socket.timeout(timeout).emit_with_ack(event, &*data).map(|answer| {
                     // Whoever asked may have gone.
                     let _ = asked.send(answer);
@@ -157,21 +164,21 @@ impl Outlet {
     }
 }
 
-impl Drop for Outlet {
-    /// Whoever [catches up](catch_up) need not wait for somebody who is gone.
+impl Drop for SendQueue {
+    /// Whoever [catches up](send_when_drained) need not wait for somebody who is gone.
     fn drop(&mut self) {
-        if let Some(line) = &self.line {
-            line.flow.wake();
+        if let Some(connection) = &self.connection {
+            connection.window.wake();
         }
     }
 }
 
-/// Has what waits for a client worked off whenever its line drains, until `work_off` answers that this was all, or that
+/// Has what waits for a client worked off whenever its connection drains, until `send_waiting` answers that this was all, or that
 /// there is nobody to send it to.
-pub async fn catch_up(line: Arc<Line>, mut work_off: impl FnMut() -> bool) {
+pub async fn send_when_drained(connection: Arc<Connection>, mut send_waiting: impl FnMut() -> bool) {
     loop {
-        let drained = line.flow.drained();
-        if work_off() {
+        let drained = connection.window.drained();
+        if send_waiting() {
             return;
         }
         drained.await;

@@ -15,12 +15,12 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{Notify, oneshot};
 
-use super::Line;
+use super::Connection;
 use crate::ws::frame::Header;
 
 /// The signs of life of one client.
 #[derive(Debug, Default)]
-pub struct Pulse {
+pub struct Liveness {
     heard: Arc<Notify>,
     /// Somebody has asked, now or before: most clients never have anybody listen.
     listening: AtomicBool,
@@ -28,7 +28,7 @@ pub struct Pulse {
     asked: AtomicBool,
 }
 
-impl Pulse {
+impl Liveness {
     /// Waits for the next sign of life from now on. A packet must be sent to the client next: it takes the question
     /// along.
     pub fn ask(&self) -> impl Future<Output = ()> + Send + use<> {
@@ -46,7 +46,7 @@ impl Pulse {
     }
 
     /// Something came from the client.
-    pub(super) fn beat(&self) {
+    pub(super) fn heard(&self) {
         if self.listening.load(Ordering::Acquire) {
             self.heard.notify_waiters();
         }
@@ -58,32 +58,39 @@ const PING: &[u8] = &[0x89, 0x00];
 
 /// The stream of a client's WebSocket, which reports what comes and what has been written, and sends pings between
 /// frames.
-pub(super) struct Beating<S> {
+pub(super) struct MonitoredStream<S> {
     stream: S,
     /// What was read with the handshake.
     early: Bytes,
-    line: Arc<Line>,
+    connection: Arc<Connection>,
     written: Frames,
     /// Bytes of a ping that are still to be sent.
     owed: &'static [u8],
     _until_dropped: oneshot::Sender<Infallible>,
 }
 
-impl<S> Beating<S> {
+impl<S> MonitoredStream<S> {
     pub(super) fn new(
         stream: S,
         early: Bytes,
-        line: Arc<Line>,
+        connection: Arc<Connection>,
         until_dropped: oneshot::Sender<Infallible>,
     ) -> Self {
-        Self { stream, early, line, written: Frames::default(), owed: &[], _until_dropped: until_dropped }
+        Self {
+            stream,
+            early,
+            connection,
+            written: Frames::default(),
+            owed: &[],
+            _until_dropped: until_dropped,
+        }
     }
 }
 
-impl<S: AsyncWrite + Unpin> Beating<S> {
+impl<S: AsyncWrite + Unpin> MonitoredStream<S> {
     /// Sends the ping that is wanted, if a frame has just ended.
     fn poll_ping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.owed.is_empty() && self.written.is_between() && self.line.pulse.is_asked() {
+        if self.owed.is_empty() && self.written.is_between() && self.connection.liveness.is_asked() {
             self.owed = PING;
         }
         while !self.owed.is_empty() {
@@ -97,7 +104,7 @@ impl<S: AsyncWrite + Unpin> Beating<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Beating<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for MonitoredStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -106,19 +113,19 @@ impl<S: AsyncRead + Unpin> AsyncRead for Beating<S> {
         if !self.early.is_empty() {
             let count = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early.split_to(count));
-            self.line.pulse.beat();
+            self.connection.liveness.heard();
             return Poll::Ready(Ok(()));
         }
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
         if buf.filled().len() > before {
-            self.line.pulse.beat();
+            self.connection.liveness.heard();
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Beating<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for MonitoredStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         ready!(this.poll_ping(cx))?;
@@ -130,7 +137,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Beating<S> {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_ping(cx))?;
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        self.line.flow.drain();
+        self.connection.window.drain();
         Poll::Ready(Ok(()))
     }
 
@@ -209,12 +216,13 @@ mod tests {
             let frame = frame(length);
             let moments = [0, 1, 2, 3, frame.len() / 2, frame.len() - 1, frame.len()];
             for asked_at in moments.into_iter().filter(|moment| *moment <= frame.len()) {
-                let line = Arc::<Line>::default();
+                let connection = Arc::<Connection>::default();
                 let (server, mut client) = duplex(200_000);
-                let mut stream = Beating::new(server, Bytes::new(), Arc::clone(&line), oneshot::channel().0);
+                let mut stream =
+                    MonitoredStream::new(server, Bytes::new(), Arc::clone(&connection), oneshot::channel().0);
                 let (first, rest) = frame.split_at(asked_at);
                 stream.write_all(first).await.unwrap();
-                drop(line.pulse.ask());
+                drop(connection.liveness.ask());
                 stream.write_all(rest).await.unwrap();
                 stream.flush().await.unwrap();
                 drop(stream);
@@ -230,10 +238,11 @@ mod tests {
 
     #[tokio::test]
     async fn whatever_comes_is_a_sign_of_life() {
-        let line = Arc::<Line>::default();
+        let connection = Arc::<Connection>::default();
         let (server, mut client) = duplex(64);
-        let mut stream = Beating::new(server, Bytes::new(), Arc::clone(&line), oneshot::channel().0);
-        let heard = line.pulse.ask();
+        let mut stream =
+            MonitoredStream::new(server, Bytes::new(), Arc::clone(&connection), oneshot::channel().0);
+        let heard = connection.liveness.ask();
         client.write_all(&[0x8A, 0x80, 1, 2, 3, 4]).await.unwrap();
         stream.read_u8().await.unwrap();
         heard.await;
@@ -245,7 +254,7 @@ mod tests {
         client.write_all(b"later").await.unwrap();
         drop(client);
         let early = Bytes::from_static(b"early, ");
-        let mut stream = Beating::new(server, early, Arc::default(), oneshot::channel().0);
+        let mut stream = MonitoredStream::new(server, early, Arc::default(), oneshot::channel().0);
         let (mut first, mut rest) = ([0; 3], Vec::new());
         stream.read_exact(&mut first).await.unwrap();
         stream.read_to_end(&mut rest).await.unwrap();
@@ -254,14 +263,15 @@ mod tests {
 
     #[tokio::test]
     async fn a_flush_that_has_got_everything_out_drains_the_line() {
-        let line = Arc::<Line>::default();
+        let connection = Arc::<Connection>::default();
         let (server, mut client) = duplex(64);
-        let mut stream = Beating::new(server, Bytes::new(), Arc::clone(&line), oneshot::channel().0);
-        line.flow.charge(super::super::flow::WINDOW);
+        let mut stream =
+            MonitoredStream::new(server, Bytes::new(), Arc::clone(&connection), oneshot::channel().0);
+        connection.window.charge(super::super::send_window::WINDOW);
         stream.write_all(&frame(10)).await.unwrap();
-        assert!(!line.flow.take(0), "written, and perhaps only in part");
+        assert!(!connection.window.take(0), "written, and perhaps only in part");
         stream.flush().await.unwrap();
-        assert!(line.flow.take(0));
+        assert!(connection.window.take(0));
         client.read_exact(&mut [0; 12]).await.unwrap();
     }
 }

@@ -28,14 +28,14 @@ const _: () = assert!(
 
 /// The window of one connection, whatever its namespaces.
 #[derive(Debug, Default)]
-pub struct Flow {
+pub struct SendWindow {
     queued: AtomicUsize,
     /// Somebody waits for the next drain.
     awaited: AtomicBool,
     drained: Arc<Notify>,
 }
 
-impl Flow {
+impl SendWindow {
     /// Whether there is room for a packet with so many bytes of data; it counts as queued then.
     pub fn take(&self, bytes: usize) -> bool {
         let grow =
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_window_takes_so_much_and_no_more_until_it_drains() {
-        let flow = Flow::default();
+        let flow = SendWindow::default();
         let each = WINDOW / 16 - PACKET;
         assert!((0..16).all(|_| flow.take(each)) && !flow.take(0));
         flow.drain();
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_hears_of_the_drain_that_comes_after() {
-        let flow = Flow::default();
+        let flow = SendWindow::default();
         flow.drain();
         let mut drained = Box::pin(flow.drained());
         assert_eq!(drained.as_mut().now_or_never(), None, "not of the one before");
@@ -107,7 +107,7 @@ mod tests {
     /// window: before the writer looks, between its look and the drain, and after it.
     #[test]
     fn two_windows_are_the_most_that_is_ever_queued() {
-        let (flow, mut queue, mut next) = (Flow::default(), VecDeque::new(), 0);
+        let (flow, mut queue, mut next) = (SendWindow::default(), VecDeque::new(), 0);
         let mut fill = |queue: &mut VecDeque<usize>, packets| {
             let lengths = [0, 1, 130, 3300, 16_383, 60_000];
             for _ in 0..packets {

@@ -18,6 +18,7 @@ mod dfx_client;
 mod dfx_deflate;
 mod dfx_first_clients;
 mod dfx_hostile;
+mod dfx_order;
 mod dfx_rest;
 mod dfx_silence;
 mod dfx_state;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, ReadBuf};
 
-use connect_query::{Watched, rewrite_payload};
+use connect_query::{ConnectQueryStream, rewrite_payload};
 
 /// As the service has it.
 const MAX_MESSAGE: usize = 1 << 20;
@@ -35,22 +35,22 @@ impl AsyncRead for Pieces<'_> {
 /// byte says how long the pieces are.
 pub fn connect_query(data: &[u8]) {
     let Some((first, bytes)) = data.split_first() else { return };
-    let whole = watched(bytes, bytes.len().max(1));
-    assert_eq!(watched(bytes, 1 + usize::from(*first)), whole, "in pieces");
-    assert_eq!(watched(&whole, whole.len().max(1)), whole, "again");
-    if let Some(rewritten) = std::str::from_utf8(bytes).ok().and_then(rewrite_payload) {
-        assert_eq!(rewrite_payload(&rewritten), None, "{rewritten}");
+    let whole = rewritten(bytes, bytes.len().max(1));
+    assert_eq!(rewritten(bytes, 1 + usize::from(*first)), whole, "in pieces");
+    assert_eq!(rewritten(&whole, whole.len().max(1)), whole, "again");
+    if let Some(payload) = std::str::from_utf8(bytes).ok().and_then(rewrite_payload) {
+        assert_eq!(rewrite_payload(&payload), None, "{payload}");
     }
 }
 
-fn watched(bytes: &[u8], length: usize) -> Vec<u8> {
-    let mut watched = Watched::new(Pieces(bytes, length));
+fn rewritten(bytes: &[u8], length: usize) -> Vec<u8> {
+    let mut stream = ConnectQueryStream::new(Pieces(bytes, length));
     let (mut all, mut buf) = (Vec::new(), [0; 64]);
     loop {
         let mut buf = ReadBuf::new(&mut buf);
         let cx = &mut Context::from_waker(Waker::noop());
         assert!(
-            Pin::new(&mut watched).poll_read(cx, &mut buf).is_ready(),
+            Pin::new(&mut stream).poll_read(cx, &mut buf).is_ready(),
             "there is always something to read"
         );
         if buf.filled().is_empty() {

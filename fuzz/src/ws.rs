@@ -7,7 +7,7 @@ mod deflate;
 #[path = "../../host/src/ws/frame.rs"]
 pub(crate) mod frame;
 
-use decoder::{Decoder, Limits};
+use decoder::{Decoder, Incoming, Limits};
 
 /// A client's bytes give the same messages, and the same violation, in whatever pieces they come. The first byte says how
 /// long the pieces are and whether messages may be compressed.
@@ -22,9 +22,13 @@ pub fn ws_decoder(data: &[u8]) {
             loop {
                 match decoder.decode() {
                     Ok(Some(message)) => {
-                        let message = format!("{message:?}");
-                        assert!(message.len() <= 6 * limits.message, "longer than it may be");
-                        messages.push(message);
+                        let length = match &message {
+                            Incoming::Text(text) => text.len(),
+                            Incoming::Binary(bytes) => bytes.len(),
+                            _ => 0,
+                        };
+                        assert!(length <= limits.message, "longer than it may be");
+                        messages.push(format!("{message:?}"));
                     }
                     Ok(None) => break,
                     Err(violation) => return (messages, Some(violation)),

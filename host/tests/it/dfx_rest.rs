@@ -6,6 +6,8 @@ use cloverleaf::services::dfx::events::Failure;
 use cloverleaf::services::dfx::state::BODY;
 use cloverleaf_core::dfx::ROUTES;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::dfx::{Raw, created, pulse, server_with};
 use crate::octane::apidocs::unlike;
@@ -96,6 +98,30 @@ async fn the_rest_twins_answer_json_whatever_is_asked() {
             let body = response.text().await.unwrap();
             assert!(body.contains(text), "{case}: {body}");
         }
+    }
+}
+
+/// Most clients read nothing before they have sent everything; those that ask before they do need not send it.
+#[tokio::test]
+async fn without_a_token_the_refusal_is_read_whether_the_body_is_sent_or_not() {
+    let mut options = Options::default();
+    options.dfx.dfx_key = Some("secret".parse().unwrap());
+    let server = Server::start(&options).await;
+    let body = vec![b'x'; 8 << 20];
+    for (expect, body) in [("", &body[..]), ("Expect: 100-continue\r\n", &[])] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let head = format!(
+            "POST /measurements/any/data HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{expect}Content-Length: {}\r\n\r\n",
+            8 << 20
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert!(
+            answer.starts_with("HTTP/1.1 401 ") && answer.contains("INVALID_TOKEN"),
+            "{expect}: {answer}"
+        );
     }
 }
 

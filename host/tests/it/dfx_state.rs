@@ -335,6 +335,7 @@ fn rules_that_cannot_be_followed_are_refused_by_name() {
     let table = [
         ("shufle = 3", "shufle"),
         ("latency = 400\nresults_first = true", "results_first needs latency = 0"),
+        ("shuffle = 3\nresults_first = true", "and no shuffle"),
         (
             "[[fault]]\ndo = \"drop\"\n[[fault]]\non = \"result\"\naction = \"0506\"\ndo = \"drop\"",
             "fault 2: action",

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection, RawPathParamsRejection};
 use axum::extract::{DefaultBodyLimit, FromRequest, OriginalUri, Path, Query, RawPathParams, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, get, on};
 use cloverleaf_core::dfx::{Action, ROUTES, Route, Status};
+use futures_util::StreamExt;
 
 use super::apidocs::INTERMEDIATE;
 use super::events::{Encoding, Failure, ascii_json, code};
@@ -60,8 +61,12 @@ async fn call(
         Ok(Query(query)) => query,
         Err(rejection) => return refuse(rejection.status(), rejection.body_text()),
     };
-    // Whoever may not ask need not send the body.
     if let Err(failure) = server.check(action, bearer(&headers)) {
+        // A client that waits to be asked for its body need not send it. Most others read nothing before they have sent all
+        // of it, and would take an answer before that for a broken connection.
+        if !headers.contains_key(header::EXPECT) {
+            discard(request.into_body()).await;
+        }
         return reply(Status::UNAUTHORIZED, ascii_json(&failure));
     }
     let limit = if action == Action::DATA { LIMITS.message } else { BODY };
@@ -81,6 +86,17 @@ async fn call(
     match answered {
         Some((status, body)) => reply(status, body),
         None => refuse(StatusCode::SERVICE_UNAVAILABLE, "The server ends".into()),
+    }
+}
+
+/// Reads a body that is not wanted, without keeping any of it.
+async fn discard(body: Body) {
+    let mut pieces = body.into_data_stream();
+    let mut length = 0;
+    while length <= LIMITS.message
+        && let Some(Ok(piece)) = pieces.next().await
+    {
+        length += piece.len();
     }
 }
 

@@ -66,7 +66,7 @@ pub(super) fn lenient_number<'de, D: Deserializer<'de>>(deserializer: D) -> Resu
     deserializer.deserialize_any(LenientNumber)
 }
 
-/// Refuses what is no number at its first byte, however much of it would follow.
+/// Refuses arrays and objects at their first byte, however much of them would follow.
 struct LenientNumber;
 
 impl Visitor<'_> for LenientNumber {

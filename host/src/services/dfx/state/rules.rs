@@ -36,7 +36,7 @@ pub enum BadRules {
     #[error("fault {0}: action is for on = \"reply\", not for results")]
     ActionOfResult(usize),
     /// A result that waits cannot come first.
-    #[error("results_first needs latency = 0")]
+    #[error("results_first needs latency = 0 and no shuffle")]
     ResultsFirst,
 }
 
@@ -86,7 +86,7 @@ impl Rules {
     /// [`BadRules`], which names the key.
     pub fn parse(text: &str) -> Result<Self, BadRules> {
         let rules: Self = toml::from_str(text).map_err(|error| BadRules::Toml(Box::new(error)))?;
-        if rules.results_first && rules.latency > 0 {
+        if rules.results_first && (rules.latency > 0 || rules.shuffle > 1) {
             return Err(BadRules::ResultsFirst);
         }
         let wrong = |fault: &Fault| fault.on == On::Result && fault.action.is_some();

@@ -24,9 +24,6 @@ use crate::clock::TokioClock;
 /// One room, no pushes that wait for answers, text up to 512 bytes, 16 kB on the way out.
 type Session = session::Client<1, 1, 512, 16_384, MESSAGE>;
 
-/// How many events may wait in the task while commands are still taken: what one message tells at most, and as many more.
-const UNTOLD: usize = 2 * PEOPLE + BACKLOG;
-
 /// 64 kB of diffs may come before the state.
 type Presence = presence::Presence<PEOPLE, 128, 65_536>;
 
@@ -42,6 +39,8 @@ pub(super) struct Task {
     clock: TokioClock,
     events: mpsc::Sender<ChatEvent>,
     orders: mpsc::Receiver<Command>,
+    /// Commands that came while events waited to be read; at most [`BACKLOG`].
+    waiting: VecDeque<Command>,
 }
 
 /// What is known of the room.
@@ -81,6 +80,7 @@ impl Task {
             clock: TokioClock::start(),
             events,
             orders,
+            waiting: VecDeque::new(),
         }
     }
 
@@ -130,7 +130,7 @@ impl Task {
             tokio::select! {
                 () = &mut sleep => return Ok(()),
                 () = self.events.closed() => return Err(Over::Left),
-                order = self.orders.recv() => {
+                order = next(&mut self.waiting, &mut self.orders) => {
                     let unsent = self.obey(order)?;
                     self.tell(unsent).await?;
                 }
@@ -138,7 +138,8 @@ impl Task {
         }
     }
 
-    /// Tells what has happened. Commands are taken meanwhile: a program that waits to give one comes to read again.
+    /// Reports what has happened. Commands are received meanwhile, and wait: a program that waits to give one comes to read
+    /// again.
     async fn tell(&mut self, events: impl IntoIterator<Item = ChatEvent>) -> Result<(), Over> {
         let mut events = VecDeque::from_iter(events);
         while !events.is_empty() {
@@ -150,9 +151,18 @@ impl Task {
                     }
                     continue;
                 }
-                order = self.orders.recv(), if events.len() < UNTOLD => order,
+                order = self.orders.recv(), if self.waiting.len() < BACKLOG => order,
             };
-            events.extend(self.obey(order)?);
+            match order {
+                Some(Command::Leave) | None => {
+                    // What was said before is sent yet, as far as there is room.
+                    while let Some(order) = self.waiting.pop_front() {
+                        self.obey(Some(order))?;
+                    }
+                    return Err(Over::Left);
+                }
+                Some(order) => self.waiting.push_back(order),
+            }
         }
         Ok(())
     }
@@ -221,7 +231,7 @@ impl Task {
                     None => return Err(lost("the connection was cut")),
                 },
                 () = clock.sleep_until(deadline) => self.session.handle_timeout(self.clock.now()),
-                order = self.orders.recv() => {
+                order = next(&mut self.waiting, &mut self.orders) => {
                     let unsent = self.obey(order)?;
                     self.tell(unsent).await?;
                 }
@@ -246,6 +256,14 @@ impl Task {
         let cast = self.session.cast(self.clock.now(), &self.topic, event, payload.to_string().as_bytes());
         // That we type is not worth a word.
         Ok(body.filter(|_| cast.is_err()).map(|body| ChatEvent::Unsent { body }))
+    }
+}
+
+/// The next command: of those that wait the first.
+async fn next(waiting: &mut VecDeque<Command>, orders: &mut mpsc::Receiver<Command>) -> Option<Command> {
+    match waiting.pop_front() {
+        Some(order) => Some(order),
+        None => orders.recv().await,
     }
 }
 

@@ -239,14 +239,20 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
             && heard.fault.is_none()
         {
             match (self.stn.counts_frames, *recounted) {
+                // More came than one frame, even if some of it was lost.
+                (None, false) if heard.lines > 1 || longest > SINGLE_FRAME => {
+                    self.stn.counts_frames = Some(false);
+                }
                 // One message was asked for. Was it taken for one frame?
                 (None, false) if lost || longest == FIRST_FRAME => {
                     *recounted = true;
                     self.last_line.clear();
                     return self.proceed(now);
                 }
-                (None, false) if longest > SINGLE_FRAME => self.stn.counts_frames = Some(false),
-                (None, true) if any && !lost => self.stn.counts_frames = Some(longest > FIRST_FRAME),
+                // A shorter answer, such as a refusal, is one frame either way.
+                (None, true) if longest >= FIRST_FRAME && !lost => {
+                    self.stn.counts_frames = Some(longest > FIRST_FRAME);
+                }
                 _ => {}
             }
         }

@@ -48,6 +48,12 @@ pub enum Command {
     Spaces(bool),
     /// `ATH`: whether headers and check bytes are shown.
     Headers(bool),
+    /// `ATR1`: show the answers of the car.
+    Responses,
+    /// `ATV0`: send CAN frames with eight bytes of data.
+    FixedLength,
+    /// `ATD0`: show no count of the data bytes of a CAN frame.
+    HideLength,
     /// `ATAL`: whether messages longer than seven bytes are allowed.
     LongMessages,
     /// `ATM`: whether the last protocol is remembered in EEPROM.
@@ -197,6 +203,9 @@ impl fmt::Display for Command {
             Self::Linefeeds(on)                   => write!(f, "ATL{}", u8::from(on)),
             Self::Spaces(on)                      => write!(f, "ATS{}", u8::from(on)),
             Self::Headers(on)                     => write!(f, "ATH{}", u8::from(on)),
+            Self::Responses                       => f.write_str("ATR1"),
+            Self::FixedLength                     => f.write_str("ATV0"),
+            Self::HideLength                      => f.write_str("ATD0"),
             Self::LongMessages                    => f.write_str("ATAL"),
             Self::Memory(on)                      => write!(f, "ATM{}", u8::from(on)),
             Self::ForgetEvents                    => f.write_str("ATFE"),

@@ -429,6 +429,9 @@ fn no_command_is_longer_than_its_line() {
         (Command::Timing(Timing::Eager), "ATAT2"),
         (Command::BaudTimeout(millis(250)), "ATBRT32"),
         (Command::LongHeader(0xF1), "ATSH0000F1"),
+        (Command::Responses, "ATR1"),
+        (Command::FixedLength, "ATV0"),
+        (Command::HideLength, "ATD0"),
     ] {
         assert_eq!(command.to_string(), text);
     }

@@ -347,9 +347,12 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         if matches!(&self.job, Some(Job::Command { text, .. }) if is_setting(text)) {
             self.target = None;
             self.headers = true;
-            self.todo.extend(SETTINGS);
-            let _ = self.todo.push_back(Command::ProtocolNumber);
-            self.todo.extend(self.stn.restore().iter().copied());
+            let others =
+                [Command::Responses, Command::FixedLength, Command::HideLength, Command::ProtocolNumber];
+            for command in SETTINGS.iter().chain(&others).chain(self.stn.restore()) {
+                // Sixteen of the slots, and nothing was due before the owner's line.
+                let _ = self.todo.push_back(*command);
+            }
         }
         self.end_job(now, result);
     }

@@ -121,13 +121,13 @@ const fn swap(id: u32) -> u32 {
     (id & 0xFFFF_0000) | ((id & 0xFF) << 8) | ((id >> 8) & 0xFF)
 }
 
-/// The commands that one change of target needs at most.
-pub(super) type Changes = heapless::Deque<Command, 16>;
+/// What the adapter is to be told next.
+pub(super) type Changes = heapless::Deque<Command, 24>;
 
 /// Appends what the adapter must be told so that requests go to `to`; `from` is what it is set for, if known.
 pub(super) fn change(from: Option<Target>, to: Target, protocol: Protocol, stn: &mut Stn, out: &mut Changes) {
     let mut push = |command| {
-        // Sixteen slots; no change and what else a job needs are more than thirteen.
+        // Twenty-four slots; no change and what else a job needs are more than thirteen.
         let _ = out.push_back(command);
     };
     let wide = is_wide(protocol);

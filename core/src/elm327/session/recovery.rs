@@ -70,7 +70,9 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
                     // It calls itself an STN, but has never heard of this.
                     self.stn.refuse();
                 }
-                self.attempts = self.attempts.saturating_add(1);
+                if matches!(exchange.what, What::Command(_)) {
+                    self.attempts = self.attempts.saturating_add(1);
+                }
                 self.interrupted = self.exchange.take();
                 self.resync(now, 1);
             }
@@ -92,11 +94,12 @@ impl<const MESSAGES: usize, const BYTES: usize> Session<MESSAGES, BYTES> {
         let Some(Exchange { what, mut heard, .. }) = self.interrupted.take() else {
             return self.proceed(now);
         };
-        heard.fault.get_or_insert(Failure::Timeout);
+        let stopped = *heard.fault.get_or_insert(Failure::Timeout) == Failure::Adapter(Status::Stopped);
         match what {
             // What perhaps only an STN knows is not worth a second silence: an ELM327 has other words for it.
             What::Command(command)
-                if self.attempts < ATTEMPTS && (self.stn.proven || command.without_stn().is_none()) =>
+                if self.attempts < ATTEMPTS
+                    && (stopped || self.stn.proven || command.without_stn().is_none()) =>
             {
                 self.begin_command(now, command);
             }

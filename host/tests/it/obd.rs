@@ -13,7 +13,7 @@ use cloverleaf::services::obd::{
 use cloverleaf::socketio;
 use cloverleaf::transport::Adapter;
 use cloverleaf::transport::simulator::{self, Simulator, Timing};
-use cloverleaf_core::bus::Address;
+use cloverleaf_core::bus::{Address, Protocol};
 use cloverleaf_core::elm327::session::Link;
 use cloverleaf_core::obd2::Command;
 use futures_util::{SinkExt, StreamExt};
@@ -501,6 +501,20 @@ async fn a_client_that_does_not_read_gets_the_newest_values_later() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn a_lorry_that_was_connected_to_is_connected() {
+    let (defaults, protocol) = (Options::default(), Some(Protocol::J1939));
+    let adapter = Adapter::Simulated(Simulator::new(instant())).with_protocol(protocol);
+    let car = obd::CarOptions { adapter, protocol, ..defaults.obd.car.clone() };
+    let obd = obd::Options { car, obd_onboardpi: true, ..defaults.obd.clone() };
+    let server = Server::start(&Options { obd, ..defaults }).await;
+    let mut client = Client::connect(&server, "").await;
+    assert_eq!(client.ask("connect_obd", Value::Null).await, true);
+    assert_eq!(client.ask("is_connected", Value::Null).await, true);
+    assert_eq!(client.ask("protocol_id", Value::Null).await, "A");
+    assert_eq!(client.ask("query", json!("ELM_VOLTAGE")).await["command"]["name"], "ELM_VOLTAGE");
 }
 
 #[tokio::test]

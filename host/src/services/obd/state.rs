@@ -38,8 +38,10 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    /// Whether the car may be asked. On J1939, where nobody answers for the car, what it supports is known as soon as the
+    /// bus is listened to.
     fn is_connected(&self) -> bool {
-        self.car.link == Link::CarConnected
+        self.car.link == Link::CarConnected || self.car.supported.is_some()
     }
 
     /// Whether a car is there, but not yet known what it supports.

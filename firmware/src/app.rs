@@ -77,7 +77,7 @@ async fn find<RW: BufRead + Write, C: Clock>(
                 _ => {}
             }
             match event {
-                Event::Link(Link::CarConnected) | Event::Ready => ControlFlow::Break(()),
+                Event::Link(Link::CarConnected) => ControlFlow::Break(()),
                 _ => ControlFlow::Continue(()),
             }
         });

@@ -7,8 +7,8 @@ async fn main(_spawner: embassy_executor::Spawner) {
     use cloverleaf_core::time::Duration;
     use cloverleaf_firmware::{app, board, clock, uart};
 
-    /// Set at build time when the program is to end, as in QEMU: well after so many values of each signal, or badly
-    /// after a minute without a car or a value.
+    /// Set at build time when the program is to end, as in QEMU: well once as many values as so many rounds of all
+    /// signals have were read, or badly after a minute without a car or a value.
     const ROUNDS: Option<&str> = option_env!("CLOVERLEAF_ROUNDS");
 
     board::start();

@@ -1,6 +1,5 @@
 //! The bodies of the fuzz targets: plain functions that panic when a property does not hold. `cargo fuzz run
 //! NAME` searches, `cargo test -p cloverleaf-fuzz` replays `corpus/NAME/`.
-
 //!
 //! What parses bytes in host and does not need the rest of it is taken from its files: host itself would take minutes to
 //! build for libFuzzer.

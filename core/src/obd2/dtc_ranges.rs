@@ -280,7 +280,7 @@ mod tests {
     use super::RANGES;
 
     #[test]
-    fn runs_are_in_order_and_do_not_overlap() {
+    fn ranges_are_in_order_and_do_not_overlap() {
         assert!(RANGES.iter().all(|range| range.first <= range.last));
         assert!(RANGES.is_sorted_by(|range, next| range.last < next.first));
     }

@@ -397,7 +397,8 @@ pub struct Watcher {
 
 impl Watcher {
     /// Watches exactly these from now on, each at its period; a period of zero is as often as its signal set finds worth
-    /// asking, else as often as the link can. What does not [only read](Item::only_reads) is left out.
+    /// asking, else as often as the link can. Signals of one command are read from the same answer, so that the shortest
+    /// of their periods is that of all. What does not [only read](Item::only_reads) is left out.
     pub fn watch(&self, items: impl IntoIterator<Item = (Item, Duration)>) {
         let own = |item: &Item, period: Duration| match item.every() {
             Some(every) if period.is_zero() => every,

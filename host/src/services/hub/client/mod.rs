@@ -134,9 +134,9 @@ impl Chat {
         self.events.recv().await
     }
 
-    /// Says something. Whether anybody hears it is told by its coming back as a [`ChatEvent::Shout`]; what cannot be sent
-    /// comes back as [`ChatEvent::Unsent`]. It waits while [many](BACKLOG) commands do, which are taken even while nobody
-    /// reads events; but who says thousands of things and never reads waits for good.
+    /// Says something. The server repeats it to everybody, and to us as a [`ChatEvent::Shout`]; what cannot be sent comes
+    /// back as [`ChatEvent::Unsent`]. Some 2000 commands wait while nobody reads events; who says more than that and never
+    /// reads waits for good.
     pub async fn say(&self, body: &str) {
         let _ = self.commands.send(Command::Say(body.to_owned())).await;
     }

@@ -165,7 +165,7 @@ impl SendQueue {
 }
 
 impl Drop for SendQueue {
-    /// Whoever [catches up](send_when_drained) need not wait for somebody who is gone.
+    /// Whoever [waits for a drain](send_when_drained) need not wait for somebody who is gone.
     fn drop(&mut self) {
         if let Some(connection) = &self.connection {
             connection.window.wake();

@@ -39,7 +39,7 @@ pub use session::{DISCONNECT_DELAY, MAX_CHANNELS};
 /// A client, by a number that is never used again.
 pub type ClientId = u64;
 
-/// A moment by two clocks. The wall's may be set; how long things take is counted by the other.
+/// A moment by two clocks. The wall's may be set; how long a client may take is counted by the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// Since the service began.

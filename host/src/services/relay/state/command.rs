@@ -85,8 +85,8 @@ impl<P> Command<P> {
     }
 }
 
-/// An id as it is compared, if none is written the same: the same text or number is the same id, however its JSON is written (`"\u00fc"` or `"ü"`,
-/// `1.0` or `1`), for clients and monitors write it by other libraries.
+/// An id as it is compared when none is the same as written: the same text or number is the same id, however its JSON is
+/// written (`"\u00fc"` or `"ü"`, `1.0` or `1`), because clients and monitors write it by different libraries.
 fn canonical(id: &RawValue) -> Cow<'_, str> {
     let text = id.get();
     let digits = text.len() <= 15 && text.bytes().all(|byte| byte.is_ascii_digit());

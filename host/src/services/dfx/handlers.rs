@@ -368,8 +368,8 @@ mod tests {
         let refused = timeout(TIMEOUT, refused).await.expect("in time").unwrap_err();
         assert!(matches!(refused, CallError::Refused { status: Status::UNAUTHORIZED, .. }), "{refused}");
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let head = "POST /measurements/any/data HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n\r\n";
-        stream.write_all(head.as_bytes()).await.unwrap();
+        let head = "POST /measurements/any/data HTTP/1.1\r\nHost: x\r\nContent-Length: 16000000\r\n";
+        stream.write_all(format!("{head}Expect: 100-continue\r\n\r\n").as_bytes()).await.unwrap();
         let mut status = [0; 12];
         timeout(TIMEOUT, stream.read_exact(&mut status)).await.expect("in time").unwrap();
         assert_eq!(&status, b"HTTP/1.1 401");

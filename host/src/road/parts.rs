@@ -193,14 +193,10 @@ impl Robot {
         }
     }
 
-    /// Puts it back to how it is after switching on, except where it stands and what it has been given to play.
+    /// Puts it back to how it is after switching on, at its place; it keeps its charge and what it has been given to play.
     pub(super) fn reset(&mut self) {
-        self.enabled = true;
-        self.activated = false;
-        match self.scenarios.first().map(|it| it.id) {
-            Some(first) => drop(self.select(first)),
-            None => (self.selected, self.course) = (None, None),
-        }
+        (self.enabled, self.activated, self.course) = (true, false, None);
+        self.selected = self.scenarios.first().map(|it| it.id);
     }
 
     /// Whether it plays its scenario.

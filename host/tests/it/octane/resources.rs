@@ -267,8 +267,16 @@ fn a_reset_puts_everything_back_and_tells_of_it() {
     bench.control(Kind::Light, "1", r#"{"state":{"dimLevel":5}}"#).unwrap();
     bench.control(Kind::Gate, "1", r#"{"state":{"gateCall":true}}"#).unwrap();
     bench.control(Kind::Intersection, "1", r#"{"state":{"hold":"00000010"}}"#).unwrap();
-    bench.control(Kind::Robot, "1", r#"{"state":{"scenario":{"id":2},"enabled":false}}"#).unwrap();
+    let place = |bench: &Bench| {
+        let robot = &bench.state.item(Kind::Robot, "1").unwrap()["state"];
+        (robot["latitude"].clone(), robot["longitude"].clone())
+    };
+    let at_first = place(&bench);
+    bench.control(Kind::Robot, "1", r#"{"state":{"activated":true}}"#).unwrap();
     assert_eq!(bench.pass(1, "light_update").len(), 1);
+    bench.pass(5, "");
+    assert_ne!(place(&bench), at_first, "it has moved");
+    bench.control(Kind::Robot, "1", r#"{"state":{"enabled":false}}"#).unwrap();
     let outputs = bench.state.reset_facility();
     let lines = bench.lines(outputs);
     assert!(lines[0].starts_with(r#"publish [facility] facility_request {"id":1"#), "{lines:?}");
@@ -279,6 +287,10 @@ fn a_reset_puts_everything_back_and_tells_of_it() {
     assert_eq!(bench.state.item(Kind::Intersection, "1").unwrap()["state"]["hold"], "00000000");
     let robot = &bench.state.item(Kind::Robot, "1").unwrap()["state"];
     assert_eq!((&robot["scenario"]["id"], &robot["enabled"]), (&json!(1), &json!(true)));
+    assert_eq!(place(&bench), at_first, "where it stands when it is switched on");
+    bench.control(Kind::Robot, "1", r#"{"state":{"scenario":{"id":2}}}"#).unwrap();
+    bench.state.reset_facility();
+    assert_eq!(bench.state.item(Kind::Robot, "1").unwrap()["state"]["scenario"]["id"], 1);
 }
 
 #[test]

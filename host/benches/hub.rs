@@ -4,21 +4,23 @@
 //! one worker; the load is on another. The hub is `cloverleaf serve` as it is: rooms with presence, messages that are kept,
 //! a timeline, and a road that is simulated beside it. Every delivery is counted; a round with a lost one does not end.
 
+#[path = "load/mod.rs"]
+mod load;
+
 use std::cell::{Cell, RefCell};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt, StreamExt};
+use load::{CONTENDERS, Server};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::net::tcp::OwnedReadHalf;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_tungstenite::tungstenite::Message;
 
 /// What is compared.
-const HUB: &str = "hub";
+const HUB: &str = CONTENDERS[0];
 const RAW: &str = "raw";
 
 const SUBSCRIBERS: usize = 1000;
@@ -26,22 +28,17 @@ const ROUND: Duration = Duration::from_secs(3);
 const ROUNDS: usize = 3;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        Some(RAW) => {
-            let worker = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
-            worker.unwrap().block_on(serve_raw());
-        }
-        _ => {
-            let load = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            tokio::task::LocalSet::new().block_on(&load, measure());
-        }
+    if std::env::args().nth(1).as_deref() == Some("--serve") {
+        tokio::runtime::Runtime::new().unwrap().block_on(serve_raw());
     }
+    load::pin();
+    let load = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    tokio::task::LocalSet::new().block_on(&load, measure());
 }
 
 /// Whatever a client sends goes to all clients, by way of a queue and a task for each.
 async fn serve_raw() {
-    let listener = listen().await;
+    let listener = load::listen().await;
     let everybody = tokio::sync::broadcast::Sender::<Message>::new(4096);
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -73,68 +70,29 @@ async fn serve_raw() {
     }
 }
 
-async fn listen() -> TcpListener {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    println!("{}", listener.local_addr().unwrap().port());
-    listener
+async fn start(which: &str) -> Server {
+    Server::start("hub", which).await.expect("a server")
 }
 
-/// A server in a process of its own.
-struct Server {
-    child: Child,
-    port: u16,
+/// Resident memory in KiB.
+fn memory(server: &Server) -> f64 {
+    server.memory().expect("Linux tells") as f64 / 1024.0
 }
 
-impl Server {
-    fn start(which: &str) -> Self {
-        let (program, arguments) = match which {
-            HUB => (env!("CARGO_BIN_EXE_cloverleaf").into(), &["serve", "--listen", "127.0.0.1:0"][..]),
-            raw => (std::env::current_exe().unwrap(), &[raw][..]),
-        };
-        let pinned = Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_ok();
-        let mut command = if pinned {
-            let mut command = Command::new("taskset");
-            command.args(["-c", "1"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        let mut child = command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        // The port alone, or `listening on http://127.0.0.1:PORT`.
-        let port = line.trim().rsplit(':').next().unwrap().parse().unwrap();
-        Self { child, port }
+/// Upgrades to a WebSocket.
+async fn connect(server: &Server, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(("127.0.0.1", server.port)).await.unwrap();
+    stream.set_nodelay(true).unwrap();
+    let request = format!(
+        "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
     }
-
-    /// Resident memory in kB.
-    fn memory(&self) -> f64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse().unwrap()
-    }
-
-    async fn connect(&self, path: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(stream.read_u8().await.unwrap());
-        }
-        stream
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    stream
 }
 
 /// A text frame of a client with a mask of zeros.
@@ -204,7 +162,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Deliveries a second with so many messages on their way at any time.
 async fn fan_out(which: &str, in_flight: usize) -> f64 {
-    let server = Server::start(which);
+    let server = start(which).await;
     let hub = which == HUB;
     let body = "x".repeat(140);
     let payload = format!(r#"{{"body":"{body}","channel":"bench","name":"robin"}}"#);
@@ -220,7 +178,7 @@ async fn fan_out(which: &str, in_flight: usize) -> f64 {
     let mut readers = Vec::new();
     let mut streams = Vec::new();
     for _ in 0..SUBSCRIBERS {
-        streams.push(server.connect(if hub { "/socket/websocket?vsn=2.0.0" } else { "/" }).await);
+        streams.push(connect(&server, if hub { "/socket/websocket?vsn=2.0.0" } else { "/" }).await);
     }
     if hub {
         streams = join(streams).await;
@@ -287,11 +245,11 @@ async fn read(
 /// Memory in kB of a connection that has joined and says nothing.
 async fn idle() -> f64 {
     const COUNT: usize = 4000;
-    let server = Server::start(HUB);
-    let before = server.memory();
+    let server = start(HUB).await;
+    let before = memory(&server);
     let mut streams = Vec::new();
     for index in 0..COUNT {
-        let mut stream = server.connect("/socket/websocket?vsn=2.0.0").await;
+        let mut stream = connect(&server, "/socket/websocket?vsn=2.0.0").await;
         let join = format!(r#"["1","1","room:{}","phx_join",{{"username":"user{index}"}}]"#, index / 10);
         stream.write_all(&frame(&join)).await.unwrap();
         streams.push(stream);
@@ -299,7 +257,7 @@ async fn idle() -> f64 {
     for stream in &mut streams {
         drain(stream, Duration::from_millis(1)).await;
     }
-    (server.memory() - before) / COUNT as f64
+    (memory(&server) - before) / COUNT as f64
 }
 
 /// Everybody joins one room with presence at once; answers when all know of all.
@@ -336,13 +294,13 @@ async fn join(streams: Vec<TcpStream>) -> Vec<TcpStream> {
 
 /// Seconds until all who join know of all, and MB of memory.
 async fn storm() -> (f64, f64) {
-    let server = Server::start(HUB);
+    let server = start(HUB).await;
     let mut streams = Vec::new();
     for _ in 0..SUBSCRIBERS {
-        streams.push(server.connect("/socket/websocket?vsn=2.0.0").await);
+        streams.push(connect(&server, "/socket/websocket?vsn=2.0.0").await);
     }
-    let before = server.memory();
+    let before = memory(&server);
     let start = Instant::now();
     let _joined = join(streams).await;
-    (start.elapsed().as_secs_f64(), (server.memory() - before) / 1024.0)
+    (start.elapsed().as_secs_f64(), (memory(&server) - before) / 1024.0)
 }

@@ -35,6 +35,12 @@ pub(crate) fn main(compare: impl Future<Output = ()>, serve: impl AsyncFnOnce(&s
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         return runtime.block_on(serve(&arguments.next().expect("which")));
     }
+    pin();
+    tokio::runtime::Runtime::new().expect("a runtime").block_on(compare);
+}
+
+/// Keeps the load to its core.
+pub(crate) fn pin() {
     let pinned = std::process::Command::new("taskset")
         .args(["-cp", LOAD, &std::process::id().to_string()])
         .stdout(Stdio::null())
@@ -43,7 +49,6 @@ pub(crate) fn main(compare: impl Future<Output = ()>, serve: impl AsyncFnOnce(&s
     if !pinned.is_ok_and(|status| status.success()) {
         println!("not pinned to cores: taskset, or a second core, is missing");
     }
-    tokio::runtime::Runtime::new().expect("a runtime").block_on(compare);
 }
 
 /// Listens and tells the parent where.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use connect_query::{ConnectQueryStream, rewrite_payload};
 
 /// As the service has it.
-const MAX_MESSAGE: usize = 1 << 20;
+const MAX_MESSAGE: usize = 1_000_000;
 
 /// Some bytes, at most so many at once, and then the end.
 struct Pieces<'a>(&'a [u8], usize);

@@ -187,16 +187,21 @@ async fn the_session_of_a_connection_that_is_closed_makes_way_for_a_new_one() {
     assert_gone(server.address, &token, "drained").await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_flood_is_slowed_down() {
+/// A hub whose clients may send so many messages a second.
+async fn slow(rate: u32) -> Hub {
     let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
     let options = hub::Options {
         hub_longpoll: true,
         hub_database: "none".to_owned(),
-        hub_rate: 2,
+        hub_rate: rate,
         ..Default::default()
     };
-    let hub = Hub::new(&options, &context, Topics::new()).await.expect("no database to fail");
+    Hub::new(&options, &context, Topics::new()).await.expect("no database to fail")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_is_slowed_down() {
+    let hub = slow(2).await;
     let mut router = hub.router(&Origins::new(&[], Exposure::Loopback));
     let opened = ask(&mut router, Method::GET, "", "").await;
     let token = format!("&token={}", opened["token"].as_str().expect("a token"));
@@ -285,14 +290,7 @@ async fn a_poll_waits_10_s_and_a_session_lives_15_s_without_one() {
 
 #[tokio::test(start_paused = true)]
 async fn what_waits_for_its_turn_when_the_session_ends_joins_nothing() {
-    let context = Context { timeline: Bus::new(), exposure: Exposure::Loopback };
-    let options = hub::Options {
-        hub_longpoll: true,
-        hub_database: "none".to_owned(),
-        hub_rate: 1,
-        ..Default::default()
-    };
-    let hub = Hub::new(&options, &context, Topics::new()).await.expect("no database to fail");
+    let hub = slow(1).await;
     let router = hub.router(&Origins::new(&[], Exposure::Loopback));
     let opened = ask(&mut router.clone(), Method::GET, "", "").await;
     let token = format!("&token={}", opened["token"].as_str().expect("a token"));

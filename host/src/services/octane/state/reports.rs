@@ -194,11 +194,12 @@ impl State {
 
     fn send(&mut self, now: Timestamp, kind: Radio, message: Transmission<'_>) -> Vec<Output> {
         let Transmission { id, is_raw, state, payload } = message;
-        let (family, event) = match kind {
-            Radio::Vehicle => ("obu", "v2x_BSM"),
-            Radio::Pedestrian => ("vru", "v2x_PSM"),
+        let (form, event) = match (is_raw, kind) {
+            (true, _) => ("raw", "v2x_raw"),
+            (false, Radio::Vehicle) => ("parsed", "v2x_BSM"),
+            (false, Radio::Pedestrian) => ("parsed", "v2x_PSM"),
         };
-        let (form, event) = if is_raw { ("raw", "v2x_raw") } else { ("parsed", event) };
+        let family = kind.family();
         let channels = [format!("v2x_{family}_{form}"), format!("v2x_{family}_{id}_{form}")];
         let is_known = !id.is_empty();
         let sent = Output::Publish(Publication {

@@ -40,7 +40,8 @@ pub struct Timeouts {
 }
 
 impl Default for Timeouts {
-    /// A minute for a head, 45 seconds without sending or reading (as long as Engine.IO's heartbeat), three seconds at the end.
+    /// A minute for a head, 45 seconds without sending or reading (as long as Engine.IO's heartbeat), three seconds at
+    /// the end.
     fn default() -> Self {
         Self { head: Duration::from_secs(60), stall: Duration::from_secs(45), grace: Duration::from_secs(3) }
     }
@@ -52,7 +53,7 @@ pub(crate) type AcceptedStream = TokioIo<StallGuard<TcpStream>>;
 /// Serves connections until `shutdown` is ready, then waits for those that are open, no longer than they may take.
 ///
 /// # Errors
-/// When the listener is none.
+/// When the listener itself fails.
 pub async fn serve(
     mut listener: TcpListener,
     router: Router,
@@ -99,7 +100,7 @@ pub async fn serve(
 /// The next connection. A client that has gone again is passed over, and a lack of files waited out.
 ///
 /// # Errors
-/// When the listener is none.
+/// When the listener itself fails.
 pub async fn accept(listener: &mut TcpListener) -> io::Result<TcpStream> {
     loop {
         match listener.accept().await {

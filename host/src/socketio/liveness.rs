@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flush_that_has_got_everything_out_drains_the_line() {
+    async fn a_flush_that_has_got_everything_out_drains_the_window() {
         let connection = Arc::<Connection>::default();
         let (server, mut client) = duplex(64);
         let mut stream =

@@ -1,7 +1,7 @@
 //! The way to a client, on which nothing is lost or overtaken.
 //!
-//! What finds no room in the client's [window](super::SendWindow) waits here, in order: messages, acknowledgements, the end.
-//! [`MAX_WAITING`] bytes may wait; what comes then is refused with [`Overflow`], and the service ends the connection,
+//! What finds no room in the client's [window](super::SendWindow) waits here, in order: messages, acknowledgements, the
+//! end. [`MAX_WAITING`] bytes may wait; what comes then is refused with [`Overflow`], and the service ends the connection,
 //! because losing something silently would be worse. Nobody blocks: [`send_when_drained`] goes on once there is room.
 
 use std::collections::VecDeque;
@@ -173,8 +173,8 @@ impl Drop for SendQueue {
     }
 }
 
-/// Has what waits for a client worked off whenever its connection drains, until `send_waiting` answers that this was all, or that
-/// there is nobody to send it to.
+/// Has what waits for a client sent whenever its connection drains, until `send_waiting` answers that this was all, or
+/// that there is nobody to send it to.
 pub async fn send_when_drained(connection: Arc<Connection>, mut send_waiting: impl FnMut() -> bool) {
     loop {
         let drained = connection.window.drained();

@@ -81,25 +81,25 @@ mod tests {
 
     #[test]
     fn a_window_takes_so_much_and_no_more_until_it_drains() {
-        let flow = SendWindow::default();
+        let window = SendWindow::default();
         let each = WINDOW / 16 - PACKET;
-        assert!((0..16).all(|_| flow.take(each)) && !flow.take(0));
-        flow.drain();
-        assert!(flow.take(each));
-        flow.charge(WINDOW);
-        assert!(!flow.take(0), "what others send counts");
-        flow.drain();
-        assert!(flow.take(10 * WINDOW) && !flow.take(0), "one alone is never too long");
+        assert!((0..16).all(|_| window.take(each)) && !window.take(0));
+        window.drain();
+        assert!(window.take(each));
+        window.charge(WINDOW);
+        assert!(!window.take(0), "what others send counts");
+        window.drain();
+        assert!(window.take(10 * WINDOW) && !window.take(0), "one alone is never too long");
     }
 
     #[test]
     fn whoever_waits_hears_of_the_drain_that_comes_after() {
-        let flow = SendWindow::default();
-        flow.drain();
-        let mut drained = Box::pin(flow.drained());
+        let window = SendWindow::default();
+        window.drain();
+        let mut drained = Box::pin(window.drained());
         assert_eq!(drained.as_mut().now_or_never(), None, "not of the one before");
-        let unpolled = flow.drained();
-        flow.drain();
+        let unpolled = window.drained();
+        window.drain();
         assert_eq!((drained.now_or_never(), unpolled.now_or_never()), (Some(()), Some(())));
     }
 
@@ -107,12 +107,12 @@ mod tests {
     /// window: before the writer looks, between its look and the drain, and after it.
     #[test]
     fn two_windows_are_the_most_that_is_ever_queued() {
-        let (flow, mut queue, mut next) = (SendWindow::default(), VecDeque::new(), 0);
+        let (window, mut queue, mut next) = (SendWindow::default(), VecDeque::new(), 0);
         let mut fill = |queue: &mut VecDeque<usize>, packets| {
             let lengths = [0, 1, 130, 3300, 16_383, 60_000];
             for _ in 0..packets {
                 let length = lengths[next % lengths.len()];
-                if !flow.take(length) {
+                if !window.take(length) {
                     break;
                 }
                 queue.push_back(length + PACKET);
@@ -129,7 +129,7 @@ mod tests {
                 collected += bytes;
             }
             fill(&mut queue, usize::MAX);
-            flow.drain();
+            window.drain();
             fill(&mut queue, usize::MAX);
         }
     }

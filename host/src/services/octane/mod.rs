@@ -27,6 +27,7 @@
 //! | a radio's channels | by its id | by its number in REST and by its v2x id |
 //! | ids of intersections, signals, crosswalks, crossings, gates, lights, radios, robots | text in its description, numbers in its events | numbers; text with `--octane-ids string` |
 //! | a direction that a signal has no lamps for | not defined | `"color": null, "status": "disabled"` |
+//! | a command for an intersection that is not enabled | not defined | accepted, and not obeyed, as its hardware would |
 //! | what simulated vehicles and pedestrians send, on `v2x_obu_raw` and `v2x_vru_raw` | as it was on the air | never: nothing here encodes J2735; what clients send raw is passed on |
 //! | `v2x_new` | announced | sent when a client has a radio send that nobody knew of |
 //! | a source that falls silent | its last state lives on | `"stale": true` in updates and REST, a `facility_message` |

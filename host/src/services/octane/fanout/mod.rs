@@ -1,8 +1,8 @@
 //! Who gets what is published, and what becomes of it when somebody reads slowly.
 //!
 //! Everybody is in the Socket.IO rooms of their channels, and a publication is encoded once for all. But before it is
-//! sent everybody is asked whether there is [room](crate::socketio::SendWindow) on the way to them. Whoever has none is *set
-//! apart*: in a room that publications leave out, until what waits for them has been worked off:
+//! sent everybody is asked whether there is [room](crate::socketio::SendWindow) on the way to them. Whoever has none is
+//! *set apart*: in a room that publications leave out, until what waits for them has been sent:
 //!
 //! * messages, replies and acknowledgements wait in order, [`MAX_WAITING`](crate::socketio::MAX_WAITING) bytes at most;
 //!   the next one ends the connection, because losing it silently would be worse;
@@ -192,7 +192,8 @@ impl Fanout {
         }
     }
 
-    /// Who has been set apart since the last look: each has to be [worked off](Self::send_waiting) as its connection drains.
+    /// Who has been set apart since the last look: to each [what waits](Self::send_waiting) is sent as its connection
+    /// drains.
     pub(super) fn take_fallen_behind(&mut self) -> Vec<(ClientId, Arc<Connection>)> {
         std::mem::take(&mut self.fallen_behind)
     }

@@ -188,7 +188,7 @@ impl Alone {
         Options::new(&format!("http://{}/relay", self.address)).unwrap()
     }
 
-    /// Wait until the counts is as given; time-outs of connections are not needed for that.
+    /// Wait until the counts are as given; time-outs of connections are not needed for that.
     pub(super) async fn becomes(&self, counts: Counts) {
         tokio::time::timeout(PATIENCE, async {
             while self.service.counts() != counts {

@@ -36,10 +36,13 @@ pub fn dfx_body(data: &[u8]) {
 }
 
 /// The text of a message without its unknown fields, which keep the place where they were found. As text, a number that
-/// is none equals itself.
+/// is none equals itself. A negative zero is a zero: as the value a field has when it is absent, it is not written.
 fn known(text: &str) -> String {
     let mut parts = text.split("UnknownFields {");
     let first = parts.next().unwrap_or_default();
     let after = |part| str::split_once(part, "found_unknown_tag: ").map_or("", |(_, after)| after);
-    [first].into_iter().chain(parts.map(after)).collect()
+    let known: String = [first].into_iter().chain(parts.map(after)).collect();
+    [",", " }"]
+        .into_iter()
+        .fold(known, |known, end| known.replace(&format!(" -0.0{end}"), &format!(" 0.0{end}")))
 }

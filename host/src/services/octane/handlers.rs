@@ -10,7 +10,8 @@ use super::channel::Channel;
 use super::events::Credentials;
 use super::fanout::Fanout;
 use super::keys::Grant;
-use super::state::{ClientId, Input, Moment, Output, State};
+use super::state::{ClientId, Input, Output, State};
+use crate::clock::Moment;
 use crate::socketio::{self, Incoming, Member, Message, send_when_drained};
 use crate::timeline::{Bus, Source, Value};
 use futures_util::StreamExt;
@@ -178,7 +179,7 @@ impl Octane {
     }
 
     fn now(&self) -> Moment {
-        Moment { elapsed: self.started.elapsed(), wall: Timestamp::now() }
+        Moment::since(self.started)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

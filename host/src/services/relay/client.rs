@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use uuid::Uuid;
 use uuid::fmt::Simple;
 
-use super::events::{MAX_REPORT, MonitorId, Times, reason};
+use super::events::{MAX_REPORT, MonitorId, Times, milliseconds, reason};
 use crate::socketio_client::{self, ConnectError, Disconnect, EmitError, Event, Events, Message, Options};
 
 /// How long an introduction may stay without its answer.
@@ -267,7 +267,7 @@ impl User {
         let id = json!(format!("{}-{}", self.prefix, self.next_id));
         self.next_id += 1;
         let began = Instant::now();
-        let sent = Timestamp::now().as_microsecond() as f64 / 1000.0;
+        let sent = milliseconds(Timestamp::now());
         let data = json!({"command": command, "id": id, "sent": sent});
         self.client.emit("command send", &[data]).await?;
         let mut accepted = None;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
@@ -346,6 +347,12 @@ pub struct Times {
     /// The monitor reported back, or the relay gave up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub finished: Option<f64>,
+}
+
+/// A time as [`Times`] have it, to the microsecond.
+#[must_use]
+pub fn milliseconds(time: Timestamp) -> f64 {
+    time.as_microsecond() as f64 / 1000.0
 }
 
 #[cfg(test)]

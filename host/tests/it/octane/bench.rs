@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use cloverleaf::auth::Key;
+use cloverleaf::clock::Moment;
 use cloverleaf::road::Road;
 use cloverleaf::road::facility::{BUILT_IN, Facility};
 use cloverleaf::services::octane::keys::{Grant, Keys, Scopes};
 use cloverleaf::services::octane::resource::Kind;
-use cloverleaf::services::octane::state::{ClientId, Input, Moment, Output, Publication, Settings, State};
+use cloverleaf::services::octane::state::{ClientId, Input, Output, Publication, Settings, State};
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use serde_json::value::RawValue;

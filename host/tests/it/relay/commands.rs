@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use cloverleaf::clock::Moment;
 use cloverleaf::services::relay::events::Request;
-use cloverleaf::services::relay::state::{Input, Moment, Output, Settings, State};
+use cloverleaf::services::relay::state::{Input, Output, Settings, State};
 use serde_json::value::RawValue;
 
 use super::script::{at, pair, play, settings};
@@ -294,7 +295,7 @@ fn times_follow_the_clock_on_the_wall_and_limits_do_not() {
     let mut out = Vec::new();
     let id = "A".repeat(32);
     // After the command was accepted the machine sleeps for eight hours.
-    let awake = Moment { elapsed: Duration::from_secs(1), wall: 28_801_000.0 };
+    let awake = Moment { elapsed: Duration::from_secs(1), ..at(27_801.0) };
     for (now, peer, event, data) in [
         (at(0.0), "m", "con", format!(r#"{{"monitor_id":"{id}"}}"#)),
         (at(0.0), "u", "query", format!(r#"{{"monitor_id":"{id}"}}"#)),

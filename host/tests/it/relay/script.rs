@@ -11,8 +11,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use cloverleaf::clock::Moment;
 use cloverleaf::services::relay::events::{MonitorId, Request};
-use cloverleaf::services::relay::state::{Access, Input, Moment, Output, Settings, State};
+use cloverleaf::services::relay::state::{Access, Input, Output, Settings, State};
+use jiff::Timestamp;
 use serde_json::value::RawValue;
 
 pub(super) fn settings() -> Settings {
@@ -29,9 +31,10 @@ pub(super) fn settings() -> Settings {
     }
 }
 
-/// So many seconds after the start, by clocks that agree.
+/// So many seconds after the start, by clocks that agree; the start is a million milliseconds after 1970.
 pub(super) fn at(seconds: f64) -> Moment {
-    Moment { elapsed: Duration::from_secs_f64(seconds), wall: 1_000_000.0 + seconds * 1000.0 }
+    let elapsed = Duration::from_secs_f64(seconds);
+    Moment { elapsed, wall: Timestamp::UNIX_EPOCH + Duration::from_secs(1000) + elapsed }
 }
 
 /// Play a conversation and compare every output. `$A` stands for thirty-two times `A`.

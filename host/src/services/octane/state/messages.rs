@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use super::reports::Radio;
 use super::session::Authentication;
-use super::{ClientId, Moment, Output, Publication, State, emit, publication, raw};
+use super::{ClientId, Output, Publication, State, emit, publication, raw};
+use crate::clock::Moment;
 use crate::services::octane::channel::Channel;
 use crate::services::octane::events::{Credentials, FacilityMessage, Id, Refused};
 use crate::services::octane::keys::{Keys, Permission};

@@ -18,7 +18,6 @@ use std::time::Duration;
 
 use cloverleaf_core::tscbm;
 use foldhash::{HashMap, HashMapExt};
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
@@ -28,6 +27,7 @@ use super::keys::Keys;
 use super::publish::Published;
 use super::resource::Kind;
 use super::view::{IdsAs, PhasesAs, View};
+use crate::clock::Moment;
 use crate::road::Road;
 use crate::timeline::Written;
 use records::Records;
@@ -38,15 +38,6 @@ pub use session::{DISCONNECT_DELAY, MAX_CHANNELS};
 
 /// A client, by a number that is never used again.
 pub type ClientId = u64;
-
-/// A moment by two clocks. The wall's may be set; how long a client may take is counted by the other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// Since the service began.
-    pub elapsed: Duration,
-    /// What time it is.
-    pub wall: Timestamp,
-}
 
 /// What can be set.
 #[derive(Clone, Debug)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::{ClientId, Moment, Output, State, emit};
+use super::{ClientId, Output, State, emit};
+use crate::clock::Moment;
 use crate::services::octane::channel::{ANNOUNCED, Channel};
 use crate::services::octane::events::{Channels, Joined, Left, Listed, Message, Which};
 use crate::services::octane::keys::{Grant, Keys};

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use foldhash::{HashMap, HashMapExt};
-use jiff::Timestamp;
 use serde_json::json;
 use socketioxide::extract::{AckSender, SocketRef};
 use tokio::sync::{Notify, mpsc};
@@ -24,7 +23,8 @@ use self::local::Local;
 use self::record::CommandRecord;
 use super::NAMESPACE;
 use super::events::{self, MonitorId, Request};
-use super::state::{Counts, Input, Moment, Output, Settings, State};
+use super::state::{Counts, Input, Output, Settings, State};
+use crate::clock::Moment;
 use crate::socketio::{self, Connection, Incoming, Member, NOTHING, Overflow, SendQueue};
 use crate::timeline::{Bus, Source, Value};
 
@@ -114,8 +114,7 @@ impl Server {
     }
 
     fn now(&self) -> Moment {
-        let wall = Timestamp::now().as_microsecond() as f64 / 1000.0;
-        Moment { elapsed: self.started.elapsed(), wall }
+        Moment::since(self.started)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {

@@ -9,10 +9,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::events::{
-    MAX_REPORT, Message, MonitorId, Payload, Reason, Submission, Text, Times, decode, is_string, reason,
-    text_length,
+    MAX_REPORT, Message, MonitorId, Payload, Reason, Submission, Text, Times, decode, is_string,
+    milliseconds, reason, text_length,
 };
-use super::{Moment, Output, Peer, Record, Settings, State};
+use super::{Output, Peer, Record, Settings, State};
+use crate::clock::Moment;
 
 /// Bytes of an id that a user may give a command.
 const MAX_ID: usize = 256;
@@ -70,10 +71,10 @@ impl<P> Command<P> {
     }
 
     fn times(&self, finished: Option<Moment>) -> Times {
-        let wall = |moment: Moment| moment.wall;
+        let wall = |moment: Moment| milliseconds(moment.wall);
         Times {
             sent: self.sent,
-            accepted: Some(self.accepted.wall),
+            accepted: Some(wall(self.accepted)),
             dispatched: self.dispatched.map(wall),
             finished: finished.map(wall),
         }

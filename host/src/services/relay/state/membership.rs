@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::super::events::{Introduction, MonitorId, Reason, reason};
 use super::command::Monitor;
-use super::{Moment, Output, Role, State, tell};
+use super::{Output, Role, State, tell};
+use crate::clock::Moment;
 
 /// Somebody asks to be a monitor that is there already.
 #[derive(Debug)]

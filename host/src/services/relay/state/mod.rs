@@ -18,6 +18,7 @@ use std::time::Duration;
 use foldhash::{HashMap, HashMapExt};
 
 use super::events::{Message, MonitorId, Payload, Reason, Request, Text, Times, reason};
+use crate::clock::Moment;
 use command::{Monitor, bounded};
 use membership::Claim;
 
@@ -44,16 +45,6 @@ pub struct Settings {
     pub timeout: Option<Duration>,
     /// How long the holder of a taken id is probed; `None` refuses a second `con` at once.
     pub probe: Option<Duration>,
-}
-
-/// A moment by two clocks: one that only counts, for how long things take, and the wall's, which is told. They drift
-/// apart when the wall's is set, and while the machine sleeps.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Moment {
-    /// Since the relay began.
-    pub elapsed: Duration,
-    /// Milliseconds since 1970.
-    pub wall: f64,
 }
 
 /// Something that happened to the socket `P`.

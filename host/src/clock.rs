@@ -1,4 +1,4 @@
-//! Tokio's clock as the core's drivers want it, and moments by two clocks for the services.
+//! Tokio's clock as the core's drivers want it, and moments by two clocks for the services and the road.
 
 use std::time::Duration;
 

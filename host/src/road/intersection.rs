@@ -1,11 +1,14 @@
 //! An intersection: its controller with simulated traffic, or what a real controller says about it by TSCBM.
 
+use std::time::Duration;
+
 use cloverleaf_core::tscbm::{self, Phases, Remaining};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
 use super::controller::{Colour, Commands, Controller, PHASES, Walk};
 use super::facility;
+use crate::clock::Moment;
 
 /// Where the state of an intersection comes from.
 #[derive(Clone, Debug)]
@@ -22,8 +25,8 @@ struct Heard {
     message: tscbm::Message,
     /// When its controller said it, by the controller's clock.
     updated: Timestamp,
-    /// When it came, by ours.
-    at: Timestamp,
+    /// When it came, by the clock that only counts.
+    at: Duration,
 }
 
 /// One intersection.
@@ -76,8 +79,8 @@ impl Intersection {
     }
 
     /// A datagram of its real controller came.
-    pub fn hear(&mut self, message: tscbm::Message, now: Timestamp) {
-        let heard = Heard { message, updated: dated(&message, now), at: now };
+    pub fn hear(&mut self, message: tscbm::Message, now: Moment) {
+        let heard = Heard { message, updated: dated(&message, now.wall), at: now.elapsed };
         self.feed = Feed::Datagrams { last: Some(Box::new(heard)) };
     }
 
@@ -89,13 +92,11 @@ impl Intersection {
         }
     }
 
-    /// Whether its real controller has been silent for longer than so many seconds.
-    pub fn is_silent(&self, now: Timestamp, seconds: f64) -> bool {
+    /// Whether its real controller has been silent for longer than this, at `now` by the clock that only counts.
+    pub fn is_silent(&self, now: Duration, after: Duration) -> bool {
         match &self.feed {
             Feed::Simulated => false,
-            Feed::Datagrams { last } => {
-                last.as_ref().is_none_or(|last| now.duration_since(last.at).as_secs_f64() > seconds)
-            }
+            Feed::Datagrams { last } => last.as_ref().is_none_or(|last| now.saturating_sub(last.at) > after),
         }
     }
 
@@ -243,8 +244,8 @@ mod tests {
     #[test]
     fn what_a_real_controller_said_is_passed_on_and_never_re_stamped() {
         let site = facility::Facility::parse(facility::BUILT_IN).unwrap().intersections.remove(0);
-        let now: Timestamp = "2024-05-06T12:00:01.000Z".parse().unwrap();
-        let mut intersection = Intersection::new(site, now);
+        let wall: Timestamp = "2024-05-06T12:00:01.000Z".parse().unwrap();
+        let mut intersection = Intersection::new(site, wall);
         intersection.feed_by_datagrams();
         assert_eq!(intersection.message(Offset::UTC), None, "nothing said, nothing shown");
         assert_eq!(intersection.updated(), None);
@@ -254,10 +255,10 @@ mod tests {
             green: Phases::of(&[4]),
             ..tscbm::Message::default()
         };
-        intersection.hear(message, now);
+        intersection.hear(message, Moment { elapsed: Duration::ZERO, wall });
         let said = intersection.updated();
         for _ in 0..100 {
-            intersection.step(now + jiff::SignedDuration::from_secs(10), None);
+            intersection.step(wall + jiff::SignedDuration::from_secs(10), None);
         }
         assert_eq!(intersection.message(Offset::UTC), Some(message));
         assert_eq!(intersection.updated(), said);

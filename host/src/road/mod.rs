@@ -23,6 +23,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use jiff::tz::Offset;
 
+use crate::clock::Moment;
 use crossing::Crossing;
 use facility::Facility;
 use intersection::Intersection;
@@ -30,9 +31,9 @@ use mover::{Mover, Place, Position};
 pub use parts::{Crosswalk, Door, Equipment, Light, Mower, MowerCall, Rail, Robot, Scenario};
 
 /// What a tenth of a second is in milliseconds.
-const STEP: i64 = 100;
+const STEP: u128 = 100;
 /// How many steps are made up for when nobody has called for a while; the rest of the gap is skipped.
-const CATCH_UP: i64 = 50;
+const CATCH_UP: u128 = 50;
 
 /// A whole facility at work.
 #[derive(Clone, Debug)]
@@ -63,20 +64,21 @@ pub struct Road {
     pub radios_off: BTreeSet<u32>,
     pedestrians: Vec<Mover>,
     vehicles: Vec<Mover>,
-    origin: Timestamp,
-    now: Timestamp,
+    /// When each of its weather alerts was raised, by their order in the facility.
+    raised: BTreeMap<usize, Timestamp>,
+    now: Moment,
     tenths: u64,
 }
 
 impl Road {
     /// A facility that has just been switched on.
-    pub fn new(facility: Facility, now: Timestamp) -> Self {
+    pub fn new(facility: Facility, now: Moment) -> Self {
         let mover = |path: &[Place], speed| Mover::new(path.to_vec(), speed);
         Self {
             intersections: facility
                 .intersections
                 .iter()
-                .map(|it| (it.id, Intersection::new(it.clone(), now)))
+                .map(|it| (it.id, Intersection::new(it.clone(), now.wall)))
                 .collect(),
             crosswalks: facility.crosswalks.iter().map(|it| (it.id, Crosswalk::new(it))).collect(),
             rails: facility
@@ -103,7 +105,7 @@ impl Road {
             pedestrians: facility.beacons.iter().filter_map(|it| mover(&it.path, it.speed)).collect(),
             vehicles: facility.vehicles.iter().filter_map(|it| mover(&it.path, it.speed)).collect(),
             facility,
-            origin: now,
+            raised: BTreeMap::new(),
             now,
             tenths: 0,
         }
@@ -111,26 +113,21 @@ impl Road {
 
     /// Lets time pass until `now`, a tenth of a second at a time; answers how many have passed since the start.
     ///
-    /// A clock that goes backwards lets no time pass; one that jumps ahead skips all but the first five seconds.
-    pub fn advance(&mut self, now: Timestamp) -> u64 {
-        let behind = (now.as_millisecond() - self.now.as_millisecond()) / STEP;
-        let steps = behind.clamp(0, CATCH_UP);
-        let skipped = if behind > CATCH_UP { (behind - CATCH_UP) * STEP } else { 0 };
-        self.now = later(self.now, skipped);
+    /// The clock that only counts says how many: when the wall's is set, only the dates change. Of a long gap all but
+    /// five seconds are skipped.
+    pub fn advance(&mut self, now: Moment) -> u64 {
+        let whole_tenths = |moment: Moment| moment.elapsed.as_millis() / STEP;
+        let steps = whole_tenths(now).saturating_sub(whole_tenths(self.now)).min(CATCH_UP);
+        self.now = now;
         for _ in 0..steps {
-            self.now = later(self.now, STEP);
             self.tenths += 1;
             self.step();
-        }
-        // A clock that was set back is followed at once, or the road would stand still until it caught up.
-        if behind < -CATCH_UP {
-            self.now = now;
         }
         self.tenths
     }
 
-    /// What time it is on the road.
-    pub fn now(&self) -> Timestamp {
+    /// The moment until which it has gone on.
+    pub fn now(&self) -> Moment {
         self.now
     }
 
@@ -172,15 +169,13 @@ impl Road {
     /// Every weather alert that has been raised so far, each with its number from 1 and its beginning.
     pub fn past_alerts(&self) -> impl Iterator<Item = (usize, &facility::WeatherAlert, Timestamp)> {
         let alerts = self.facility.weather_alerts.iter().enumerate();
-        alerts
-            .map(|(at, alert)| (at + 1, alert, later(self.origin, i64::from(alert.after) * 1000)))
-            .filter(|(_, _, onset)| *onset <= self.now)
+        alerts.filter_map(|(at, alert)| Some((at + 1, alert, *self.raised.get(&at)?)))
     }
 
     /// The weather alerts that are raised now, each with its number from 1 and its beginning.
     pub fn alerts(&self) -> impl Iterator<Item = (usize, &facility::WeatherAlert, Timestamp)> {
-        let lasts = |alert: &facility::WeatherAlert| i64::from(alert.lasts) * 1000;
-        self.past_alerts().filter(move |(_, alert, onset)| self.now < later(*onset, lasts(alert)))
+        let end = |alert: &facility::WeatherAlert| (u64::from(alert.after) + u64::from(alert.lasts)) * 10;
+        self.past_alerts().filter(move |(_, alert, _)| self.tenths < end(alert))
     }
 
     fn step(&mut self) {
@@ -198,15 +193,16 @@ impl Road {
                 let (id, preempt) = rail.site.preempts?;
                 (id == intersection.site.id).then_some(preempt)
             });
-            intersection.step(self.now, by_rail);
+            intersection.step(self.now.wall, by_rail);
         }
         self.gates.values_mut().chain(self.garages.values_mut()).for_each(Door::step);
         self.robots.values_mut().for_each(Robot::step);
         self.mowers.values_mut().for_each(Mower::step);
         self.pedestrians.iter_mut().chain(&mut self.vehicles).for_each(|mover| mover.advance(0.1));
+        for (at, alert) in self.facility.weather_alerts.iter().enumerate() {
+            if self.tenths >= u64::from(alert.after) * 10 {
+                self.raised.entry(at).or_insert(self.now.wall);
+            }
+        }
     }
-}
-
-fn later(time: Timestamp, milliseconds: i64) -> Timestamp {
-    Timestamp::from_millisecond(time.as_millisecond() + milliseconds).unwrap_or(time)
 }

@@ -1,5 +1,8 @@
 //! The road by itself: whatever it is told, nobody gets green against somebody else.
 
+use std::time::Duration;
+
+use cloverleaf::clock::Moment;
 use cloverleaf::road::Road;
 use cloverleaf::road::controller::{Colour, Commands, Controller, PHASES, Timing, Walk};
 use cloverleaf::road::crossing::Stage;
@@ -231,17 +234,16 @@ fn a_paused_controller_stands_still() {
     until_green(&mut controller, 4);
 }
 
-fn start() -> Timestamp {
-    "2024-05-06T12:00:00Z".parse().unwrap()
-}
-
-fn after(seconds: i64) -> Timestamp {
-    start() + SignedDuration::from_secs(seconds)
+/// So many seconds after the start, by clocks that agree.
+fn after(seconds: u64) -> Moment {
+    let (elapsed, start) =
+        (Duration::from_secs(seconds), "2024-05-06T12:00:00Z".parse::<Timestamp>().unwrap());
+    Moment { elapsed, wall: start + elapsed }
 }
 
 /// A facility that has been at work for so many seconds.
-fn road(seconds: i64) -> Road {
-    let mut road = Road::new(Facility::parse(BUILT_IN).unwrap(), start());
+fn road(seconds: u64) -> Road {
+    let mut road = Road::new(Facility::parse(BUILT_IN).unwrap(), after(0));
     (1..=seconds).for_each(|second| {
         road.advance(after(second));
     });
@@ -275,15 +277,46 @@ fn beacons_move_and_the_weather_comes_and_goes() {
     let place = |road: &Road| road.beacons().next().unwrap().1.place;
     assert_ne!(place(&road(1)), place(&road(2)));
     assert_eq!(road(59).alerts().count(), 0);
-    assert_eq!(road(61).alerts().next().unwrap().2, after(60));
+    assert_eq!(road(61).alerts().next().unwrap().2, after(60).wall);
     assert_eq!(road(661).alerts().count(), 0);
 }
 
 #[test]
-fn a_clock_that_jumps_neither_hangs_the_road_nor_stops_it() {
+fn a_long_gap_neither_hangs_the_road_nor_stops_it() {
     let mut road = road(10);
-    let steps = road.advance(after(1_000_000_000));
-    assert_eq!(steps, 150, "five seconds made up, the rest skipped");
-    road.advance(after(20));
-    assert_eq!(road.advance(after(21)), 160, "set back: it goes on from there");
+    assert_eq!(road.advance(after(1_000_000_000)), 150, "five seconds made up, the rest skipped");
+    assert_eq!(road.advance(after(1_000_000_001)), 160, "it goes on from there");
+}
+
+#[test]
+fn parts_of_tenths_are_not_lost() {
+    let mut road = road(0);
+    for count in 1..=1000 {
+        let elapsed = Duration::from_millis(count * 33);
+        assert_eq!(road.advance(Moment { elapsed, ..after(0) }), count * 33 / 100);
+    }
+}
+
+#[test]
+fn however_the_clock_on_the_wall_is_set_the_road_goes_on_at_its_pace() {
+    let place = |road: &Road| road.beacons().next().unwrap().1.place;
+    for seconds in [-3600, -4, 4, 3600] {
+        let mut set = road(30);
+        let by_the_new_time = |second| {
+            let now = after(second);
+            Moment { wall: now.wall + SignedDuration::from_secs(seconds), ..now }
+        };
+        for second in 31..=70 {
+            let now = by_the_new_time(second);
+            assert_eq!((set.advance(now), set.now()), (second * 10, now), "set by {seconds} s");
+        }
+        assert_eq!(place(&set), place(&road(70)), "set by {seconds} s");
+        let raised = set.alerts().map(|(.., onset)| onset).collect::<Vec<_>>();
+        assert_eq!(raised, [by_the_new_time(60).wall], "set by {seconds} s");
+        // Set back again: what has been raised keeps its date and ends in time.
+        set.advance(after(71));
+        assert_eq!(set.past_alerts().next().unwrap().2, raised[0], "set by {seconds} s");
+        (72..=660).for_each(|second| _ = set.advance(after(second)));
+        assert_eq!((set.alerts().count(), set.past_alerts().count()), (0, 1), "set by {seconds} s");
+    }
 }

@@ -178,7 +178,8 @@ impl Octane {
         }
     }
 
-    fn now(&self) -> Moment {
+    /// Now, counted from the start of the service.
+    pub(super) fn now(&self) -> Moment {
         Moment::since(self.started)
     }
 

@@ -59,9 +59,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use socketioxide::SocketIo;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use self::handlers::Octane;
 use self::keys::{Keys, KeysError};
@@ -70,6 +69,7 @@ use self::state::{Input, Settings, State};
 use self::view::{IdsAs, PhasesAs};
 use super::Context;
 use crate::auth::{Exposure, Key};
+use crate::clock::Moment;
 use crate::config::duration;
 use crate::road::Road;
 use crate::road::facility::{BUILT_IN, Facility, FacilityError};
@@ -202,9 +202,9 @@ pub async fn start(options: &Options, context: &Context, io: &SocketIo) -> Resul
         echo_disconnect: options.echo_disconnect,
         phases_as: options.phases,
         ids_as: options.ids,
-        silent_after: options.silent_after.as_secs_f64(),
+        silent_after: options.silent_after,
     };
-    let road = Road::new(facility, Timestamp::now());
+    let road = Road::new(facility, Moment::since(Instant::now()));
     let octane = Octane::new(State::new(settings, keys, road), context.timeline.clone());
     octane.attach(io);
     for feed in &options.feeds {

@@ -2,7 +2,6 @@
 
 use std::collections::{HashMap, HashSet};
 
-use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
@@ -11,6 +10,7 @@ use super::events::{AnyState, Id, V2x};
 use super::resource::{Kind, Resource};
 use super::state::{Output, Publication, State, publication};
 use super::view::{View, radio_number};
+use crate::clock::Moment;
 use crate::road::intersection::Intersection;
 use crate::timeline::Written;
 
@@ -31,7 +31,7 @@ pub struct Published {
 
 impl State {
     /// Lets the road go on until `now` and tells what is to be told.
-    pub(super) fn publish(&mut self, now: Timestamp, outputs: &mut Vec<Output>) {
+    pub(super) fn publish(&mut self, now: Moment, outputs: &mut Vec<Output>) {
         let before = std::mem::replace(&mut self.published.tenths, self.road.advance(now));
         let tenths = self.published.tenths;
         if tenths == before {

@@ -46,8 +46,8 @@ impl Bench {
 
     pub(super) fn with(settings: Settings) -> Self {
         let wall: Timestamp = "2024-05-06T12:00:00Z".parse().unwrap();
-        let road = Road::new(Facility::parse(BUILT_IN).unwrap(), wall);
         let now = Moment { elapsed: Duration::ZERO, wall };
+        let road = Road::new(Facility::parse(BUILT_IN).unwrap(), now);
         Self { state: State::new(settings, keys(wall), road), now }
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod apidocs;
 mod bench;
 mod cli;
 mod client;
+mod clock;
 mod heartbeat;
 mod malformed;
 pub(crate) mod player;

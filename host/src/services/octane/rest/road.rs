@@ -7,7 +7,6 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::routing::post;
-use jiff::Timestamp;
 use jiff::civil;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -292,7 +291,7 @@ fn beacons(api: &mut Api) {
             let report: Report = within(body, "beacon")?;
             let (id, state) = (report.id, Value::Object(report.state));
             let request =
-                call.request("beacon", |it| Ok(vec![it.report_beacon(Timestamp::now(), &id, state)?]))?;
+                call.request("beacon", |it| Ok(vec![it.report_beacon(call.octane.now(), &id, state)?]))?;
             let mut answer = call.look(|state| state.item(Kind::Beacon, &id)).unwrap_or_default();
             answer["requestID"] = json!(request);
             Ok(answer)
@@ -381,7 +380,7 @@ fn transmit(call: &Call, kind: Radio, body: &RawValue) -> Answer {
     }
     let messages: Vec<&RawValue> = messages.iter().map(|message| &**message).collect();
     let request =
-        call.request("v2x", |state| state.transmit(Timestamp::now(), call.part("id"), kind, &messages));
+        call.request("v2x", |state| state.transmit(call.octane.now(), call.part("id"), kind, &messages));
     number(request?)
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
@@ -51,9 +50,9 @@ impl State {
             "user_message" => Ok(vec![relayed("user", None, "user_message", data)]),
             "ipc_message" => Ok(vec![relayed("ipc", None, "ipc_message", data)]),
             "robot_proxy" => Ok(vec![relayed("robot", Some(client), "robot_proxy", data)]),
-            "beacon_message" => self.beacon_message(now.wall, data),
-            "v2x_BSM" => self.carried(now.wall, Radio::Vehicle, data),
-            "v2x_PSM" => self.carried(now.wall, Radio::Pedestrian, data),
+            "beacon_message" => self.beacon_message(now, data),
+            "v2x_BSM" => self.carried(now, Radio::Vehicle, data),
+            "v2x_PSM" => self.carried(now, Radio::Pedestrian, data),
             "robot_activate" => self.robot_activate(data),
             _ => Ok(Vec::new()),
         };
@@ -86,7 +85,7 @@ impl State {
     }
 
     // { "id" | "id_string": ID, "payload": { "state": STATE } }      or   { "id": ID, "state": STATE }
-    fn beacon_message(&mut self, now: Timestamp, data: &RawValue) -> Result<Vec<Output>, ControlError> {
+    fn beacon_message(&mut self, now: Moment, data: &RawValue) -> Result<Vec<Output>, ControlError> {
         let mut report: Map<String, Value> = parse(data.get())?;
         let id = id_in(&report, &["id", "id_string"])?;
         let within = report.get_mut("payload").and_then(|payload| payload.get_mut("state").map(Value::take));
@@ -97,7 +96,7 @@ impl State {
     }
 
     // { "id": RSU, "payload": MESSAGE }      or MESSAGE itself
-    fn carried(&mut self, now: Timestamp, kind: Radio, data: &RawValue) -> Result<Vec<Output>, ControlError> {
+    fn carried(&mut self, now: Moment, kind: Radio, data: &RawValue) -> Result<Vec<Output>, ControlError> {
         let fields: BTreeMap<String, Box<RawValue>> = parse(data.get())?;
         let Some(payload) = fields.get("payload") else { return self.transmit(now, "", kind, &[data]) };
         let rsu = fields.get("id").and_then(|id| serde_json::from_str::<Id>(id.get()).ok());

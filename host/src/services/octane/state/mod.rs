@@ -50,8 +50,8 @@ pub struct Settings {
     pub phases_as: PhasesAs,
     /// How ids are written.
     pub ids_as: IdsAs,
-    /// Seconds after which a silent source is marked.
-    pub silent_after: f64,
+    /// How long a source may be silent before it is marked.
+    pub silent_after: Duration,
 }
 
 impl Default for Settings {
@@ -61,7 +61,7 @@ impl Default for Settings {
             echo_disconnect: false,
             phases_as: PhasesAs::Array,
             ids_as: IdsAs::Integer,
-            silent_after: 2.0,
+            silent_after: Duration::from_secs(2),
         }
     }
 }
@@ -206,13 +206,13 @@ impl State {
             Input::Closed { client } => self.forget(client),
             Input::Heard { intersection, message } => {
                 if let Some(heard) = self.road.intersections.get_mut(&intersection) {
-                    heard.hear(*message, now.wall);
+                    heard.hear(*message, now);
                     self.publish_spat(intersection, &mut outputs);
                 }
             }
             Input::Tick => {
                 self.expire(now, &mut outputs);
-                self.publish(now.wall, &mut outputs);
+                self.publish(now, &mut outputs);
             }
         }
         outputs

@@ -1,11 +1,13 @@
 //! What clients report: beacons and radios that only they know of.
 
-use jiff::Timestamp;
+use std::time::Duration;
+
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::messages::id_in;
 use super::{Output, Publication, State, publication, raw};
+use crate::clock::Moment;
 use crate::services::octane::channel::Channel;
 use crate::services::octane::events::{Id, MovingRadio, V2x};
 use crate::services::octane::resource::{ControlError, parse};
@@ -21,14 +23,15 @@ pub const MAX_REPORT: usize = 16_384;
 /// How long the id of a beacon or radio may be that only clients know of, in bytes.
 pub const MAX_ID: usize = 64;
 
-/// A beacon that a client reports is silent after so many seconds: they report five times a second.
-const BEACON_SILENT_AFTER: f64 = 5.0;
+/// How long a beacon that a client reports may be silent before it is marked: they report five times a second.
+const BEACON_SILENT_AFTER: Duration = Duration::from_secs(5);
 
 /// A beacon that a client reports.
 #[derive(Debug)]
 pub(super) struct ReportedBeacon {
     state: Value,
-    heard: Timestamp,
+    /// When, by [`Moment::elapsed`].
+    heard: Duration,
     stale: bool,
 }
 
@@ -36,7 +39,8 @@ pub(super) struct ReportedBeacon {
 #[derive(Debug)]
 pub(super) struct ReportedRadio {
     state: MovingRadio,
-    heard: Timestamp,
+    /// When, by [`Moment::elapsed`].
+    heard: Duration,
     stale: bool,
 }
 
@@ -75,12 +79,7 @@ impl State {
     /// # Errors
     /// [`ControlError::Malformed`] when the id is too long or that of a beacon of the facility, the report is too long,
     /// or what moves is not told of in numbers; nobody hears anything then.
-    pub fn report_beacon(
-        &mut self,
-        now: Timestamp,
-        id: &str,
-        mut state: Value,
-    ) -> Result<Output, ControlError> {
+    pub fn report_beacon(&mut self, now: Moment, id: &str, mut state: Value) -> Result<Output, ControlError> {
         check_id(id)?;
         if self.road.facility.beacons.iter().any(|beacon| beacon.id == id) {
             return Err(ControlError::Malformed(format!("id {id} is that of a beacon of the facility")));
@@ -89,7 +88,7 @@ impl State {
             let message = format!("a report of a beacon has {MAX_REPORT} bytes at most");
             return Err(ControlError::Malformed(message));
         }
-        let date = json!(self.view().date(now));
+        let date = json!(self.view().date(now.wall));
         match state.get_mut("dynamics") {
             None => {}
             Some(Value::Object(dynamics)) => {
@@ -116,7 +115,7 @@ impl State {
             oldest.map(|id| self.reported_beacons.remove(&id));
         }
         self.reported_beacons
-            .insert(id.to_owned(), ReportedBeacon { state: state.clone(), heard: now, stale: false });
+            .insert(id.to_owned(), ReportedBeacon { state: state.clone(), heard: now.elapsed, stale: false });
         let update = json!({"id": id, "serviced": date, "state": state});
         Ok(publication(&["beacon"], "beacon_update", update, Some(format!("beacon/{id}"))))
     }
@@ -127,7 +126,7 @@ impl State {
     /// [`ControlError`], when nobody reports such a beacon, or as [`report_beacon`](Self::report_beacon).
     pub(super) fn amend_beacon(
         &mut self,
-        now: Timestamp,
+        now: Moment,
         id: &str,
         changes: Map<String, Value>,
     ) -> Result<Output, ControlError> {
@@ -165,7 +164,7 @@ impl State {
     /// too long or a figure is not a number; nobody hears anything then.
     pub fn transmit(
         &mut self,
-        now: Timestamp,
+        now: Moment,
         rsu: &str,
         kind: Radio,
         payloads: &[&RawValue],
@@ -178,11 +177,7 @@ impl State {
         Ok(messages?.into_iter().flat_map(|message| self.send(now, kind, message)).collect())
     }
 
-    fn transmission<'a>(
-        &self,
-        now: Timestamp,
-        payload: &'a RawValue,
-    ) -> Result<Transmission<'a>, ControlError> {
+    fn transmission<'a>(&self, now: Moment, payload: &'a RawValue) -> Result<Transmission<'a>, ControlError> {
         let value: Map<String, Value> = parse(payload.get())?;
         let id = id_in(&value, &["id"])?;
         if !id.is_empty() {
@@ -192,7 +187,7 @@ impl State {
         Ok(Transmission { id, is_raw, state: self.movement(now, &value)?, payload })
     }
 
-    fn send(&mut self, now: Timestamp, kind: Radio, message: Transmission<'_>) -> Vec<Output> {
+    fn send(&mut self, now: Moment, kind: Radio, message: Transmission<'_>) -> Vec<Output> {
         let Transmission { id, is_raw, state, payload } = message;
         let (form, event) = match (is_raw, kind) {
             (true, _) => ("raw", "v2x_raw"),
@@ -216,10 +211,10 @@ impl State {
     }
 
     /// What a message says about where its radio is; 0 where it says nothing.
-    fn movement(&self, now: Timestamp, message: &Map<String, Value>) -> Result<MovingRadio, ControlError> {
+    fn movement(&self, now: Moment, message: &Map<String, Value>) -> Result<MovingRadio, ControlError> {
         Ok(MovingRadio {
             enabled: true,
-            updated: self.view().date(now),
+            updated: self.view().date(now.wall),
             longitude: number(message, "longitude")?,
             latitude: number(message, "latitude")?,
             elevation: number(message, "elevation")?,
@@ -230,13 +225,7 @@ impl State {
     }
 
     /// Remembers where a radio is that only a client knows of; the first time everybody on `v2x` hears of it.
-    fn remember_radio(
-        &mut self,
-        now: Timestamp,
-        kind: Radio,
-        id: String,
-        state: MovingRadio,
-    ) -> Option<Output> {
+    fn remember_radio(&mut self, now: Moment, kind: Radio, id: String, state: MovingRadio) -> Option<Output> {
         let key = (kind, id);
         let is_new = !self.reported_radios.contains_key(&key);
         if is_new && self.reported_radios.len() >= MAX_REPORTED {
@@ -244,7 +233,7 @@ impl State {
                 self.reported_radios.iter().min_by_key(|(_, it)| it.heard).map(|(key, _)| key.clone());
             oldest.map(|key| self.reported_radios.remove(&key));
         }
-        let reported = ReportedRadio { state, heard: now, stale: false };
+        let reported = ReportedRadio { state, heard: now.elapsed, stale: false };
         let radio = is_new.then(|| self.reported_radio(&key, &reported));
         self.reported_radios.insert(key, reported);
         radio.map(|radio| publication(&["v2x"], "v2x_new", radio, None))
@@ -264,10 +253,10 @@ impl State {
     /// no longer.
     pub(in crate::services::octane) fn mark_silent_reports(
         &mut self,
-        now: Timestamp,
+        now: Moment,
         outputs: &mut Vec<Output>,
     ) {
-        let is_silent = |heard: Timestamp, after: f64| now.duration_since(heard).as_secs_f64() > after;
+        let is_silent = |heard: Duration, after: Duration| now.elapsed.saturating_sub(heard) > after;
         let serviced = json!(self.view().now());
         for (id, reported) in &mut self.reported_beacons {
             if !reported.stale && is_silent(reported.heard, BEACON_SILENT_AFTER) {

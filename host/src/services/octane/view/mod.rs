@@ -4,6 +4,7 @@ mod radio;
 mod weather;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use cloverleaf_core::tscbm::{self, Phases as PhaseSet};
 use jiff::{SignedDuration, Timestamp};
@@ -56,8 +57,8 @@ pub struct View<'a> {
     pub phases_as: PhasesAs,
     /// How ids are written.
     pub ids_as: IdsAs,
-    /// Seconds after which a silent source is marked.
-    pub silent_after: f64,
+    /// How long a source may be silent before it is marked.
+    pub silent_after: Duration,
     /// For comparisons: leaves out what changes although nothing has happened, dates and the time that is left, and what
     /// never changes, names and paths.
     pub comparing: bool,
@@ -66,7 +67,7 @@ pub struct View<'a> {
 impl View<'_> {
     /// Whether the real controller of an intersection has fallen silent.
     pub fn is_silent(&self, intersection: &Intersection) -> bool {
-        intersection.is_silent(self.road.now(), self.silent_after)
+        intersection.is_silent(self.road.now().elapsed, self.silent_after)
     }
 
     /// A moment on the facility's clock.
@@ -76,7 +77,7 @@ impl View<'_> {
 
     /// Now on the facility's clock.
     pub fn now(&self) -> Date {
-        self.date(self.road.now())
+        self.date(self.road.now().wall)
     }
 
     /// How long something lasts at least or at most.

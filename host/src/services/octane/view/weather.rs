@@ -25,7 +25,7 @@ impl View<'_> {
 
     /// The latest measurements of a station, the newest first.
     pub fn weather(&self, station: &facility::WeatherStation) -> Vec<Weather> {
-        let ago = |count: i64| self.road.now() - SignedDuration::from_secs(count * EVERY);
+        let ago = |count: i64| self.road.now().wall - SignedDuration::from_secs(count * EVERY);
         (0..LATEST).map(|count| self.measured(station, ago(count))).collect()
     }
 
@@ -35,7 +35,7 @@ impl View<'_> {
             return Vec::new();
         };
         let times = (0..86_400 / EVERY).map(|count| midnight + SignedDuration::from_secs(count * EVERY));
-        times.take_while(|at| *at <= self.road.now()).map(|at| self.measured(station, at)).collect()
+        times.take_while(|at| *at <= self.road.now().wall).map(|at| self.measured(station, at)).collect()
     }
 
     fn measured(&self, station: &facility::WeatherStation, at: Timestamp) -> Weather {

@@ -285,6 +285,9 @@ pub mod reason {
     pub const NO_REASON: &str = "Command failed";
 }
 
+/// The event that tells a user that its command has reached the server.
+pub const COMMAND_OK: &str = "command ok";
+
 /// What a client is told: the event and its payload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {

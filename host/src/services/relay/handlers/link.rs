@@ -16,16 +16,25 @@ pub(super) type Peer = u64;
 /// The way to a client. What finds no room waits in the [`SendQueue`]; when more waits than may, the client is
 /// disconnected.
 pub(super) enum Link {
-    Socket(SendQueue),
+    Socket {
+        queue: SendQueue,
+        /// Receipts that go with what is said next: of unfinished commands, therefore as many at most as a user may have.
+        receipts: Vec<Message>,
+    },
     /// There is room for the one command that the state gives such a monitor at a time.
     Local(mpsc::Sender<Text>),
 }
 
 impl Link {
+    /// The way to a socket.
+    pub(super) fn to(socket: &SocketRef) -> Self {
+        Self::Socket { queue: SendQueue::new(socket), receipts: Vec::new() }
+    }
+
     /// The socket, unless it is a monitor within this program.
     pub(super) fn socket(&self) -> Option<&SocketRef> {
         match self {
-            Self::Socket(queue) => Some(queue.socket()),
+            Self::Socket { queue, .. } => Some(queue.socket()),
             Self::Local(_) => None,
         }
     }
@@ -33,21 +42,39 @@ impl Link {
     /// The connection on which something waits for room.
     pub(super) fn blocked(&self) -> Option<Arc<Connection>> {
         match self {
-            Self::Socket(queue) if queue.has_waiting() => queue.connection().cloned(),
+            Self::Socket { queue, .. } if queue.has_waiting() => queue.connection().cloned(),
             _ => None,
         }
     }
 
-    pub(super) fn emit(&mut self, message: Message) -> Result<(), Overflow> {
+    pub(super) fn emit(&mut self, message: &Message) -> Result<(), Overflow> {
+        self.send_receipts()?;
         match self {
-            Self::Socket(queue) => queue.emit(message.event, &message.payload, message.payload.bytes()),
+            Self::Socket { queue, .. } => emit(queue, message),
             Self::Local(queue) => {
-                if let Some(command) = message.payload.command {
+                if let Some(command) = &message.payload.command {
                     // Fails only when the monitor is about to leave.
-                    let _ = queue.try_send(command);
+                    let _ = queue.try_send(command.clone());
                 }
                 Ok(())
             }
+        }
+    }
+
+    /// Keeps a receipt for what is said next, or for [`send_receipts`](Self::send_receipts).
+    pub(super) fn keep(&mut self, receipt: Message) {
+        // A monitor within this program sends no commands.
+        if let Self::Socket { receipts, .. } = self {
+            receipts.push(receipt);
+        }
+    }
+
+    pub(super) fn send_receipts(&mut self) -> Result<(), Overflow> {
+        match self {
+            Self::Socket { queue, receipts } => {
+                receipts.drain(..).try_for_each(|receipt| emit(queue, &receipt))
+            }
+            Self::Local(_) => Ok(()),
         }
     }
 
@@ -64,18 +91,23 @@ impl Link {
     /// Sends of what waits as much as there is room for; answers whether that was all.
     pub(super) fn send_waiting(&mut self) -> bool {
         match self {
-            Self::Socket(queue) => queue.send_waiting(),
+            Self::Socket { queue, .. } => queue.send_waiting(),
             Self::Local(_) => true,
         }
     }
 
     fn send(&mut self, message: socketio::Message) -> Result<(), Overflow> {
+        self.send_receipts()?;
         match self {
-            Self::Socket(queue) => queue.send(message),
+            Self::Socket { queue, .. } => queue.send(message),
             // Its queue ends with the link.
             Self::Local(_) => Ok(()),
         }
     }
+}
+
+fn emit(queue: &mut SendQueue, message: &Message) -> Result<(), Overflow> {
+    queue.emit(message.event, &message.payload, message.payload.bytes())
 }
 
 impl fmt::Debug for Link {

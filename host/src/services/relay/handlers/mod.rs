@@ -11,11 +11,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use foldhash::{HashMap, HashMapExt};
+use foldhash::{HashMap, HashMapExt, HashSet, HashSetExt};
 use serde_json::json;
 use socketioxide::extract::{AckSender, SocketRef};
 use tokio::sync::{Notify, mpsc};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, yield_now};
 use tokio::time::Instant;
 
 use self::link::{Link, Peer};
@@ -25,11 +25,15 @@ use super::NAMESPACE;
 use super::events::{self, MonitorId, Request};
 use super::state::{Counts, Input, Output, Settings, State};
 use crate::clock::Moment;
-use crate::socketio::{self, Connection, Incoming, Member, NOTHING, Overflow, SendQueue};
+use crate::socketio::{self, Connection, Incoming, Member, NOTHING, Overflow};
 use crate::timeline::{Bus, Source, Value};
 
 /// How often timers are looked at while any runs.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How long a receipt, `command ok`, waits to go with what its user is told next. A command whose monitor is quick is over by
+/// then, and its user is written to once.
+const RECEIPT_DELAY: Duration = Duration::from_micros(40);
 
 /// The event that asks a monitor whether it is still there. Clients that do not know it ignore it, but it takes a ping
 /// along that every living connection answers.
@@ -45,12 +49,16 @@ pub(super) struct Server {
     probing: Duration,
     /// Wakes the timers' task.
     timers: Arc<Notify>,
+    /// Wakes the receipts' task.
+    receipts: Arc<Notify>,
 }
 
 struct Inner {
     state: State<Peer>,
     links: HashMap<Peer, Link>,
     out: Vec<Output<Peer>>,
+    /// Whose receipts are to be sent, unless they have been already.
+    receivers: HashSet<Peer>,
     /// What is acknowledged to whom once the outputs are carried out, or before its connection ends.
     ack: Option<(Peer, AckSender)>,
     /// Whether the timers' task is awake.
@@ -59,14 +67,15 @@ struct Inner {
 }
 
 impl Server {
-    /// A relay without clients and the task of its timers, which ends with it.
+    /// A relay without clients, and its tasks, which end with it.
     pub(super) fn start(settings: Settings, timeline: Bus) -> Arc<Self> {
-        let timers = Arc::new(Notify::new());
+        let (timers, receipts) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let probing = settings.probe.unwrap_or_default();
         let inner = Inner {
             state: State::new(settings),
             links: HashMap::new(),
             out: Vec::new(),
+            receivers: HashSet::new(),
             ack: None,
             ticking: false,
             next: 0,
@@ -77,14 +86,16 @@ impl Server {
             started: Instant::now(),
             probing,
             timers: timers.clone(),
+            receipts: receipts.clone(),
         });
         tokio::spawn(run_timers(Arc::downgrade(&server), timers));
+        tokio::spawn(run_receipts(Arc::downgrade(&server), receipts));
         server
     }
 
     /// A socket has connected, perhaps with a token.
     pub(super) fn join(self: &Arc<Self>, socket: &SocketRef, token: Option<String>) -> Client {
-        let link = Link::Socket(SendQueue::new(socket));
+        let link = Link::to(socket);
         let audible = Connection::of(socket).is_some();
         let peer = self.locked(|server, inner| inner.open(server.now(), link, token, audible));
         Client { server: self.clone(), peer, is_alone: socket.ns() == NAMESPACE }
@@ -153,6 +164,15 @@ impl Server {
         inner.ticking
     }
 
+    /// Send the receipts that have not gone with anything else.
+    fn send_receipts(self: &Arc<Self>) {
+        let mut inner = self.lock();
+        for receiver in std::mem::take(&mut inner.receivers) {
+            self.deliver(&mut inner, receiver, Link::send_receipts);
+        }
+        self.carry_out_all(&mut inner);
+    }
+
     fn carry_out_all(self: &Arc<Self>, inner: &mut Inner) {
         loop {
             while !inner.out.is_empty() {
@@ -172,7 +192,16 @@ impl Server {
 
     fn carry_out(self: &Arc<Self>, inner: &mut Inner, output: Output<Peer>) {
         match output {
-            Output::Emit(to, message) => self.deliver(inner, to, |link| link.emit(message)),
+            Output::Emit(to, receipt) if receipt.event == events::COMMAND_OK => {
+                if let Some(link) = inner.links.get_mut(&to) {
+                    link.keep(receipt);
+                    if inner.receivers.is_empty() {
+                        self.receipts.notify_one();
+                    }
+                    inner.receivers.insert(to);
+                }
+            }
+            Output::Emit(to, message) => self.deliver(inner, to, |link| link.emit(&message)),
             Output::Close(peer) => {
                 if let Some((_, ack)) = inner.ack.take_if(|(asker, _)| *asker == peer) {
                     self.deliver(inner, peer, |link| link.acknowledge(ack));
@@ -241,6 +270,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.timers.notify_one();
+        self.receipts.notify_one();
     }
 }
 
@@ -291,6 +321,28 @@ async fn run_timers(server: Weak<Server>, timers: Arc<Notify>) {
                 Some(false) => break,
                 Some(true) => {}
             }
+        }
+    }
+}
+
+/// Sends the receipts that have not gone with anything else in time.
+async fn run_receipts(server: Weak<Server>, receipts: Arc<Notify>) {
+    loop {
+        receipts.notified().await;
+        // By a clock that does not stand still with tokio's, and not asleep: to fall asleep and be woken takes longer than a
+        // quick monitor. Twice at least, because tokio runs a task that has yielded before those whose sockets it has found
+        // ready meanwhile.
+        let since = std::time::Instant::now();
+        yield_now().await;
+        loop {
+            yield_now().await;
+            if since.elapsed() >= RECEIPT_DELAY {
+                break;
+            }
+        }
+        match server.upgrade() {
+            None => return,
+            Some(server) => server.send_receipts(),
         }
     }
 }

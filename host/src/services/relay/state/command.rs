@@ -9,7 +9,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::super::events::{
-    MAX_REPORT, Message, MonitorId, Payload, Reason, Submission, Text, Times, decode, is_string,
+    COMMAND_OK, MAX_REPORT, Message, MonitorId, Payload, Reason, Submission, Text, Times, decode, is_string,
     milliseconds, reason, text_length,
 };
 use super::{Output, Peer, Record, Settings, State};
@@ -251,7 +251,7 @@ impl<P: Copy + Eq + Hash> State<P> {
         peer.pending += 1;
         peer.pending_bytes += command.bytes();
         let ok = Message {
-            event: "command ok",
+            event: COMMAND_OK,
             payload: Payload {
                 reason: Some(Reason::Ours(reason::COMMAND_OK)),
                 id: command.id.clone(),
@@ -266,8 +266,6 @@ impl<P: Copy + Eq + Hash> State<P> {
             }
             Some(monitor) => {
                 monitor.put(command);
-                // The user first: of two writers tokio runs the one that was woken last before the other, and the command is
-                // what everybody waits for.
                 out.push(Output::Emit(from, ok));
                 monitor.dispatch(now, settings, out);
             }

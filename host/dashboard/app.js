@@ -32,7 +32,7 @@ function draw() {
   if (dropped) log.missed(dropped);
   dropped = 0;
   for (const [entry, isNew] of waiting.splice(0)) take(entry, isNew);
-  const now = Date.now();
+  const now = performance.now();
   for (const panel of Object.values(panels)) panel.tick?.(now);
   log.draw();
 }

@@ -70,7 +70,7 @@ export function car() {
     const dial = isQuantity(value) ? dials[topic] : undefined;
     const shown = dial ?? tile(topic);
     if (!shown) return;
-    shown.at = Date.now();
+    shown.at = performance.now();
     if (dial) return dial.show(value);
     const [text, unit] = words(value);
     shown.value.replaceChildren(text, make("small", {}, unit));

@@ -65,7 +65,10 @@ pub(crate) fn defaults<T: clap::Args>() -> T {
     matches.and_then(|matches| T::from_arg_matches(&matches)).expect("every option has a default")
 }
 
-/// A time on the command line: `500ms`, `5s`, `1m 30s`, `2h`; a bare number is seconds.
+/// The longest time on the command line: beyond centuries, moments cannot be counted any more.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// A time on the command line: `500ms`, `5s`, `1m 30s`, `2h`; a bare number is seconds. 100 years at most.
 ///
 /// # Errors
 /// What was expected.
@@ -76,7 +79,7 @@ pub(crate) fn defaults<T: clap::Args>() -> T {
 /// assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
 /// assert_eq!(duration("2.5"), Ok(Duration::from_millis(2500)));
 /// assert_eq!(duration("1m 30s"), Ok(Duration::from_secs(90)));
-/// for bad in ["", "soon", "-1", "nan", "1e30"] {
+/// for bad in ["", "soon", "-1", "nan", "1e30", "1e19"] {
 ///     assert!(duration(bad).is_err(), "{bad}");
 /// }
 /// ```
@@ -85,7 +88,9 @@ pub fn duration(text: &str) -> Result<Duration, String> {
         Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
         Err(_) => text.parse::<SignedDuration>().ok().and_then(|duration| duration.try_into().ok()),
     };
-    duration.ok_or_else(|| "expected a time such as 500ms, 5s or 1m 30s; a bare number is seconds".to_owned())
+    duration.filter(|duration| *duration <= LONGEST).ok_or_else(|| {
+        "expected a time such as 500ms, 5s or 1m 30s, 100 years at most; a bare number is seconds".to_owned()
+    })
 }
 
 #[cfg(test)]

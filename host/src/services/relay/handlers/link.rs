@@ -18,7 +18,8 @@ pub(super) type Peer = u64;
 pub(super) enum Link {
     Socket {
         queue: SendQueue,
-        /// Receipts that go with what is said next: of unfinished commands, therefore as many at most as a user may have.
+        /// Receipts that go with what is said next. A command's end is said behind its receipt, so there are as many at
+        /// most as a user may have unfinished commands.
         receipts: Vec<Message>,
     },
     /// There is room for the one command that the state gives such a monitor at a time.
@@ -69,6 +70,7 @@ impl Link {
         }
     }
 
+    /// Sends the receipts that are kept.
     pub(super) fn send_receipts(&mut self) -> Result<(), Overflow> {
         match self {
             Self::Socket { queue, receipts } => {

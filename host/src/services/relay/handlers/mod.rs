@@ -31,8 +31,9 @@ use crate::timeline::{Bus, Source, Value};
 /// How often timers are looked at while any runs.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How long a receipt, `command ok`, waits to go with what its user is told next. A command whose monitor is quick is over by
-/// then, and its user is written to once.
+/// How long a receipt, `command ok`, waits to go with what its user is told next; longer only while the server is so busy
+/// that it has not looked for reports meanwhile. A command whose monitor is quick is over by then, and its user is written
+/// to once.
 const RECEIPT_DELAY: Duration = Duration::from_micros(40);
 
 /// The event that asks a monitor whether it is still there. Clients that do not know it ignore it, but it takes a ping
@@ -329,9 +330,9 @@ async fn run_timers(server: Weak<Server>, timers: Arc<Notify>) {
 async fn run_receipts(server: Weak<Server>, receipts: Arc<Notify>) {
     loop {
         receipts.notified().await;
-        // By a clock that does not stand still with tokio's, and not asleep: to fall asleep and be woken takes longer than a
-        // quick monitor. Twice at least, because tokio runs a task that has yielded before those whose sockets it has found
-        // ready meanwhile.
+        // By a clock that does not stand still with tokio's, and not asleep: to fall asleep and be woken takes longer than
+        // a quick monitor. Twice at least, because tokio runs a task that has yielded before those whose sockets it has
+        // found ready meanwhile.
         let since = std::time::Instant::now();
         yield_now().await;
         loop {
